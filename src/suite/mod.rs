@@ -19,7 +19,7 @@ mod yaml;
 pub use answer::{Answer, Which};
 pub use case::{Case, Vars, text_of};
 pub use error::{SuiteError, SuiteProblem};
-pub use load::{load, load_text};
+pub use load::{Overrides, load, load_text, split_scale};
 pub use scorer::{
     Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Regex, RougeL, ScorerKind, ScorerSpec,
 };
@@ -43,6 +43,8 @@ pub struct Suite {
     pub template_vars: Vars,
     /// How the KV cache stores its numbers.
     pub kv_type: KvType,
+    /// `--seed`: moves example selection; the samplings hold it too.
+    pub seed: u64,
     /// The test items, in order; recorded with each sample rather than in the header.
     #[serde(skip)]
     pub cases: Vec<Case>,

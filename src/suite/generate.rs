@@ -1,0 +1,227 @@
+//! Cases made by rule: `let` draws values, Tera templates turn them into a case.
+//!
+//! Bindings are distinct, so that no item is counted twice in an interval. The draws of a seed never depend on `count`
+//! or `split`: a longer list begins with the shorter one.
+
+use super::case::{Case, Vars, text_of};
+use super::error::SuiteProblem;
+use super::file::{Generate, Split};
+use crate::seed;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use tera::{Context, Tera};
+
+/// Draws per case wanted before a generator gives up (a `held_out` split keeps a tenth of them).
+const DRAWS_PER_CASE: usize = 1_000;
+
+/// How one variable is drawn.
+enum Draw {
+    /// A whole number, both ends included.
+    Int(i64, i64),
+    /// One of a list.
+    Pick(Vec<Value>),
+}
+
+/// Makes the cases of a generator, ids `0…` unless its template says otherwise.
+pub(super) fn generate(spec: &Generate) -> Result<Vec<Case>, SuiteProblem> {
+    let draws = draws(spec)?;
+    let counted = counted(spec, &draws)?;
+    let templates = Templates::compile(spec)?;
+    let mut rng = seed::rng(seed::key(spec.seed, &["generate"]));
+    let mut seen = HashSet::new();
+    let mut cases = Vec::with_capacity(spec.count.min(1 << 20));
+    for _ in 0..spec.count.saturating_mul(DRAWS_PER_CASE).saturating_add(10_000) {
+        if cases.len() == spec.count {
+            break;
+        }
+        let bindings: Vec<(&str, Value)> = draws.iter().map(|(name, draw)| (name.as_str(), draw.value(&mut rng))).collect();
+        let texts: Vec<String> = bindings.iter().map(|(_, value)| as_text(value)).collect();
+        if !kept(&spec.split, &counted, &bindings) || !seen.insert(texts) {
+            continue;
+        }
+        cases.push(templates.case(cases.len(), &bindings)?);
+    }
+    if cases.len() < spec.count {
+        return Err(SuiteProblem::FewBindings { found: cases.len(), count: spec.count });
+    }
+    Ok(cases)
+}
+
+impl Draw {
+    fn value(&self, rng: &mut ChaCha8Rng) -> Value {
+        match self {
+            Self::Int(low, high) => Value::from(rng.random_range(*low..=*high)),
+            Self::Pick(list) => list.get(rng.random_range(0..list.len())).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// The `let` block: `{int: [low, high]}` or `{pick: [values]}` for each variable.
+fn draws(spec: &Generate) -> Result<Vec<(String, Draw)>, SuiteProblem> {
+    spec.bindings
+        .iter()
+        .map(|(name, draw)| {
+            let name = name.as_str().unwrap_or_default().to_owned();
+            let wrong = |reason: &str| SuiteProblem::WrongValue { path: format!("let.{name}"), reason: reason.into() };
+            let draw: Vars = serde_yaml::from_value(draw.clone()).map_err(|e| wrong(&e.to_string()))?;
+            let draw = match (draw.len(), draw.get("int"), draw.get("pick")) {
+                (1, Some(Value::Array(range)), None) => match range.iter().map(Value::as_i64).collect::<Vec<_>>()[..] {
+                    [Some(low), Some(high)] if low <= high => Draw::Int(low, high),
+                    _ => return Err(wrong("`int` takes [lowest, highest], both whole numbers")),
+                },
+                (1, None, Some(Value::Array(list))) if !list.is_empty() => Draw::Pick(list.clone()),
+                _ => return Err(wrong("expected {int: [lowest, highest]} or {pick: [values]}")),
+            };
+            Ok((name, draw))
+        })
+        .collect()
+}
+
+/// The variables that a split looks at.
+fn counted(spec: &Generate, draws: &[(String, Draw)]) -> Result<Vec<String>, SuiteProblem> {
+    let all: Vec<String> = draws.iter().map(|(name, _)| name.clone()).collect();
+    let (Split::HeldOut(names) | Split::Train(names)) = &spec.split else { return Ok(Vec::new()) };
+    if let Some(name) = names.iter().find(|name| !all.contains(name)) {
+        return Err(SuiteProblem::Unknown { what: "variable", name: name.clone(), known: all });
+    }
+    Ok(if names.is_empty() { all } else { names.clone() })
+}
+
+/// Held-out bindings are those whose SHA-256 (of the values as text, sorted, joined by spaces) starts with 8 bytes
+/// that are, as a big-endian number, 0 mod 10.
+fn kept(split: &Split, counted: &[String], bindings: &[(&str, Value)]) -> bool {
+    let held_out = || {
+        let mut texts: Vec<String> = bindings
+            .iter()
+            .filter(|(name, _)| counted.iter().any(|c| c == name))
+            .map(|(_, value)| as_text(value))
+            .collect();
+        texts.sort();
+        seed::first_u64(&Sha256::digest(texts.join(" ").as_bytes())).is_multiple_of(10)
+    };
+    match split {
+        Split::All => true,
+        Split::HeldOut(_) => held_out(),
+        Split::Train(_) => !held_out(),
+    }
+}
+
+fn as_text(value: &Value) -> String {
+    text_of(value).unwrap_or_else(|| value.to_string())
+}
+
+/// The generator's templates, compiled once.
+struct Templates<'a> {
+    tera: Tera,
+    spec: &'a Generate,
+}
+
+impl<'a> Templates<'a> {
+    fn compile(spec: &'a Generate) -> Result<Self, SuiteProblem> {
+        let mut tera = Tera::default();
+        tera.autoescape_on(Vec::<&'static str>::new());
+        let case = &spec.case;
+        let vars = case.vars.iter().filter_map(|(name, value)| Some((format!("vars.{name}"), value.as_str()?)));
+        let tags = case.tags.iter().enumerate().map(|(i, tag)| (format!("tags.{i}"), tag.as_str()));
+        let id = case.id.as_deref().map(|id| ("id".to_owned(), id));
+        let target = case.target.as_ref().map(|target| ("target".to_owned(), target.0.as_str()));
+        for (name, text) in vars.chain(tags).chain(id).chain(target) {
+            tera.add_raw_template(&name, text).map_err(|e| failed(&name, &e))?;
+        }
+        Ok(Self { tera, spec })
+    }
+
+    fn case(&self, index: usize, bindings: &[(&str, Value)]) -> Result<Case, SuiteProblem> {
+        let mut context = Context::new();
+        for (name, value) in bindings {
+            context.insert((*name).to_owned(), value);
+        }
+        context.insert("index", &index);
+        let render = |name: &str| self.tera.render(name, &context).map_err(|e| failed(name, &e));
+        let template = &self.spec.case;
+        let mut vars = Vars::new();
+        for (name, value) in &template.vars {
+            let value = if value.is_string() { render(&format!("vars.{name}"))?.into() } else { value.clone() };
+            vars.insert(name.clone(), value);
+        }
+        Ok(Case {
+            id: if template.id.is_some() { render("id")? } else { index.to_string() },
+            vars,
+            target: template.target.as_ref().map(|_| render("target")).transpose()?,
+            tags: (0..template.tags.len()).map(|i| render(&format!("tags.{i}"))).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn failed(template: &str, error: &tera::Error) -> SuiteProblem {
+    let reason = match error.kind() {
+        tera::ErrorKind::SyntaxError(report) | tera::ErrorKind::RenderingError(report) => report.message().to_owned(),
+        _ => error.to_string(),
+    };
+    SuiteProblem::Generator { template: template.to_owned(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(extra: &str) -> Result<Vec<Case>, SuiteProblem> {
+        let yaml = format!(
+            "{{count: 20, seed: 7, let: {{a: {{int: [10, 99]}}, b: {{int: [10, 99]}}, who: {{pick: [{{n: Ann}}, {{n: Tom}}]}}}}, \
+             case: {{id: 'a-{{{{ index }}}}', vars: {{question: '{{{{ who.n }}}}: {{{{ a }}}} + {{{{ b }}}}?'}}, \
+             target: '{{{{ a + b }}}}', tags: [add]}}{extra}}}"
+        );
+        generate(&serde_yaml::from_str(&yaml).unwrap())
+    }
+
+    fn sum_of(case: &Case) -> i64 {
+        let question = case.vars["question"].as_str().unwrap();
+        question.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse::<i64>().ok()).sum()
+    }
+
+    #[test]
+    fn makes_distinct_cases_whose_targets_are_right() {
+        let cases = sums("").unwrap();
+        assert_eq!(cases.len(), 20);
+        assert_eq!((cases[3].id.as_str(), &cases[3].tags[..]), ("a-3", &["add".to_owned()][..]));
+        for case in &cases {
+            assert_eq!(case.target.as_deref(), Some(sum_of(case).to_string().as_str()));
+        }
+        assert_eq!(cases, sums("").unwrap());
+    }
+
+    /// ```python
+    /// int.from_bytes(hashlib.sha256(' '.join(sorted([str(a), str(b)])).encode()).digest()[:8], 'big') % 10 == 0
+    /// ```
+    #[test]
+    fn held_out_and_train_share_no_binding() {
+        let held_out = sums(", split: {held_out: [a, b]}").unwrap();
+        let train = sums(", split: {train: [a, b]}").unwrap();
+        let digest = |case: &Case| {
+            let question = case.vars["question"].as_str().unwrap();
+            let mut parts: Vec<&str> =
+                question.split(|c: char| !c.is_ascii_digit()).filter(|p| !p.is_empty()).collect();
+            parts.sort_unstable();
+            seed::first_u64(&Sha256::digest(parts.join(" "))) % 10
+        };
+        assert!(held_out.iter().all(|case| digest(case) == 0));
+        assert!(train.iter().all(|case| digest(case) != 0));
+    }
+
+    #[test]
+    fn too_small_a_space_and_a_broken_template_are_explained() {
+        let few = "{count: 5, let: {a: {pick: [1, 2]}}, case: {vars: {q: '{{ a }}'}}}";
+        assert_eq!(
+            generate(&serde_yaml::from_str(few).unwrap()),
+            Err(SuiteProblem::FewBindings { found: 2, count: 5 })
+        );
+        for (template, expected) in [("{{ b }}", "b"), ("{{ a", "vars.q")] {
+            let yaml = format!("{{count: 1, let: {{a: {{pick: [1]}}}}, case: {{vars: {{q: '{template}'}}}}}}");
+            let error = generate(&serde_yaml::from_str(&yaml).unwrap()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Values that may be written in more than one shape: a text or a map, a list or a file.
+
+use super::answer::Answer;
+use super::file::{AnswerEntry, CaseEntry, CaseFile, ExamplesEntry, Generate, ModelEntry, Split};
+use super::scorer::{
+    Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Regex, RougeL, ScorerKind,
+};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_untagged::UntaggedEnumVisitor;
+use serde_yaml::Value;
+
+/// A text, a number or a truth value, kept as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Text(pub String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        UntaggedEnumVisitor::new()
+            .expecting("a text or a number")
+            .string(|text| Ok(Self(text.to_owned())))
+            .i64(|number| Ok(Self(number.to_string())))
+            .u64(|number| Ok(Self(number.to_string())))
+            .f64(|number| Ok(Self(number.to_string())))
+            .bool(|flag| Ok(Self(flag.to_string())))
+            .deserialize(deserializer)
+    }
+}
+
+/// `cases:` and `examples:`.
+#[derive(Debug, Clone)]
+pub(super) enum Cases {
+    /// A file of cases in our own shape (`.jsonl`, `.yaml`) or a CSV whose header names the variables.
+    Path(String),
+    /// Cases written in the suite.
+    List(Vec<CaseEntry>),
+    /// Other people's rows.
+    File(CaseFile),
+    /// Made by rule.
+    Generate(Generate),
+    /// `text:` agreed, not yet here.
+    NotYet(&'static str),
+}
+
+impl<'de> Deserialize<'de> for Cases {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Keyed {
+            generate: Option<Generate>,
+            file: Option<String>,
+            vars: Option<std::collections::BTreeMap<String, String>>,
+            target: Option<String>,
+            id: Option<String>,
+            tags: Option<String>,
+            limit: Option<usize>,
+            text: Option<Value>,
+        }
+        UntaggedEnumVisitor::new()
+            .expecting("a file name, a list of cases, {generate: …} or {file: …}")
+            .string(|path| Ok(Self::Path(path.to_owned())))
+            .seq(|list| list.deserialize().map(Self::List))
+            .map(|map| {
+                let keyed: Keyed = map.deserialize()?;
+                match keyed {
+                    Keyed { text: Some(_), .. } => Ok(Self::NotYet("cases: {text: …}")),
+                    Keyed { generate: Some(_), file: Some(_), .. } => {
+                        Err(serde_untagged::de::Error::custom("write `generate:` or `file:`, not both"))
+                    }
+                    Keyed { generate: Some(generate), vars: None, target: None, id: None, tags: None, limit: None, .. } => {
+                        Ok(Self::Generate(generate))
+                    }
+                    Keyed { generate: Some(_), .. } => {
+                        Err(serde_untagged::de::Error::custom("`generate:` takes its settings inside, none beside it"))
+                    }
+                    Keyed { file: Some(file), vars, target, id, tags, limit, .. } => {
+                        Ok(Self::File(CaseFile { file, vars, target, id, tags, limit }))
+                    }
+                    _ => Err(serde_untagged::de::Error::custom("write `generate:` or `file:`")),
+                }
+            })
+            .deserialize(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Split {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Named {
+            held_out: Option<Vec<String>>,
+            train: Option<Vec<String>>,
+        }
+        UntaggedEnumVisitor::new()
+            .expecting("all, held_out, train, {held_out: [names]} or {train: [names]}")
+            .string(|word| match word {
+                "all" => Ok(Self::All),
+                "held_out" => Ok(Self::HeldOut(Vec::new())),
+                "train" => Ok(Self::Train(Vec::new())),
+                other => Err(serde_untagged::de::Error::custom(format!(
+                    "found the text \"{other}\", expected all, held_out or train"
+                ))),
+            })
+            .map(|map| match map.deserialize()? {
+                Named { held_out: Some(names), train: None } => Ok(Self::HeldOut(names)),
+                Named { held_out: None, train: Some(names) } => Ok(Self::Train(names)),
+                _ => Err(serde_untagged::de::Error::custom("write one of held_out and train")),
+            })
+            .deserialize(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ModelEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        UntaggedEnumVisitor::new()
+            .expecting("the path of a GGUF file")
+            .string(|path| {
+                let remote = ["hf://", "https://", "http://"].iter().find(|scheme| path.starts_with(**scheme));
+                Ok(match remote {
+                    Some(scheme) => Self::NotYet(format!("model: {scheme}…")),
+                    None => Self::Path(path.to_owned()),
+                })
+            })
+            .map(|map| {
+                let map: serde_yaml::Mapping = map.deserialize()?;
+                match (map.get("scripted").and_then(Value::as_str), map.contains_key("endpoint")) {
+                    (Some(path), false) if map.len() == 1 => Ok(Self::Scripted(path.to_owned())),
+                    (None, true) => Ok(Self::NotYet("model: {endpoint: …}".to_owned())),
+                    _ => Err(serde_untagged::de::Error::custom("expected a path, {scripted: FILE} or {endpoint: URL}")),
+                }
+            })
+            .deserialize(deserializer)
+    }
+}
+
+/// `examples:` of a variant: a number, or how to choose.
+#[derive(Debug, Clone)]
+pub(super) struct ExamplesWanted(pub ExamplesEntry);
+
+impl<'de> Deserialize<'de> for ExamplesWanted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let first = |count| Self(ExamplesEntry { count, select: super::file::SelectEntry::First, seed: 0 });
+        UntaggedEnumVisitor::new()
+            .expecting("a number of examples or {count, select, seed}")
+            .u64(move |count| usize::try_from(count).map(first).map_err(serde_untagged::de::Error::custom))
+            .map(|map| map.deserialize().map(Self))
+            .deserialize(deserializer)
+    }
+}
+
+/// A scorer as written: `- exact`, or `- number: {tolerance: 0.01}`.
+#[derive(Debug, Clone)]
+pub(super) struct ScorerEntry {
+    pub name: Option<String>,
+    pub not: bool,
+    pub weight: Option<f64>,
+    pub group: Option<String>,
+    pub answer: Option<Answer>,
+    pub kind: ScorerKind,
+}
+
+/// The kinds by name, in the order that errors list them.
+const KINDS: [&str; 10] =
+    ["exact", "contains", "regex", "number", "json", "label", "edit_distance", "rouge_l", "chrf", "command"];
+
+/// Kinds that the contract names and later versions bring.
+const LATER: [&str; 4] = ["choice", "perplexity", "judge_model", "reward"];
+
+impl<'de> Deserialize<'de> for ScorerEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        UntaggedEnumVisitor::new()
+            .expecting("a scorer's kind, or {kind: settings}")
+            .string(|kind| Self::new(kind, Value::Null).map_err(serde_untagged::de::Error::custom))
+            .map(|map| {
+                let map: serde_yaml::Mapping = map.deserialize()?;
+                let mut entries = map.into_iter();
+                match (entries.next(), entries.next()) {
+                    (Some((Value::String(kind), settings)), None) => {
+                        Self::new(&kind, settings).map_err(serde_untagged::de::Error::custom)
+                    }
+                    _ => Err(serde_untagged::de::Error::custom("expected one kind with its settings: {kind: settings}")),
+                }
+            })
+            .deserialize(deserializer)
+    }
+}
+
+impl ScorerEntry {
+    /// A scorer from its kind and settings, the common ones (`name`, `not`, `weight`, `group`, `answer`) taken out.
+    fn new(kind: &str, settings: Value) -> Result<Self, serde_yaml::Error> {
+        let mut settings = match settings {
+            Value::Null => serde_yaml::Mapping::new(),
+            Value::Mapping(map) => map,
+            // `command: [program, args]` and `contains: text`, `regex: text`, `label: [a, b]` in short.
+            short => [(Value::from(short_field(kind)?), short)].into_iter().collect(),
+        };
+        Ok(Self {
+            name: take(&mut settings, "name")?,
+            not: take(&mut settings, "not")?.unwrap_or(false),
+            weight: take(&mut settings, "weight")?,
+            group: take(&mut settings, "group")?,
+            answer: take::<AnswerEntry>(&mut settings, "answer")?
+                .map(|answer| answer.resolve().map_err(serde_yaml::Error::custom))
+                .transpose()?,
+            kind: kind_of(kind, settings)?,
+        })
+    }
+}
+
+/// The field that a scorer's short form stands for.
+fn short_field(kind: &str) -> Result<&'static str, serde_yaml::Error> {
+    match kind {
+        "command" => Ok("run"),
+        "contains" => Ok("value"),
+        "regex" => Ok("pattern"),
+        "label" => Ok("labels"),
+        _ => Err(serde_yaml::Error::custom(format!("`{kind}` takes a map of settings"))),
+    }
+}
+
+/// One common setting, taken out of the map.
+fn take<T: DeserializeOwned>(settings: &mut serde_yaml::Mapping, key: &str) -> Result<Option<T>, serde_yaml::Error> {
+    settings.remove(key).map(serde_yaml::from_value).transpose()
+}
+
+/// A kind and its own settings.
+fn kind_of(kind: &str, settings: serde_yaml::Mapping) -> Result<ScorerKind, serde_yaml::Error> {
+    fn own<T: DeserializeOwned>(mut settings: serde_yaml::Mapping) -> Result<T, serde_yaml::Error> {
+        // A tolerance may be written as a number; it is kept as text so that decimals stay exact.
+        if let Some(Value::Number(number)) = settings.get("tolerance") {
+            let text = number.to_string();
+            settings.insert("tolerance".into(), text.into());
+        }
+        serde_yaml::from_value(Value::Mapping(settings))
+    }
+    Ok(match kind {
+        "exact" => ScorerKind::Exact(own::<Exact>(settings)?),
+        "contains" => ScorerKind::Contains(own::<Contains>(settings)?),
+        "regex" => ScorerKind::Regex(own::<Regex>(settings)?),
+        "number" => ScorerKind::Number(own::<Number>(settings)?),
+        "json" => ScorerKind::Json(own::<Json>(settings)?),
+        "label" => ScorerKind::Label(own::<Label>(settings)?),
+        "edit_distance" => ScorerKind::EditDistance(own::<EditDistance>(settings)?),
+        "rouge_l" => ScorerKind::RougeL(own::<RougeL>(settings)?),
+        "chrf" => ScorerKind::Chrf(own::<Chrf>(settings)?),
+        "command" => ScorerKind::Command(own::<Command>(settings)?),
+        later if LATER.contains(&later) => {
+            return Err(serde_yaml::Error::custom(format!("scorer `{later}` is not in this version of Tripos yet")));
+        }
+        other => {
+            let known = KINDS.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
+            return Err(serde_yaml::Error::custom(format!("unknown field `{other}`, expected one of {known}")));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scorer(yaml: &str) -> Result<ScorerEntry, String> {
+        serde_yaml::from_str(yaml).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn scorers_have_a_long_and_a_short_form() {
+        assert_eq!(scorer("exact").unwrap().kind, ScorerKind::Exact(Exact::default()));
+        let number = scorer("number: {name: close, tolerance: 0.01, weight: 2, not: true}").unwrap();
+        assert_eq!((number.name.as_deref(), number.weight, number.not), (Some("close"), Some(2.0), true));
+        assert_eq!(number.kind, ScorerKind::Number(Number { tolerance: Some("0.01".into()) }));
+        let command = scorer("command: [./judge.sh, --strict]").unwrap().kind;
+        assert!(matches!(command, ScorerKind::Command(c) if c.run == ["./judge.sh", "--strict"] && c.timeout_s == 30));
+    }
+
+    #[test]
+    fn refuses_an_unknown_kind_and_an_unknown_setting() {
+        assert!(scorer("nmber: {}").unwrap_err().contains("unknown field `nmber`"));
+        assert!(scorer("exact: {tolerance: 1}").unwrap_err().contains("unknown field `tolerance`"));
+        assert!(scorer("perplexity").unwrap_err().contains("not in this version"));
+    }
+
+    #[test]
+    fn cases_come_as_path_list_file_or_generator() {
+        let cases = |yaml: &str| serde_yaml::from_str::<Cases>(yaml).map_err(|e| e.to_string());
+        assert!(matches!(cases("a.jsonl").unwrap(), Cases::Path(p) if p == "a.jsonl"));
+        assert!(matches!(cases("[{vars: {q: hi}, target: 4}]").unwrap(), Cases::List(l) if l[0].target == Some(Text("4".into()))));
+        assert!(matches!(cases("{file: x.csv, target: y}").unwrap(), Cases::File(_)));
+        assert!(matches!(cases("{text: book.txt}").unwrap(), Cases::NotYet(_)));
+        assert!(cases("{generate: {count: 1, let: {}, case: {vars: {}}}, limit: 3}").unwrap_err().contains("inside"));
+    }
+}

@@ -1,0 +1,383 @@
+//! YAML with places: what serde refuses, all of it at once, and where each value stands.
+//!
+//! `serde_yaml` reads the values and `serde_path_to_error` names the path of the first one that serde refuses. That
+//! value is reported and taken out, and the rest is read again, until nothing is refused: so one reading reports every
+//! problem. The place of a path comes from a second pass by `saphyr-parser`, which keeps marks but builds no values
+//! (so an alias bomb costs it nothing).
+
+use super::error::{SuiteError, SuiteProblem};
+use crate::error::Place;
+use saphyr_parser::{Event, Parser};
+use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path as SerdePath, Segment};
+use serde_yaml::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+/// Largest YAML file that is read.
+pub(super) const MAX_BYTES: u64 = 16 << 20;
+/// Deepest nesting that is read.
+const MAX_DEPTH: usize = 100;
+/// Most problems reported for one file: a wrong kind of file would otherwise print thousands.
+const MAX_PROBLEMS: usize = 50;
+
+/// A YAML file as values, with the place of each.
+#[derive(Debug, Clone)]
+pub struct Document {
+    path: PathBuf,
+    value: Value,
+    /// Path (`variants[0].sampling`) of each value to (line, column) of its key, or of itself in a list.
+    places: HashMap<String, (usize, usize)>,
+}
+
+impl Document {
+    /// Reads a file: at most [`MAX_BYTES`], UTF-8, and YAML within the limits of depth and repetition.
+    pub fn open(path: &Path, what: &str) -> Result<Self, SuiteError> {
+        Self::parse(path, &read_text(path, what)?)
+    }
+
+    /// The same for a text; `path` is what places will name.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, SuiteError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let places = places(path, text)?;
+        let value: Value = serde_yaml::from_str(text).map_err(|error| {
+            let place = error.location().map_or(Place::file(path), |at| Place::new(path, at.line(), at.column()));
+            SuiteError::new(place, SuiteProblem::Yaml { reason: error.to_string() })
+        })?;
+        Ok(Self { path: path.to_path_buf(), value, places })
+    }
+
+    /// The values as they were read.
+    #[must_use]
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The place of a value by its path, or of the nearest value around it.
+    #[must_use]
+    pub fn place(&self, path: &str) -> Place {
+        let mut path = path;
+        loop {
+            if let Some((line, column)) = self.places.get(path) {
+                return Place::new(&self.path, *line, *column);
+            }
+            match path.rfind(['.', '[']) {
+                Some(cut) => path = &path[..cut],
+                None => return Place::file(&self.path),
+            }
+        }
+    }
+
+    /// Reads the document as a `T`. `None` where too much was refused to build one; the list holds every problem.
+    #[must_use]
+    pub fn read<T: DeserializeOwned>(&self) -> (Option<T>, Vec<SuiteError>) {
+        let mut value = self.value.clone();
+        let mut removed = Removed::default();
+        let mut problems = Vec::new();
+        while problems.len() < MAX_PROBLEMS {
+            let error = match serde_path_to_error::deserialize::<_, T>(value.clone()) {
+                Ok(read) => return (Some(read), problems),
+                Err(error) => error,
+            };
+            let path = removed.original(error.path());
+            let message = error.inner().to_string();
+            if !removed.explains(&path, &message) {
+                problems.push(self.problem(&path, &message));
+            }
+            if !removed.take(&mut value, error.path(), &path, &message) {
+                break;
+            }
+        }
+        (None, problems)
+    }
+
+    /// serde's message as one of ours.
+    fn problem(&self, path: &str, message: &str) -> SuiteError {
+        let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        let (place, problem) = match names.split_first() {
+            Some((field, known)) if message.starts_with("unknown field") => {
+                let within = path.strip_suffix(*field).map_or(path, |p| p.trim_end_matches('.'));
+                (
+                    self.place(&join(within, field)),
+                    SuiteProblem::UnknownField {
+                        field: (*field).to_owned(),
+                        within: self.label(within),
+                        known: known.iter().map(|s| (*s).to_owned()).collect(),
+                    },
+                )
+            }
+            Some((field, _)) if message.starts_with("missing field") => (
+                self.place(path),
+                SuiteProblem::MissingField { field: (*field).to_owned(), within: self.label(path) },
+            ),
+            _ => (
+                self.place(path),
+                SuiteProblem::WrongValue { path: path.to_owned(), reason: plain_types(message) },
+            ),
+        };
+        SuiteError::new(place, problem)
+    }
+
+    /// What a user calls the thing at a path: ``variant `terse` ``, `the suite`.
+    fn label(&self, path: &str) -> String {
+        if path.is_empty() || path == "." {
+            return "the file".into();
+        }
+        if let Some((list, rest)) = path.split_once('[')
+            && let Some((index, below)) = rest.split_once(']')
+            && let Some(item) = index.parse::<usize>().ok().and_then(|i| self.value.get(list)?.get(i))
+            && let Some(name) = ["name", "id"].iter().find_map(|key| item.get(key)?.as_str())
+        {
+            let part = below.trim_start_matches('.');
+            let part = if part.is_empty() { String::new() } else { format!(", `{part}`") };
+            return format!("{} `{name}`{part}", list.trim_end_matches('s'));
+        }
+        format!("`{path}`")
+    }
+}
+
+/// Reads a text file with the checks that every file of ours gets.
+pub(super) fn read_text(path: &Path, what: &str) -> Result<String, SuiteError> {
+    let fail = |problem| SuiteError::new(Place::file(path), problem);
+    let unreadable = |e: std::io::Error| fail(SuiteProblem::Unreadable { what: what.to_owned(), reason: e.to_string() });
+    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+    if bytes > MAX_BYTES {
+        return Err(fail(SuiteProblem::TooLarge { bytes, max: MAX_BYTES }));
+    }
+    let content = std::fs::read(path).map_err(unreadable)?;
+    String::from_utf8(content).map_err(|e| fail(SuiteProblem::NotUtf8 { offset: e.utf8_error().valid_up_to() }))
+}
+
+/// `a` and `b` as one path.
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// serde's type names in plain words.
+fn plain_types(message: &str) -> String {
+    let mut out = message.to_owned();
+    for (from, to) in [
+        ("invalid type: ", "found "),
+        ("invalid value: ", "found "),
+        ("unit value", "nothing"),
+        ("string \"", "the text \""),
+        (", expected a string", ", expected a text"),
+        ("expected struct ", "expected a map: "),
+        ("expected u32", "expected a whole number"),
+        ("expected u64", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+        ("expected i64", "expected a whole number"),
+        ("expected f32", "expected a number"),
+        ("expected f64", "expected a number"),
+        ("expected a sequence", "expected a list"),
+        ("sequence", "a list"),
+        ("found map", "found a map"),
+    ] {
+        out = out.replace(from, to);
+    }
+    out
+}
+
+/// What was taken out of a document so that the rest could be read.
+#[derive(Default)]
+struct Removed {
+    /// Original paths that were taken out.
+    paths: BTreeSet<String>,
+    /// Original indices taken out of each list, by the list's original path.
+    indices: BTreeMap<String, BTreeSet<usize>>,
+}
+
+impl Removed {
+    /// The path in the document as the user wrote it.
+    fn original(&self, path: &SerdePath) -> String {
+        let mut out = String::new();
+        for segment in path {
+            match segment {
+                Segment::Seq { index } => {
+                    let gone = self.indices.get(&out);
+                    let original = (0..).filter(|i| gone.is_none_or(|g| !g.contains(i))).nth(*index);
+                    out += &format!("[{}]", original.unwrap_or(*index));
+                }
+                Segment::Map { key } => out = join(&out, key),
+                Segment::Enum { .. } | Segment::Unknown => {}
+            }
+        }
+        out
+    }
+
+    /// Whether a message only follows from what was taken out before.
+    fn explains(&self, path: &str, message: &str) -> bool {
+        message.starts_with("missing field")
+            && message.split('`').nth(1).is_some_and(|field| self.paths.contains(&join(path, field)))
+    }
+
+    /// Takes the refused value out; false when it is the whole document.
+    fn take(&mut self, value: &mut Value, path: &SerdePath, original: &str, message: &str) -> bool {
+        let mut segments: Vec<&Segment> =
+            path.iter().filter(|s| matches!(s, Segment::Seq { .. } | Segment::Map { .. })).collect();
+        let unknown = message.starts_with("unknown field").then(|| message.split('`').nth(1)).flatten();
+        let field = Segment::Map { key: unknown.unwrap_or_default().to_owned() };
+        // The path of an unknown field may end at the map or at the field itself.
+        if unknown.is_some() && !matches!(segments.last(), Some(Segment::Map { key }) if Some(key.as_str()) == unknown) {
+            segments.push(&field);
+        }
+        let Some((last, parents)) = segments.split_last() else { return false };
+        let mut target = value;
+        for segment in parents {
+            let next = match segment {
+                Segment::Seq { index } => target.get_mut(*index),
+                Segment::Map { key } => target.get_mut(key.as_str()),
+                Segment::Enum { .. } | Segment::Unknown => None,
+            };
+            match next {
+                Some(next) => target = next,
+                None => return false,
+            }
+        }
+        self.paths.insert(original.to_owned());
+        match (last, target) {
+            (Segment::Map { key }, Value::Mapping(map)) => map.remove(key.as_str()).is_some(),
+            (Segment::Seq { index }, Value::Sequence(list)) if *index < list.len() => {
+                list.remove(*index);
+                if let Some((parent, at)) = original.rsplit_once('[')
+                    && let Ok(at) = at.trim_end_matches(']').parse()
+                {
+                    self.indices.entry(parent.to_owned()).or_default().insert(at);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Where in a container the next value goes.
+enum Frame {
+    List { path: String, next: usize },
+    Map { path: String, key: Option<String> },
+}
+
+/// The place of every value, by path; an error for text that is no YAML, or nested too deep.
+fn places(file: &Path, text: &str) -> Result<HashMap<String, (usize, usize)>, SuiteError> {
+    let fail = |line, column, reason: &str| {
+        SuiteError::new(Place::new(file, line, column), SuiteProblem::Yaml { reason: reason.to_owned() })
+    };
+    let mut places = HashMap::new();
+    let mut stack: Vec<Frame> = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|e| fail(e.marker().line(), e.marker().col() + 1, e.info()))?;
+        let at = (span.start.line(), span.start.col() + 1);
+        let starts = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..));
+        if !starts && !matches!(event, Event::Scalar(..) | Event::Alias(_)) {
+            if matches!(event, Event::SequenceEnd | Event::MappingEnd) {
+                stack.pop();
+            }
+            continue;
+        }
+        let path = match stack.last_mut() {
+            None => String::new(),
+            Some(Frame::List { path, next }) => {
+                *next += 1;
+                format!("{path}[{}]", *next - 1)
+            }
+            Some(Frame::Map { path, key }) => match key.take() {
+                Some(key) => join(path, &key),
+                None => {
+                    let name = if let Event::Scalar(name, ..) = &event { name.to_string() } else { String::new() };
+                    places.insert(join(path, &name), at);
+                    *key = Some(name);
+                    if !starts {
+                        continue;
+                    }
+                    // A map or list as a key: its inside belongs to no path.
+                    String::from("?")
+                }
+            },
+        };
+        places.entry(path.clone()).or_insert(at);
+        match event {
+            Event::SequenceStart(..) => stack.push(Frame::List { path, next: 0 }),
+            Event::MappingStart(..) => stack.push(Frame::Map { path, key: None }),
+            _ => {}
+        }
+        if stack.len() > MAX_DEPTH {
+            return Err(fail(at.0, at.1, &format!("nested more than {MAX_DEPTH} deep")));
+        }
+    }
+    Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[allow(dead_code)]
+        name: String,
+        #[serde(default)]
+        #[allow(dead_code)]
+        size: u32,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[allow(dead_code)]
+        variants: Vec<Inner>,
+    }
+
+    fn messages(text: &str) -> String {
+        match Document::parse(Path::new("s.yaml"), text) {
+            Ok(document) => document.read::<Outer>().1.iter().map(|e| format!("{} {e}\n", e.place)).collect(),
+            Err(error) => format!("{} {error}\n", error.place),
+        }
+    }
+
+    #[test]
+    fn reports_every_problem_with_its_place_in_one_reading() {
+        let text = "variants:\n- {name: a, sise: 3}\n- {size: 1}\n- {name: b, size: big}\nextra: 1\n";
+        insta::assert_snapshot!(messages(text), @r#"
+        s.yaml:2:13 unknown field `sise` in variant `a`
+        s.yaml:3:3 `variants[1]` has no `name`
+        s.yaml:4:13 `variants[2].size`: found the text "big", expected a whole number
+        s.yaml:5:1 unknown field `extra` in the file
+        "#);
+    }
+
+    #[test]
+    fn a_required_value_of_the_wrong_type_is_reported_once() {
+        insta::assert_snapshot!(messages("variants:\n- {name: [1], size: 3}\n"), @"s.yaml:2:4 `variants[0].name`: found a list, expected a text");
+    }
+
+    #[test]
+    fn deep_nesting_and_alias_bombs_are_refused() {
+        let deep = format!("variants: {}{}", "[".repeat(10_000), "]".repeat(10_000));
+        let message = messages(&deep);
+        assert!(message.starts_with("s.yaml:1:") && message.contains("recursion"), "{message}");
+        let block = (0..200).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect::<String>();
+        assert!(messages(&block).contains("nested more than 100 deep"), "{}", messages(&block));
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for i in 1..12 {
+            let refs = vec![format!("*a{}", i - 1); 10].join(", ");
+            bomb += &format!("a{i}: &a{i} [{refs}]\n");
+        }
+        assert!(messages(&bomb).contains("repetition limit"), "{}", messages(&bomb));
+    }
+
+    #[test]
+    fn broken_yaml_and_twin_keys_have_a_place() {
+        assert!(messages("variants: [1, 2\nx: }").starts_with("s.yaml:"));
+        assert!(messages("variants: []\nvariants: []\n").contains("duplicate"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf8_is_refused_by_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.yaml");
+        std::fs::write(&path, b"suite: caf\xe9\n").unwrap();
+        assert!(matches!(read_text(&path, "the suite").unwrap_err().problem, SuiteProblem::NotUtf8 { offset: 10 }));
+    }
+}
