@@ -1,0 +1,295 @@
+//! What was answered before, and what is known of model files: one SQLite file, safe with several processes.
+//!
+//! A key is the SHA-256 of everything that decides an answer (contract.md, section 5), so a swapped model can never
+//! answer for another, and a repeat is never the same row.
+
+use super::{Completion, EngineError, Token};
+use crate::sampling::Sampling;
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The cache file's layout; another number starts a new file.
+const SCHEMA: u32 = 1;
+
+/// An open cache.
+#[derive(Debug)]
+pub struct Cache {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+/// The SHA-256 of all that decides an answer.
+pub type Key = [u8; 32];
+
+/// Everything that decides an answer, apart from the token ids.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// SHA-256 of the model's file.
+    pub model: String,
+    /// SHA-256 and scale of the adapter.
+    pub adapter: Option<(String, f32)>,
+    /// KV mode, split policy, KV type, flash attention, back end, and the builds of llama.cpp and of Tripos.
+    pub policy: String,
+}
+
+impl Identity {
+    /// The key of a generation.
+    #[must_use]
+    pub fn generate(&self, tokens: &[Token], sampling: &Sampling, trial_seed: u64, repeat: u32) -> Key {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        part(b"generate");
+        part(self.model.as_bytes());
+        if let Some((sha256, scale)) = &self.adapter {
+            part(sha256.as_bytes());
+            part(&scale.to_le_bytes());
+        }
+        part(self.policy.as_bytes());
+        part(&tokens.iter().flat_map(|token| token.to_le_bytes()).collect::<Vec<u8>>());
+        // A greedy answer draws nothing, so the seed cannot change it; leaving it out lets variants share it.
+        let seed = if sampling.is_greedy() { 0 } else { trial_seed };
+        let settings = serde_json::to_vec(&Sampling { seed: 0, ..sampling.clone() }).unwrap_or_default();
+        part(&settings);
+        part(&seed.to_le_bytes());
+        part(&repeat.to_le_bytes());
+        hash.finalize().into()
+    }
+}
+
+impl Cache {
+    /// Opens or makes the cache in a folder.
+    pub fn open(folder: &Path) -> Result<Self, EngineError> {
+        let path = folder.join(format!("cache-v{SCHEMA}.sqlite"));
+        let fail = |reason: String| EngineError::Cache { path: path.clone(), reason };
+        std::fs::create_dir_all(folder).map_err(|e| fail(e.to_string()))?;
+        let open = || -> rusqlite::Result<Connection> {
+            let connection = Connection::open(&path)?;
+            connection.busy_timeout(Duration::from_secs(30))?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            connection.execute_batch(
+                "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
+                 CREATE TABLE IF NOT EXISTS hashes (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, sha256 TEXT NOT NULL);
+                 CREATE TABLE IF NOT EXISTS tried (sha256 TEXT PRIMARY KEY);",
+            )?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|e| fail(e.to_string()))?;
+        Ok(Self { connection: Mutex::new(connection), path })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // SQLite keeps its own state whole; a panic elsewhere does not harm it.
+        self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn fail(&self, error: &rusqlite::Error) -> EngineError {
+        EngineError::Cache { path: self.path.clone(), reason: error.to_string() }
+    }
+
+    /// The answers known for these keys, each in its place; they count as used now. They cost nothing this time:
+    /// no tokens decoded, no seconds.
+    pub fn get(&self, keys: &[Key]) -> Result<Vec<Option<Completion>>, EngineError> {
+        let mut connection = self.connection();
+        let mut look_up = || -> rusqlite::Result<Vec<Option<Completion>>> {
+            let transaction = connection.transaction()?;
+            let mut found = Vec::with_capacity(keys.len());
+            {
+                let mut select = transaction.prepare_cached("SELECT answer FROM answers WHERE key = ?1")?;
+                let mut touch = transaction.prepare_cached("UPDATE answers SET used = ?2 WHERE key = ?1 AND used < ?2")?;
+                for key in keys {
+                    let answer: Option<String> = select.query_row([key.as_slice()], |row| row.get(0)).optional()?;
+                    let completion = answer.and_then(|text| serde_json::from_str::<Completion>(&text).ok());
+                    if completion.is_some() {
+                        touch.execute(params![key.as_slice(), today()])?;
+                    }
+                    found.push(completion.map(|c| Completion { prompt_tokens_decoded: 0, elapsed_s: 0.0, ..c }));
+                }
+            }
+            transaction.commit()?;
+            Ok(found)
+        };
+        look_up().map_err(|e| self.fail(&e))
+    }
+
+    /// Keeps answers.
+    pub fn put(&self, answers: &[(Key, Completion)]) -> Result<(), EngineError> {
+        let mut connection = self.connection();
+        let mut store = || -> rusqlite::Result<()> {
+            let transaction = connection.transaction()?;
+            {
+                let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO answers VALUES (?1, ?2, ?3)")?;
+                for (key, completion) in answers {
+                    let text = serde_json::to_string(completion).unwrap_or_default();
+                    insert.execute(params![key.as_slice(), text, today()])?;
+                }
+            }
+            transaction.commit()
+        };
+        store().map_err(|e| self.fail(&e))
+    }
+
+    /// The remembered SHA-256 of a file whose path, size, time and inode are as they were.
+    #[must_use]
+    pub fn known_hash(&self, path: &Path) -> Option<String> {
+        let (name, stamp) = (absolute(path)?, stamp(path)?);
+        self.connection()
+            .query_row("SELECT sha256 FROM hashes WHERE path = ?1 AND stamp = ?2", [name, stamp], |row| row.get(0))
+            .ok()
+    }
+
+    /// Remembers the SHA-256 of a file. Failing to is no harm: it is computed again.
+    pub fn remember_hash(&self, path: &Path, sha256: &str) {
+        if let (Some(name), Some(stamp)) = (absolute(path), stamp(path)) {
+            let row = params![name, stamp, sha256];
+            let _ = self.connection().execute("INSERT OR REPLACE INTO hashes VALUES (?1, ?2, ?3)", row);
+        }
+    }
+
+    /// Whether a model of this hash has decoded a token in a child process before.
+    #[must_use]
+    pub fn was_tried(&self, sha256: &str) -> bool {
+        self.connection().query_row("SELECT 1 FROM tried WHERE sha256 = ?1", [sha256], |_| Ok(())).is_ok()
+    }
+
+    /// Remembers that it has.
+    pub fn remember_tried(&self, sha256: &str) {
+        let _ = self.connection().execute("INSERT OR IGNORE INTO tried VALUES (?1)", [sha256]);
+    }
+
+    /// How many answers there are, and the bytes of the file.
+    pub fn size(&self) -> Result<(u64, u64), EngineError> {
+        let rows: u64 = self
+            .connection()
+            .query_row("SELECT count(*) FROM answers", [], |row| row.get(0))
+            .map_err(|e| self.fail(&e))?;
+        Ok((rows, std::fs::metadata(&self.path).map_or(0, |meta| meta.len())))
+    }
+
+    /// Removes answers not used for so many days (0: all of them) and gives the space back; returns how many.
+    pub fn prune(&self, days: u32) -> Result<usize, EngineError> {
+        let connection = self.connection();
+        let prune = || -> rusqlite::Result<usize> {
+            let bound = if days == 0 { i64::MAX } else { today() - i64::from(days) };
+            let removed = connection.execute("DELETE FROM answers WHERE used < ?1", [bound])?;
+            connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);")?;
+            Ok(removed)
+        };
+        prune().map_err(|e| self.fail(&e))
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Days since 1970: fine enough to prune by.
+fn today() -> i64 {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    i64::try_from(seconds / 86_400).unwrap_or(0)
+}
+
+fn absolute(path: &Path) -> Option<String> {
+    path.canonicalize().ok().map(|path| path.to_string_lossy().into_owned())
+}
+
+/// Size, time and inode: what changes when a file is replaced.
+fn stamp(path: &Path) -> Option<String> {
+    let meta = std::fs::metadata(path).ok()?;
+    let time = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+    #[cfg(unix)]
+    let inode = std::os::unix::fs::MetadataExt::ino(&meta);
+    #[cfg(not(unix))]
+    let inode = 0;
+    Some(format!("{} {time} {inode}", meta.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::StopReason;
+
+    fn identity() -> Identity {
+        Identity { model: "m".into(), adapter: None, policy: "tree".into() }
+    }
+
+    fn completion(text: &str) -> Completion {
+        Completion {
+            text: text.into(),
+            tokens: vec![1, 2],
+            stop_reason: StopReason::Stop,
+            prompt_tokens: 3,
+            prompt_tokens_decoded: 3,
+            completion_tokens: 2,
+            elapsed_s: 0.5,
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_request_changes_its_key() {
+        let base = identity();
+        let sampling = Sampling { temperature: 0.5, ..Sampling::default() };
+        let key = base.generate(&[1, 2], &sampling, 7, 0);
+        let others = [
+            Identity { model: "n".into(), ..base.clone() }.generate(&[1, 2], &sampling, 7, 0),
+            Identity { adapter: Some(("a".into(), 1.0)), ..base.clone() }.generate(&[1, 2], &sampling, 7, 0),
+            Identity { adapter: Some(("a".into(), 0.5)), ..base.clone() }.generate(&[1, 2], &sampling, 7, 0),
+            Identity { policy: "exact".into(), ..base.clone() }.generate(&[1, 2], &sampling, 7, 0),
+            base.generate(&[1, 3], &sampling, 7, 0),
+            base.generate(&[1, 2], &Sampling { stop: vec!["x".into()], ..sampling.clone() }, 7, 0),
+            base.generate(&[1, 2], &Sampling { top_k: Some(2), ..sampling.clone() }, 7, 0),
+            base.generate(&[1, 2], &sampling, 8, 0),
+            base.generate(&[1, 2], &sampling, 7, 1),
+        ];
+        let distinct: std::collections::BTreeSet<Key> = others.iter().copied().chain([key]).collect();
+        assert_eq!(distinct.len(), others.len() + 1);
+    }
+
+    #[test]
+    fn a_greedy_answer_does_not_depend_on_the_seed() {
+        let greedy = Sampling::default();
+        assert_eq!(identity().generate(&[1], &greedy, 1, 0), identity().generate(&[1], &greedy, 2, 0));
+    }
+
+    #[test]
+    fn gives_back_what_was_put_and_counts_no_cost() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path()).unwrap();
+        let (a, b) = ([1; 32], [2; 32]);
+        cache.put(&[(a, completion("hi"))]).unwrap();
+        let found = Cache::open(dir.path()).unwrap().get(&[a, b]).unwrap();
+        assert_eq!(found[0].as_ref().map(|c| (c.text.as_str(), c.prompt_tokens_decoded)), Some(("hi", 0)));
+        assert_eq!(found[1], None);
+        assert_eq!(cache.size().unwrap().0, 1);
+        assert_eq!((cache.prune(1).unwrap(), cache.prune(0).unwrap()), (0, 1));
+    }
+
+    #[test]
+    fn a_replaced_file_is_hashed_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path()).unwrap();
+        let file = dir.path().join("m.gguf");
+        std::fs::write(&file, b"one").unwrap();
+        cache.remember_hash(&file, "aa");
+        assert_eq!(cache.known_hash(&file).as_deref(), Some("aa"));
+        std::fs::write(&file, b"other").unwrap();
+        assert_eq!(cache.known_hash(&file), None);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_an_error_with_help() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, b"").unwrap();
+        let error = Cache::open(&file.join("sub")).unwrap_err();
+        assert!(crate::error::Explain::help(&error).unwrap().contains("--no-cache"));
+    }
+}

@@ -1,0 +1,213 @@
+//! GGUF models run by llama.cpp.
+//!
+//! [`Llama::open`] checks the file ([`crate::gguf`]), lets a child process try it ([`probe`]), and loads its
+//! vocabulary; the weights follow on the first [`Engine::generate`], so a run that is answered from the cache never
+//! loads them. `scheduler` keeps many sequences in one continuous batch.
+
+mod backend;
+pub mod probe;
+mod scheduler;
+mod slot;
+mod tokens;
+
+use super::{Completion, Engine, EngineError, KvMode, ModelFacts, Request, Token, cache::Cache};
+use crate::error::Place;
+use crate::gguf::{self, Gguf};
+use backend::backend;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::model::{LlamaLoraAdapter, LlamaModel};
+use probe::Probe;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use tokens::Tokenizer;
+
+pub use scheduler::BATCH;
+
+/// Context length where neither the suite nor the model asks for less, in tokens.
+const MOST_CONTEXT: u32 = 4096;
+
+/// How a model is run. What changes its answers in the last digit is part of the run's header and of the cache key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LlamaSettings {
+    /// Context length of one trial, in tokens; `None` is the model's own, at most 4096.
+    pub context: Option<u32>,
+    /// Threads of ggml.
+    pub threads: usize,
+    /// Layers on the GPU; `None` leaves it to llama.cpp.
+    pub gpu_layers: Option<u32>,
+    /// Storage of keys and values.
+    pub kv_type: KvStorage,
+    /// One batch for all, or one trial at a time.
+    pub kv: KvMode,
+    /// Most sequences in flight (1 under `exact`).
+    pub parallel: usize,
+    /// A LoRA adapter and its scale.
+    pub adapter: Option<(PathBuf, f32)>,
+}
+
+/// How keys and values are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KvStorage {
+    /// 16-bit floats.
+    F16,
+    /// 32-bit floats.
+    F32,
+    /// 8-bit blocks.
+    Q8_0,
+}
+
+impl LlamaSettings {
+    /// What of these settings can change an answer, as one line: for the header and the cache key.
+    #[must_use]
+    pub fn policy(&self) -> String {
+        let Self { threads, gpu_layers, kv_type, kv, parallel, .. } = self;
+        let parallel = if *kv == KvMode::Exact { 1 } else { *parallel };
+        format!(
+            "kv {kv:?}, continuous batch of {BATCH} tokens, {parallel} sequences, nothing shared between them, \
+             KV {kv_type:?}, flash attention auto, {threads} threads, GPU layers {}",
+            gpu_layers.map_or("auto".to_owned(), |n| n.to_string())
+        )
+        .to_lowercase()
+    }
+}
+
+/// A GGUF model.
+pub struct Llama {
+    facts: ModelFacts,
+    settings: LlamaSettings,
+    tokenizer: Tokenizer,
+    weights: Mutex<Option<Weights>>,
+}
+
+impl std::fmt::Debug for Llama {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Llama").field("facts", &self.facts).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The loaded weights, the adapter initialised on them.
+struct Weights {
+    adapter: Option<LlamaLoraAdapter>,
+    model: LlamaModel,
+}
+
+impl Llama {
+    /// Opens a model without its weights. A file not seen before is tried in a child process first; `memory`
+    /// remembers hashes and what was tried.
+    pub fn open(
+        path: &Path,
+        settings: LlamaSettings,
+        probe: Option<&Probe>,
+        memory: Option<&Cache>,
+    ) -> Result<Self, EngineError> {
+        let gguf = Gguf::open(path)?;
+        gguf.check()?;
+        let sha256 = hash(path, memory)?;
+        if let Some((adapter, _)) = &settings.adapter {
+            let adapter = Gguf::open(adapter)?;
+            adapter.check()?;
+        }
+        if let Some(probe) = probe {
+            let known = settings.adapter.is_none() && memory.is_some_and(|m| m.was_tried(&sha256));
+            if !known {
+                probe.try_model(path, settings.adapter.as_ref().map(|(path, _)| path.as_path()))?;
+                if let Some(memory) = memory.filter(|_| settings.adapter.is_none()) {
+                    memory.remember_tried(&sha256);
+                }
+            }
+        }
+        let vocabulary = load(path, &LlamaModelParams::default().with_vocab_only(true))?;
+        Ok(Self {
+            tokenizer: Tokenizer::new(vocabulary),
+            facts: facts(path, &gguf, sha256),
+            settings,
+            weights: Mutex::new(None),
+        })
+    }
+
+    /// Loads the weights and the adapter.
+    fn load_weights(&self) -> Result<Weights, EngineError> {
+        let mut params = LlamaModelParams::default();
+        if let Some(layers) = self.settings.gpu_layers {
+            params = params.with_n_gpu_layers(layers);
+        }
+        let mut model = load(&self.facts.path, &params)?;
+        let adapter = match &self.settings.adapter {
+            Some((path, _)) => Some(model.lora_adapter_init(path).map_err(|e| EngineError::Adapter {
+                place: Place::file(path),
+                reason: e.to_string(),
+            })?),
+            None => None,
+        };
+        Ok(Weights { adapter, model })
+    }
+}
+
+impl Engine for Llama {
+    fn facts(&self) -> &ModelFacts {
+        &self.facts
+    }
+
+    fn context(&self) -> usize {
+        self.settings.context.unwrap_or(self.facts.context.min(MOST_CONTEXT)) as usize
+    }
+
+    fn tokenize(&self, text: &str, quoted: &[Range<usize>]) -> Vec<Token> {
+        self.tokenizer.tokenize(text, quoted)
+    }
+
+    fn generate(
+        &self,
+        requests: &mut dyn Iterator<Item = Request>,
+        done: &mut dyn FnMut(usize, Completion),
+    ) -> Result<(), EngineError> {
+        let mut requests = requests.peekable();
+        if requests.peek().is_none() {
+            return Ok(());
+        }
+        // A thread that panicked while it held the lock left nothing half-done behind: the weights are read-only.
+        let mut guard = self.weights.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let weights = match guard.take() {
+            Some(weights) => guard.insert(weights),
+            None => guard.insert(self.load_weights()?),
+        };
+        scheduler::run(weights, self, &mut requests, done)
+    }
+}
+
+/// The file's SHA-256, remembered by path, size, time and inode.
+pub fn hash(path: &Path, memory: Option<&Cache>) -> Result<String, EngineError> {
+    if let Some(known) = memory.and_then(|m| m.known_hash(path)) {
+        return Ok(known);
+    }
+    let sha256 = gguf::sha256_file(path)
+        .map_err(|e| EngineError::Refused { place: Place::file(path), reason: e.to_string() })?;
+    if let Some(memory) = memory {
+        memory.remember_hash(path, &sha256);
+    }
+    Ok(sha256)
+}
+
+fn facts(path: &Path, gguf: &Gguf, sha256: String) -> ModelFacts {
+    ModelFacts {
+        path: path.to_path_buf(),
+        sha256,
+        architecture: gguf.architecture().unwrap_or_default().to_owned(),
+        parameters: gguf.parameter_count(),
+        quantisation: gguf.quantisation(),
+        context: gguf.context_length().and_then(|n| u32::try_from(n).ok()).unwrap_or(MOST_CONTEXT),
+        chat_template: gguf.chat_template().map(str::to_owned),
+        bos: gguf.bos_token().map(str::to_owned),
+        eos: gguf.eos_token().map(str::to_owned),
+        controls: gguf.control_tokens().iter().map(|&token| token.to_owned()).collect(),
+    }
+}
+
+fn load(path: &Path, params: &LlamaModelParams) -> Result<LlamaModel, EngineError> {
+    let refused = |reason: String| EngineError::Refused { place: Place::file(path), reason };
+    let backend = backend().map_err(refused)?;
+    LlamaModel::load_from_file(backend, path, params).map_err(|e| refused(e.to_string()))
+}

@@ -1,0 +1,82 @@
+//! Text to tokens, and a token to bytes.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token_type::LlamaTokenAttr;
+use std::ops::Range;
+
+/// The vocabulary of a model, with its control tokens found by spelling.
+///
+/// llama.cpp can parse control tokens in a text or not; a prompt has both kinds of text. So the text is cut at the
+/// control tokens that the template wrote, and the runs between them are tokenised as plain text, each as long as it
+/// can be (a cut anywhere else would change the merges around it).
+pub(super) struct Tokenizer {
+    model: LlamaModel,
+    finder: Option<AhoCorasick>,
+    controls: Vec<Control>,
+    bos: Option<LlamaToken>,
+}
+
+/// A control token; some swallow the white space beside them.
+struct Control {
+    token: LlamaToken,
+    strips_left: bool,
+    strips_right: bool,
+}
+
+impl Tokenizer {
+    pub(super) fn new(model: LlamaModel) -> Self {
+        let vocab = model.vocab();
+        let mut spellings = Vec::new();
+        let mut controls = Vec::new();
+        for token in vocab.tokens() {
+            let attr = vocab.attr(token);
+            if !attr.contains(LlamaTokenAttr::Control) && !attr.contains(LlamaTokenAttr::Unknown) {
+                continue;
+            }
+            let spelling = vocab.text(token).map(|text| text.to_bytes().to_vec()).unwrap_or_default();
+            if !spelling.is_empty() {
+                spellings.push(spelling);
+                controls.push(Control {
+                    token,
+                    strips_left: attr.contains(LlamaTokenAttr::LStrip),
+                    strips_right: attr.contains(LlamaTokenAttr::RStrip),
+                });
+            }
+        }
+        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&spellings).ok();
+        let bos = Some(vocab.bos()).filter(|token| vocab.should_add_bos() && token.0 >= 0);
+        Self { model, finder, controls, bos }
+    }
+
+    /// See [`super::Engine::tokenize`].
+    pub(super) fn tokenize(&self, text: &str, quoted: &[Range<usize>]) -> Vec<u32> {
+        let vocab = self.model.vocab();
+        let mut tokens: Vec<LlamaToken> = Vec::with_capacity(text.len() / 3 + 4);
+        let mut from = 0;
+        let mut strip_right = false;
+        for found in self.finder.iter().flat_map(|finder| finder.find_iter(text)) {
+            if quoted.iter().any(|q| q.start < found.end() && found.start() < q.end) {
+                continue;
+            }
+            let Some(control) = self.controls.get(found.pattern().as_usize()) else { continue };
+            let run = trim(&text[from..found.start()], strip_right, control.strips_left);
+            vocab.tokenize_into(run.as_bytes(), &mut tokens, false, false);
+            tokens.push(control.token);
+            (from, strip_right) = (found.end(), control.strips_right);
+        }
+        vocab.tokenize_into(trim(&text[from..], strip_right, false).as_bytes(), &mut tokens, false, false);
+        if let Some(bos) = self.bos
+            && tokens.first() != Some(&bos)
+        {
+            tokens.insert(0, bos);
+        }
+        tokens.iter().map(|token| token.0.cast_unsigned()).collect()
+    }
+}
+
+fn trim(text: &str, left: bool, right: bool) -> &str {
+    let text = if left { text.trim_start() } else { text };
+    if right { text.trim_end() } else { text }
+}

@@ -1,0 +1,28 @@
+//! Room 5: scores become [`Metric`]s, each with its standard error and an interval that says how far to trust it.
+//!
+//! One estimator a file, its source cited: [`wilson`] for proportions, [`mean()`] for numbers, [`clustered`] where a case
+//! was tried several times, [`bootstrap()`] for everything that has no formula, [`Confusion`] for labels.
+//! [`metrics_of`] picks among them. Nothing here is ever NaN: what cannot be computed is `None`, `null` in JSON.
+
+mod bootstrap;
+mod classification;
+mod cluster;
+mod labels;
+mod mean;
+mod metric;
+mod summary;
+mod wilson;
+
+pub use bootstrap::{bootstrap, bootstrap_each, percentile, percentile_estimate};
+pub use classification::{Averages, Classification, Confusion, LabelScores};
+pub use cluster::{clustered, clustered_proportion};
+pub use mean::{mean, t_interval};
+pub use metric::{Counts, Direction, Estimate, Metric, better, tie};
+pub use summary::{MetricKind, MetricSpec, Row, Summary, metrics_of};
+pub use wilson::{proportion, wilson, z_of};
+
+/// The confidence level of every interval that a table shows.
+pub const LEVEL: f64 = 0.95;
+
+/// How many bootstrap draws stand behind an interval (Efron and Tibshirani 1993, chapter 12: 1,000 or more for percentiles).
+pub const DRAWS: usize = 1_000;
