@@ -110,6 +110,16 @@ impl Problems {
         self.0.extend(other.0);
     }
 
+    /// Adds those of another list that say something new.
+    pub fn append_unless_said(&mut self, other: Self) {
+        for problem in other.0 {
+            let text = render(problem.as_ref(), false);
+            if !self.iter().any(|said| render(said, false) == text) {
+                self.0.push(problem);
+            }
+        }
+    }
+
     /// Adds each of an iterator.
     pub fn extend<E: Explain>(&mut self, problems: impl IntoIterator<Item = E>) {
         for problem in problems {
@@ -262,7 +272,10 @@ mod tests {
 
     #[test]
     fn suggests_a_near_name_and_lists_the_rest() {
-        assert_eq!(did_you_mean("tmperature", &["temperature", "seed"]), "did you mean `temperature`? (temperature, seed)");
+        assert_eq!(
+            did_you_mean("tmperature", &["temperature", "seed"]),
+            "did you mean `temperature`? (temperature, seed)"
+        );
         assert_eq!(did_you_mean("colour", &["temperature", "seed"]), "known here: temperature, seed");
     }
 }

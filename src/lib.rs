@@ -1,8 +1,57 @@
 //! Tripos examines a local language model, teaches it, and examines it again.
+//!
+//! A suite (YAML) declares cases and several ways of asking. Tripos renders the prompts, runs them on a GGUF model,
+//! judges the answers, and compares the ways in one table with honest error bars. What was asked and answered is kept in
+//! a run folder, from which everything later is computed. This version examines; teaching and gating come next.
+//!
+//! ```text
+//! suites/*.yaml ─► suite ─► prompt ─► engine ─► score ─► stats ─► report
+//!                     └────────── run ──────────┘  └─► store ──────┘
+//! ```
+//!
+//! # Words (one word, one meaning)
+//!
+//! | word | meaning | type |
+//! |---|---|---|
+//! | suite | one YAML file: cases, variants, scorers, gate rules | [`suite::Suite`] |
+//! | case | one test item: variables, a target, tags | [`suite::Case`] |
+//! | example | a solved case shown inside a prompt (few-shot) | [`suite::Case`] |
+//! | variant | one way of asking; what a table compares | [`suite::Variant`] |
+//! | trial | one planned cell: a variant asks a case | [`store::Trial`] |
+//! | prompt | what is sent, rendered once and kept verbatim | [`prompt::Prompt`] |
+//! | sampling | how tokens are drawn | [`sampling::Sampling`] |
+//! | completion | what the model said | [`engine::Completion`] |
+//! | score | what a scorer says of one completion | [`score::Score`] |
+//! | unscored | could not be judged, for a reason outside the model; it is not "wrong" | [`score::ScoreValue`] |
+//! | sample | one recorded trial: prompt, completion, scores | [`store::Sample`] |
+//! | metric | the aggregate of a variant's scores, with its interval | [`stats::Metric`] |
+//! | run | everything one invocation recorded: a folder | [`store::RunFolder`] |
+//!
+//! # Rooms, in the order the data flows
 
 pub mod error;
 pub mod seed;
+
 pub mod sampling;
+
+pub mod gguf;
+
 pub mod suite;
+
+pub mod prompt;
+
 pub mod engine;
+
 pub mod score;
+
+pub mod stats;
+
+pub mod store;
+
+pub mod run;
+
+pub mod report;
+
+pub mod ggml;
+
+pub mod cli;

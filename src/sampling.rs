@@ -104,7 +104,12 @@ impl SamplingSpec {
         check(self.top_k.map(|v| v > 0 && i32::try_from(v).is_ok()), "top_k", show(self.top_k), "1 or more");
         check(self.top_p.map(|v| v > 0.0 && v <= 1.0), "top_p", show(self.top_p), "above 0, at most 1");
         check(self.min_p.map(|v| (0.0..1.0).contains(&v)), "min_p", show(self.min_p), "0 or more, below 1");
-        check(self.stop.as_ref().map(|all| all.iter().all(|s| !s.is_empty())), "stop", "an empty text".into(), "non-empty texts");
+        check(
+            self.stop.as_ref().map(|all| all.iter().all(|s| !s.is_empty())),
+            "stop",
+            "an empty text".into(),
+            "non-empty texts",
+        );
         out
     }
 }
@@ -127,7 +132,8 @@ mod tests {
 
     #[test]
     fn reports_every_value_outside_its_range() {
-        let spec = SamplingSpec { max_tokens: Some(0), top_p: Some(1.5), min_p: Some(f32::NAN), ..SamplingSpec::default() };
+        let spec =
+            SamplingSpec { max_tokens: Some(0), top_p: Some(1.5), min_p: Some(f32::NAN), ..SamplingSpec::default() };
         let fields: Vec<_> = spec.out_of_range().iter().map(|o| o.field).collect();
         assert_eq!(fields, ["max_tokens", "top_p", "min_p"]);
     }

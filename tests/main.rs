@@ -1,1 +1,17 @@
-fn main(){}
+//! The integration tests: one binary, so that llama.cpp is linked once.
+//!
+//! They run the real program on real files. Nothing here needs a network or a GPU; what needs `../shared` says so and
+//! skips where it is absent.
+
+mod architecture;
+mod bad_input;
+mod bad_models;
+mod cached;
+mod commands;
+mod contract;
+mod exactness;
+mod resume;
+mod running;
+mod shared_data;
+mod shipped;
+mod workspace;

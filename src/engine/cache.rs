@@ -102,7 +102,8 @@ impl Cache {
             let mut found = Vec::with_capacity(keys.len());
             {
                 let mut select = transaction.prepare_cached("SELECT answer FROM answers WHERE key = ?1")?;
-                let mut touch = transaction.prepare_cached("UPDATE answers SET used = ?2 WHERE key = ?1 AND used < ?2")?;
+                let mut touch =
+                    transaction.prepare_cached("UPDATE answers SET used = ?2 WHERE key = ?1 AND used < ?2")?;
                 for key in keys {
                     let answer: Option<String> = select.query_row([key.as_slice()], |row| row.get(0)).optional()?;
                     let completion = answer.and_then(|text| serde_json::from_str::<Completion>(&text).ok());
@@ -165,11 +166,11 @@ impl Cache {
 
     /// How many answers there are, and the bytes of the file.
     pub fn size(&self) -> Result<(u64, u64), EngineError> {
-        let rows: u64 = self
+        let rows: i64 = self
             .connection()
             .query_row("SELECT count(*) FROM answers", [], |row| row.get(0))
             .map_err(|e| self.fail(&e))?;
-        Ok((rows, std::fs::metadata(&self.path).map_or(0, |meta| meta.len())))
+        Ok((rows.cast_unsigned(), std::fs::metadata(&self.path).map_or(0, |meta| meta.len())))
     }
 
     /// Removes answers not used for so many days (0: all of them) and gives the space back; returns how many.

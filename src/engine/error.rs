@@ -1,15 +1,11 @@
 //! What can go wrong with a model.
 
 use crate::error::{Explain, Place};
-use crate::gguf::GgufError;
 use std::path::PathBuf;
 
 /// Why an engine cannot be opened or stopped working.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The file is no GGUF that can be run.
-    #[error(transparent)]
-    Gguf(#[from] GgufError),
     /// llama.cpp refused the model, or died of it in the trial process.
     #[error("llama.cpp cannot run this model: {reason}")]
     Refused {
@@ -63,7 +59,6 @@ pub enum EngineError {
 impl Explain for EngineError {
     fn at(&self) -> Option<&Place> {
         match self {
-            Self::Gguf(error) => error.at(),
             Self::Refused { place, .. }
             | Self::Adapter { place, .. }
             | Self::Context { place, .. }
@@ -74,14 +69,20 @@ impl Explain for EngineError {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Gguf(error) => return error.help(),
-            Self::Refused { .. } => "the file may be damaged, or too new for this llama.cpp: download or convert it again".into(),
+            Self::Refused { .. } => {
+                "the file may be damaged, or too new for this llama.cpp: download or convert it again".into()
+            }
             Self::Adapter { .. } => "an adapter runs only on the base model it was trained on".into(),
             Self::Context { .. } => "set a smaller `context:`, or free some memory".into(),
-            Self::Decode { .. } => "what was answered is kept: go on with --resume; a smaller `context:` needs less memory".into(),
+            Self::Decode { .. } => {
+                "what was answered is kept: go on with --resume; a smaller `context:` needs less memory".into()
+            }
             Self::Script { .. } => "a script is {answers: [{when: REGEX, say: TEXT}], otherwise: TEXT}".into(),
             Self::Cache { path, .. } => {
-                format!("check that {} can be written, set TRIPOS_CACHE to another folder, or give --no-cache", path.display())
+                format!(
+                    "check that {} can be written, set TRIPOS_CACHE to another folder, or give --no-cache",
+                    path.display()
+                )
             }
         })
     }

@@ -75,7 +75,7 @@ pub struct ModelFacts {
     /// How they are stored, for people: `Q8_0`, `F16`, …
     pub quantisation: String,
     /// Context length it was trained with, in tokens.
-    pub context: u32,
+    pub trained_context: u32,
     /// Its Jinja chat template.
     #[serde(skip)]
     pub chat_template: Option<String>,

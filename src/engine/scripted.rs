@@ -73,7 +73,7 @@ impl Scripted {
             architecture: "scripted".into(),
             parameters: 0,
             quantisation: "none".into(),
-            context: own,
+            trained_context: own,
             chat_template: script.chat_template,
             bos: None,
             eos: None,

@@ -73,9 +73,8 @@ pub fn features() -> Vec<(String, String)> {
 #[must_use]
 pub fn version() -> String {
     // SAFETY: both take no arguments and return NUL-terminated static strings that are never null.
-    let (version, commit) = unsafe {
-        (CStr::from_ptr(llama_cpp_sys_2::ggml_version()), CStr::from_ptr(llama_cpp_sys_2::ggml_commit()))
-    };
+    let (version, commit) =
+        unsafe { (CStr::from_ptr(llama_cpp_sys_2::ggml_version()), CStr::from_ptr(llama_cpp_sys_2::ggml_commit())) };
     format!("ggml {} ({})", version.to_string_lossy(), commit.to_string_lossy())
 }
 
@@ -112,7 +111,11 @@ mod tests {
             println!("skipped: no /proc/cpuinfo to compare with");
             return;
         };
-        let flags: Vec<&str> = cpuinfo.lines().filter(|l| l.starts_with("flags") || l.starts_with("Features")).flat_map(str::split_whitespace).collect();
+        let flags: Vec<&str> = cpuinfo
+            .lines()
+            .filter(|l| l.starts_with("flags") || l.starts_with("Features"))
+            .flat_map(str::split_whitespace)
+            .collect();
         let used = features();
         for (flag, feature) in [("avx2", "AVX2"), ("avx512f", "AVX512"), ("asimd", "NEON")] {
             if flags.contains(&flag) {

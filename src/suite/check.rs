@@ -169,7 +169,11 @@ impl Check<'_> {
         let metrics = self.suite.metric_names();
         for rule in &self.suite.gate {
             let unknown = |what, name: &String, known: &[String]| {
-                (!known.contains(name)).then(|| SuiteProblem::Unknown { what, name: name.clone(), known: known.to_vec() })
+                (!known.contains(name)).then(|| SuiteProblem::Unknown {
+                    what,
+                    name: name.clone(),
+                    known: known.to_vec(),
+                })
             };
             // A variant that failed to load has its own error.
             let all_loaded = self.problems.is_empty();
@@ -190,7 +194,10 @@ impl Check<'_> {
             }
             if !(0.5..1.0).contains(&rule.confidence) {
                 let what = format!("`confidence` is {}", rule.confidence);
-                self.fail(&rule.place, SuiteProblem::Contradiction { what, help: "it lies from 0.5 to below 1".into() });
+                self.fail(
+                    &rule.place,
+                    SuiteProblem::Contradiction { what, help: "it lies from 0.5 to below 1".into() },
+                );
             }
         }
     }
@@ -222,7 +229,8 @@ impl Check<'_> {
             let dropped = most.unwrap_or(0);
             let available = pool.len() - dropped;
             if available < choice.count {
-                let cases = if pool.len() < choice.count { 0 } else { self.suite.cases.iter().filter(|c| own(c) > 0).count() };
+                let cases =
+                    if pool.len() < choice.count { 0 } else { self.suite.cases.iter().filter(|c| own(c) > 0).count() };
                 let count = choice.count;
                 let problem = SuiteProblem::FewExamples { variant: variant.name.clone(), count, available, cases };
                 self.problems.push(SuiteError::new(variant.place.clone(), problem));
@@ -251,7 +259,8 @@ impl Suite {
 fn metric_names(scorer: &ScorerSpec, suite: &Suite) -> Vec<String> {
     let ScorerKind::Label(label) = &scorer.kind else { return vec![scorer.name.clone()] };
     let labels = if label.labels.is_empty() { suite.targets() } else { label.labels.clone() };
-    let whole = ["accuracy", "precision_macro", "recall_macro", "f1_macro", "precision_micro", "recall_micro", "f1_micro"];
+    let whole =
+        ["accuracy", "precision_macro", "recall_macro", "f1_macro", "precision_micro", "recall_micro", "f1_micro"];
     let each = ["precision", "recall", "f1"];
     whole
         .iter()

@@ -37,7 +37,8 @@ pub(super) fn generate(spec: &Generate) -> Result<Vec<Case>, SuiteProblem> {
         if cases.len() == spec.count {
             break;
         }
-        let bindings: Vec<(&str, Value)> = draws.iter().map(|(name, draw)| (name.as_str(), draw.value(&mut rng))).collect();
+        let bindings: Vec<(&str, Value)> =
+            draws.iter().map(|(name, draw)| (name.as_str(), draw.value(&mut rng))).collect();
         let texts: Vec<String> = bindings.iter().map(|(_, value)| as_text(value)).collect();
         if !kept(&spec.split, &counted, &bindings) || !seen.insert(texts) {
             continue;

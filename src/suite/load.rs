@@ -248,7 +248,12 @@ impl<'a> Loader<'a> {
         None
     }
 
-    fn example_choice(&mut self, path: &str, wanted: Option<&ExamplesWanted>, file: &SuiteFile) -> Option<ExampleChoice> {
+    fn example_choice(
+        &mut self,
+        path: &str,
+        wanted: Option<&ExamplesWanted>,
+        file: &SuiteFile,
+    ) -> Option<ExampleChoice> {
         let ExamplesWanted(entry) = wanted?;
         if entry.count == 0 {
             return None;
@@ -274,18 +279,20 @@ impl<'a> Loader<'a> {
             Some(ModelEntry::Path(path)) => ModelRef::Gguf(self.join(path)),
             Some(ModelEntry::Scripted(path)) => ModelRef::Scripted(self.join(path)),
             Some(ModelEntry::NotYet(feature)) => {
-                let error =
-                    SuiteError::new(self.model_place(path), SuiteProblem::NotYet { feature: feature.clone() });
+                let error = SuiteError::new(self.model_place(path), SuiteProblem::NotYet { feature: feature.clone() });
                 if !self.problems.contains(&error) {
                     self.problems.push(error);
                 }
                 return None;
             }
             None => {
-                self.fail(path, SuiteProblem::Contradiction {
-                    what: "the variant has no model".into(),
-                    help: "add `model: FILE.gguf` to the suite or the variant, or give --model FILE.gguf".into(),
-                });
+                self.fail(
+                    path,
+                    SuiteProblem::Contradiction {
+                        what: "the variant has no model".into(),
+                        help: "add `model: FILE.gguf` to the suite or the variant, or give --model FILE.gguf".into(),
+                    },
+                );
                 return None;
             }
         };
@@ -305,10 +312,13 @@ impl<'a> Loader<'a> {
         let (file, scale) = split_scale(written?);
         let adapter = AdapterRef { path: self.join(file), scale };
         if !adapter.path.is_file() {
-            self.fail(&format!("{path}.adapter"), SuiteProblem::Unreadable {
-                what: format!("the adapter `{}`", adapter.path.display()),
-                reason: "there is no such file".into(),
-            });
+            self.fail(
+                &format!("{path}.adapter"),
+                SuiteProblem::Unreadable {
+                    what: format!("the adapter `{}`", adapter.path.display()),
+                    reason: "there is no such file".into(),
+                },
+            );
         }
         Some(adapter)
     }
@@ -339,10 +349,13 @@ impl<'a> Loader<'a> {
             (None, Some(least), None) => Bound::AtLeast(least),
             (None, None, Some(most)) => Bound::AtMost(most),
             _ => {
-                self.fail(&path, SuiteProblem::Contradiction {
-                    what: "a rule has exactly one bound".into(),
-                    help: "write one of `no_worse_by`, `at_least` and `at_most`".into(),
-                });
+                self.fail(
+                    &path,
+                    SuiteProblem::Contradiction {
+                        what: "a rule has exactly one bound".into(),
+                        help: "write one of `no_worse_by`, `at_least` and `at_most`".into(),
+                    },
+                );
                 return None;
             }
         };

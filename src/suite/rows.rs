@@ -121,7 +121,12 @@ fn renamed(mut row: Vars, columns: &CaseFile) -> Result<Case, SuiteProblem> {
 }
 
 fn open(path: &Path, problems: &mut Vec<SuiteError>) -> Option<File> {
-    File::open(path).and_then(|f| f.metadata().and_then(|m| if m.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(()) }).map(|()| f))
+    File::open(path)
+        .and_then(|f| {
+            f.metadata()
+                .and_then(|m| if m.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(()) })
+                .map(|()| f)
+        })
         .map_err(|e| {
             problems.push(SuiteError::new(
                 Place::file(path),
@@ -171,10 +176,7 @@ fn csv_rows(path: &Path, limit: usize, problems: &mut Vec<SuiteError>) -> Vec<(V
     let broken = |e: &csv::Error| {
         let line = e.position().map_or(1, |p| usize::try_from(p.line()).unwrap_or(0));
         let help = "each row has as many fields as the header; a field with a comma or a line break is in \"quotes\"";
-        SuiteError::new(
-            Place::new(path, line, 1),
-            SuiteProblem::Row { reason: e.to_string(), help: help.into() },
-        )
+        SuiteError::new(Place::new(path, line, 1), SuiteProblem::Row { reason: e.to_string(), help: help.into() })
     };
     let mut reader = csv::Reader::from_reader(file);
     let header = match reader.headers() {
@@ -248,7 +250,8 @@ mod tests {
             tags: None,
             limit: Some(2),
         };
-        let text = "{\"problem\":\"p1\",\"answer\":\"#### 4\"}\n{\"problem\":\"p2\"}\n{\"problem\":\"p3\",\"answer\":1}\n";
+        let text =
+            "{\"problem\":\"p1\",\"answer\":\"#### 4\"}\n{\"problem\":\"p2\"}\n{\"problem\":\"p3\",\"answer\":1}\n";
         let (cases, problems) = read_text("g.jsonl", text, Some(&columns));
         assert_eq!(cases, [Case::new("1", [("question", "p1")], Some("#### 4"))]);
         assert_eq!(problems, ["2:1 column `answer` does not exist"]);

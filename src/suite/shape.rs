@@ -2,9 +2,7 @@
 
 use super::answer::Answer;
 use super::file::{AnswerEntry, CaseEntry, CaseFile, ExamplesEntry, Generate, ModelEntry, Split};
-use super::scorer::{
-    Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Regex, RougeL, ScorerKind,
-};
+use super::scorer::{Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Regex, RougeL, ScorerKind};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_untagged::UntaggedEnumVisitor;
@@ -67,9 +65,15 @@ impl<'de> Deserialize<'de> for Cases {
                     Keyed { generate: Some(_), file: Some(_), .. } => {
                         Err(serde_untagged::de::Error::custom("write `generate:` or `file:`, not both"))
                     }
-                    Keyed { generate: Some(generate), vars: None, target: None, id: None, tags: None, limit: None, .. } => {
-                        Ok(Self::Generate(generate))
-                    }
+                    Keyed {
+                        generate: Some(generate),
+                        vars: None,
+                        target: None,
+                        id: None,
+                        tags: None,
+                        limit: None,
+                        ..
+                    } => Ok(Self::Generate(generate)),
                     Keyed { generate: Some(_), .. } => {
                         Err(serde_untagged::de::Error::custom("`generate:` takes its settings inside, none beside it"))
                     }
@@ -178,7 +182,9 @@ impl<'de> Deserialize<'de> for ScorerEntry {
                     (Some((Value::String(kind), settings)), None) => {
                         Self::new(&kind, settings).map_err(serde_untagged::de::Error::custom)
                     }
-                    _ => Err(serde_untagged::de::Error::custom("expected one kind with its settings: {kind: settings}")),
+                    _ => {
+                        Err(serde_untagged::de::Error::custom("expected one kind with its settings: {kind: settings}"))
+                    }
                 }
             })
             .deserialize(deserializer)
@@ -283,7 +289,9 @@ mod tests {
     fn cases_come_as_path_list_file_or_generator() {
         let cases = |yaml: &str| serde_yaml::from_str::<Cases>(yaml).map_err(|e| e.to_string());
         assert!(matches!(cases("a.jsonl").unwrap(), Cases::Path(p) if p == "a.jsonl"));
-        assert!(matches!(cases("[{vars: {q: hi}, target: 4}]").unwrap(), Cases::List(l) if l[0].target == Some(Text("4".into()))));
+        assert!(
+            matches!(cases("[{vars: {q: hi}, target: 4}]").unwrap(), Cases::List(l) if l[0].target == Some(Text("4".into())))
+        );
         assert!(matches!(cases("{file: x.csv, target: y}").unwrap(), Cases::File(_)));
         assert!(matches!(cases("{text: book.txt}").unwrap(), Cases::NotYet(_)));
         assert!(cases("{generate: {count: 1, let: {}, case: {vars: {}}}, limit: 3}").unwrap_err().contains("inside"));

@@ -106,14 +106,10 @@ impl Document {
                     },
                 )
             }
-            Some((field, _)) if message.starts_with("missing field") => (
-                self.place(path),
-                SuiteProblem::MissingField { field: (*field).to_owned(), within: self.label(path) },
-            ),
-            _ => (
-                self.place(path),
-                SuiteProblem::WrongValue { path: path.to_owned(), reason: plain_types(message) },
-            ),
+            Some((field, _)) if message.starts_with("missing field") => {
+                (self.place(path), SuiteProblem::MissingField { field: (*field).to_owned(), within: self.label(path) })
+            }
+            _ => (self.place(path), SuiteProblem::WrongValue { path: path.to_owned(), reason: plain_types(message) }),
         };
         SuiteError::new(place, problem)
     }
@@ -139,7 +135,8 @@ impl Document {
 /// Reads a text file with the checks that every file of ours gets.
 pub(super) fn read_text(path: &Path, what: &str) -> Result<String, SuiteError> {
     let fail = |problem| SuiteError::new(Place::file(path), problem);
-    let unreadable = |e: std::io::Error| fail(SuiteProblem::Unreadable { what: what.to_owned(), reason: e.to_string() });
+    let unreadable =
+        |e: std::io::Error| fail(SuiteProblem::Unreadable { what: what.to_owned(), reason: e.to_string() });
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
     if bytes > MAX_BYTES {
         return Err(fail(SuiteProblem::TooLarge { bytes, max: MAX_BYTES }));
@@ -218,7 +215,8 @@ impl Removed {
         let unknown = message.starts_with("unknown field").then(|| message.split('`').nth(1)).flatten();
         let field = Segment::Map { key: unknown.unwrap_or_default().to_owned() };
         // The path of an unknown field may end at the map or at the field itself.
-        if unknown.is_some() && !matches!(segments.last(), Some(Segment::Map { key }) if Some(key.as_str()) == unknown) {
+        if unknown.is_some() && !matches!(segments.last(), Some(Segment::Map { key }) if Some(key.as_str()) == unknown)
+        {
             segments.push(&field);
         }
         let Some((last, parents)) = segments.split_last() else { return false };

@@ -11,7 +11,7 @@ mod slot;
 mod tokens;
 
 use super::{Completion, Engine, EngineError, KvMode, ModelFacts, Request, Token, cache::Cache};
-use crate::error::Place;
+use crate::error::{Place, Problems};
 use crate::gguf::{self, Gguf};
 use backend::backend;
 use llama_cpp_2::model::params::LlamaModelParams;
@@ -102,13 +102,11 @@ impl Llama {
         settings: LlamaSettings,
         probe: Option<&Probe>,
         memory: Option<&Cache>,
-    ) -> Result<Self, EngineError> {
-        let gguf = Gguf::open(path)?;
-        gguf.check()?;
+    ) -> Result<Self, Problems> {
+        let gguf = Gguf::open_checked(path)?;
         let sha256 = hash(path, memory)?;
         if let Some((adapter, _)) = &settings.adapter {
-            let adapter = Gguf::open(adapter)?;
-            adapter.check()?;
+            Gguf::open_checked(adapter)?.check_fits(&gguf)?;
         }
         if let Some(probe) = probe {
             let known = settings.adapter.is_none() && memory.is_some_and(|m| m.was_tried(&sha256));
@@ -136,10 +134,11 @@ impl Llama {
         }
         let mut model = load(&self.facts.path, &params)?;
         let adapter = match &self.settings.adapter {
-            Some((path, _)) => Some(model.lora_adapter_init(path).map_err(|e| EngineError::Adapter {
-                place: Place::file(path),
-                reason: e.to_string(),
-            })?),
+            Some((path, _)) => Some(
+                model
+                    .lora_adapter_init(path)
+                    .map_err(|e| EngineError::Adapter { place: Place::file(path), reason: e.to_string() })?,
+            ),
             None => None,
         };
         Ok(Weights { adapter, model })
@@ -152,7 +151,7 @@ impl Engine for Llama {
     }
 
     fn context(&self) -> usize {
-        self.settings.context.unwrap_or(self.facts.context.min(MOST_CONTEXT)) as usize
+        self.settings.context.unwrap_or(self.facts.trained_context.min(MOST_CONTEXT)) as usize
     }
 
     fn tokenize(&self, text: &str, quoted: &[Range<usize>]) -> Vec<Token> {
@@ -197,8 +196,8 @@ fn facts(path: &Path, gguf: &Gguf, sha256: String) -> ModelFacts {
         sha256,
         architecture: gguf.architecture().unwrap_or_default().to_owned(),
         parameters: gguf.parameter_count(),
-        quantisation: gguf.quantisation(),
-        context: gguf.context_length().and_then(|n| u32::try_from(n).ok()).unwrap_or(MOST_CONTEXT),
+        quantisation: gguf.quantisation().to_owned(),
+        trained_context: gguf.context_length().and_then(|n| u32::try_from(n).ok()).unwrap_or(MOST_CONTEXT),
         chat_template: gguf.chat_template().map(str::to_owned),
         bos: gguf.bos_token().map(str::to_owned),
         eos: gguf.eos_token().map(str::to_owned),

@@ -37,10 +37,9 @@ pub(super) fn run(
     let cells = cells(&weights.model, llama, sequences);
     let mut context = context(&weights.model, llama, cells, sequences)?;
     if let (Some(adapter), Some((path, scale))) = (&mut weights.adapter, &settings.adapter) {
-        context.lora_adapter_set(adapter, *scale).map_err(|e| EngineError::Adapter {
-            place: Place::file(path),
-            reason: e.to_string(),
-        })?;
+        context
+            .lora_adapter_set(adapter, *scale)
+            .map_err(|e| EngineError::Adapter { place: Place::file(path), reason: e.to_string() })?;
     }
     let mut scheduler = Scheduler {
         vocab: weights.model.vocab(),

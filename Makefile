@@ -1,0 +1,96 @@
+# Tripos, from a bare machine to a table: `make demo`. Needs git, make, curl and Rust; `make deps` adds the rest.
+#
+# There is one profile, `release`: every other one would compile llama.cpp anew, 5 to 10 minutes each.
+# No target sets RUSTFLAGS: that variable replaces .cargo/config.toml, and with it the instructions of this machine.
+
+.DEFAULT_GOAL := help
+.PHONY: help deps flags build demo test check bench portable install clean
+
+# The oldest Rust that compiles this, as Cargo.toml says.
+RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+# A Rust installed a minute ago is found without opening a new terminal.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+# bindgen does not look where Homebrew keeps libclang on Apple silicon. Expanded late: `deps` may have just put it there.
+brew_llvm = $(wildcard /opt/homebrew/opt/llvm/lib/libclang.dylib)
+cargo = $(if $(LIBCLANG_PATH),,$(brew_llvm:%/libclang.dylib=LIBCLANG_PATH=%)) cargo
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+deps: ## install what the build needs and this machine lacks
+	@$(need_rust)
+	@$(need_tools)
+
+build: deps flags ## compile for the CPU of this machine
+	$(cargo) build --release --locked
+
+demo: build ## compare four ways of asking for sums, on the bundled model
+	target/release/tripos run suites/arithmetic.yaml
+
+test: deps flags ## run the tests
+	$(cargo) test --release --locked
+
+check: deps ## formatting, lints, documentation
+	$(cargo) fmt --check
+	$(cargo) clippy --release --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(cargo) doc --release --no-deps --locked
+
+bench: deps flags ## measure speed and memory
+	$(cargo) bench --profile release --locked
+
+# Flags given as build.rustflags would be joined to those of .cargo/config.toml, and llama.cpp compiled with the first
+# target-cpu it meets, `native`. Flags of a target replace them.
+portable: deps ## compile for x86-64 machines since 2013, into target/portable
+	env -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS $(cargo) build --release --locked --target-dir target/portable \
+		--config "target.'cfg(all())'.rustflags = ['-C', 'target-cpu=x86-64-v3']"
+
+install: deps flags ## put tripos among your own programs (~/.cargo/bin)
+	$(cargo) install --path . --locked
+
+clean: ## delete everything compiled
+	$(cargo) clean
+
+flags:
+	@[ -z "$${RUSTFLAGS+set}$${CARGO_ENCODED_RUSTFLAGS+set}" ] || echo "warning: RUSTFLAGS is set and replaces \
+	the flags in .cargo/config.toml: without target-cpu=native, inference is several times slower" >&2
+
+# Says how to get Rust; it is not installed behind anyone's back.
+define need_rust
+if ! command -v cargo >/dev/null; then \
+	echo "error: no cargo on this machine (Rust $(RUST) or newer is needed)" >&2; \
+	echo "  help: curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y" >&2; exit 1; \
+fi; \
+found=$$(rustc --version | cut -d' ' -f2); \
+if [ "$$(printf '%s\n' $(RUST) "$$found" | sort -V | head -n 1)" != $(RUST) ]; then \
+	echo "error: Rust $$found is too old: $(RUST) or newer is needed" >&2; \
+	echo "  help: rustup update stable" >&2; exit 1; \
+fi
+endef
+
+# bindgen reads llama.cpp's headers with libclang: the library, and the headers of a compiler that lie near it.
+LLVM := /usr/lib /usr/lib64 /usr/lib/llvm*/lib /usr/lib64/llvm*/lib /usr/local/lib /usr/local/opt/llvm*/lib \
+	/opt/homebrew/opt/llvm/lib /Library/Developer/CommandLineTools/usr/lib
+
+define need_tools
+has() { command -v "$$1" >/dev/null; }; \
+any() { ls -d "$$@" 2>/dev/null | grep -q .; }; \
+need=; \
+has cmake || need="$$need cmake"; \
+{ has cc && has c++; } || need="$$need c++"; \
+[ -n "$$LIBCLANG_PATH" ] || \
+	{ any $(LLVM:%=%/libclang.[sd]*) && any $(LLVM:%=%/clang/*/include/stdbool.h); } || need="$$need libclang"; \
+[ -n "$$need" ] || exit 0; \
+echo "the build needs, and this machine lacks:$$need"; \
+if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
+packages() { echo "$$need" | sed "s/c++/$$1/; s/libclang/$$2/"; }; \
+if has apt-get; then \
+	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -q -y --no-install-recommends $$(packages g++ libclang-dev); \
+elif has dnf; then $$sudo dnf install -y $$(packages gcc-c++ clang); \
+elif has pacman; then $$sudo pacman -Sy --needed --noconfirm $$(packages gcc clang); \
+elif has brew; then brew install $$(packages llvm llvm); \
+else \
+	echo "error: no apt-get, dnf, pacman or brew here" >&2; \
+	echo "  help: install$$need yourself (LIBCLANG_PATH may say where libclang is)" >&2; exit 1; \
+fi
+endef

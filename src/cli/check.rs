@@ -1,0 +1,150 @@
+//! `tripos check`: every problem of suites, prompts and case files, at once, without asking a model anything.
+
+use super::failure::{Failure, print_problems};
+use super::output::print;
+use super::plan::PlanArgs;
+use super::run::MachineArgs;
+use crate::error::{Explain, Level, Problems};
+use crate::prompt::PromptTemplate;
+use crate::run::{Prepared, RunSettings};
+use crate::suite::{Document, PromptFile, load};
+use clap::ValueEnum;
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Prompts that do not fit are listed up to so many; one cause makes thousands of them.
+const MOST_REFUSALS: usize = 20;
+
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Suites (.yaml) and prompts (.txt, .yaml)
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    plan: PlanArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A line for each file without errors, the problems on stderr
+    Text,
+    /// A JSON document
+    Json,
+}
+
+/// Checks each file; exit code 2 if any has an error.
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let settings = args.machine.settings(&args.plan)?;
+    let mut reports = Vec::new();
+    let mut failed = false;
+    for file in &args.files {
+        let (problems, what) = check(file, &args.plan, &settings);
+        failed |= problems.any_error();
+        match args.format {
+            Format::Json => reports.push(report(file, &problems)),
+            Format::Text => {
+                print_problems(&problems);
+                if !problems.any_error() {
+                    print(&format!("{}: ok ({what})\n", file.display()))?;
+                }
+            }
+        }
+    }
+    if args.format == Format::Json {
+        print(&format!("{}\n", json!({"schema": 1, "files": reports})))?;
+    }
+    if failed { Err(Failure::Code(2)) } else { Ok(()) }
+}
+
+/// The problems of one file, and what it is where there are none.
+fn check(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, String) {
+    let yaml = file.extension().is_some_and(|e| e == "yaml" || e == "yml");
+    if !yaml {
+        return prompt(file);
+    }
+    match Document::open(file, "the file") {
+        Ok(document) if document.value().is_sequence() => prompt(file),
+        Ok(_) => suite(file, plan, settings),
+        Err(error) => (error.into(), String::new()),
+    }
+}
+
+fn prompt(file: &Path) -> (Problems, String) {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => {
+            let place = crate::error::Place::file(file);
+            let problem =
+                crate::suite::SuiteProblem::Unreadable { what: "the prompt".into(), reason: error.to_string() };
+            return (crate::suite::SuiteError::new(place, problem).into(), String::new());
+        }
+    };
+    match PromptTemplate::compile(&PromptFile { path: file.to_path_buf(), text }) {
+        Ok(PromptTemplate::Chat(_)) => (Problems::new(), "chat prompt".into()),
+        Ok(PromptTemplate::Text(_)) => (Problems::new(), "prompt".into()),
+        Err(error) => (error.into(), String::new()),
+    }
+}
+
+fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, String) {
+    let (suite, mut problems) = load(file, &plan.overrides(true));
+    let Some(suite) = suite else { return (problems, String::new()) };
+    let what = format!("{} variants, {} cases", suite.variants.len(), suite.cases.len());
+    let picked = match plan.selection() {
+        Ok(selection) => selection.plan(&suite, plan.seed.unwrap_or(0)),
+        Err(Failure::Problems(found)) => Err(found),
+        Err(_) => return (problems, what),
+    };
+    // A suite with errors is looked at further as long as there is something to look at.
+    if suite.variants.is_empty() || suite.cases.is_empty() {
+        return (problems, what);
+    }
+    match picked.and_then(|picked| Prepared::new(&suite, picked, settings)) {
+        Ok(prepared) => {
+            if let Err(found) = prompts(&prepared) {
+                problems.append(found);
+            }
+        }
+        // A missing model was found by the suite's own checks, at its place.
+        Err(found) if !problems.any_error() => problems.append(found),
+        Err(found) => problems.append_unless_said(found),
+    }
+    (problems, what)
+}
+
+/// Renders and tokenises every prompt of a plan: what cannot be rendered or does not fit is an error.
+pub(super) fn prompts(prepared: &Prepared) -> Result<(), Problems> {
+    let mut problems = Problems::new();
+    for &variant in &prepared.plan.variants {
+        let Some(renderer) = prepared.renderer(variant)? else { continue };
+        let cells: Vec<_> = prepared.plan.cells_of(variant).collect();
+        let refusals: Vec<_> =
+            cells.into_par_iter().filter_map(|cell| prepared.ask(&renderer, cell, true).refusal).collect();
+        problems.extend(refusals.into_iter().take(MOST_REFUSALS));
+    }
+    problems.or_ok(())
+}
+
+fn report(file: &Path, problems: &Problems) -> Value {
+    let one = |problem: &dyn Explain| {
+        let place = problem.at();
+        json!({
+            "level": match problem.level() { Level::Error => "error", Level::Warning => "warning", Level::Note => "note" },
+            "message": problem.to_string(),
+            "file": place.map(|p| p.file.clone()),
+            "line": place.map(|p| p.line),
+            "column": place.map(|p| p.column),
+            "about": problem.about(),
+            "help": problem.help(),
+        })
+    };
+    let all: Vec<Value> = problems.iter().map(one).collect();
+    json!({"file": file, "ok": !problems.any_error(), "problems": all})
+}

@@ -1,0 +1,61 @@
+//! How a command ends when it does not end well.
+
+use super::output::complain;
+use crate::error::{Explain, Problems, render};
+
+/// Why a command stopped.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Problems to print; exit code 2.
+    Problems(Problems),
+    /// A message to print; exit code 2.
+    Message(anyhow::Error),
+    /// All was said; only the exit code is left.
+    Code(u8),
+    /// Whoever read stdout went away: that is success.
+    ClosedPipe,
+}
+
+impl Failure {
+    /// Prints what is left to say and gives the exit code.
+    pub(super) fn report(self) -> u8 {
+        match self {
+            Self::Problems(problems) => {
+                print_problems(&problems);
+                2
+            }
+            Self::Message(error) => {
+                complain(&format!("error: {error:#}\n"));
+                2
+            }
+            Self::Code(code) => code,
+            Self::ClosedPipe => 0,
+        }
+    }
+}
+
+/// Each problem as a block on stderr, in colour where that is a terminal.
+pub(super) fn print_problems(problems: &Problems) {
+    let colour = super::environment::stderr_colour();
+    for problem in problems.iter() {
+        complain(&render(problem, colour));
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Problems(problems)
+    }
+}
+
+impl<E: Explain> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Problems(error.into())
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Message(error)
+    }
+}

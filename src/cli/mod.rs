@@ -1,0 +1,102 @@
+//! The command line: one file a subcommand. The only room that prints, reads the environment or ends the program.
+//!
+//! Arguments are inert data; each command's `run` turns them into a plan and acts on it. stdout is the product, all else
+//! goes to stderr.
+
+mod cache;
+mod check;
+mod completions;
+mod environment;
+mod failure;
+mod init;
+mod interrupt;
+mod output;
+mod plan;
+mod probe;
+mod progress;
+mod run;
+mod show;
+
+pub use output::complain;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+
+/// Prompt, measure, teach and ship a local language model: one binary, offline.
+#[derive(Debug, Parser)]
+#[command(name = "tripos", version, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say more: what the model runs on (-v), and what llama.cpp says (-vv)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// No progress, no warnings
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run suites and print one table each
+    Run(Box<run::Args>),
+    /// Find every problem of suites, prompts and case files without running them
+    Check(check::Args),
+    /// Write a small suite that runs as it is
+    Init(init::Args),
+    /// Print the table of a run again, or one of its cases in full
+    Show(show::Args),
+    /// Look at or empty the cache of answers
+    Cache(cache::Args),
+    /// Print the completion script of a shell
+    Completions(completions::Args),
+    /// Load a model and decode one token: what `run` does in a child process before it trusts a file
+    #[command(hide = true)]
+    ProbeModel(probe::Args),
+}
+
+/// Reads the arguments. Help and usage errors are printed here; the error is the exit code.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, u8> {
+    Cli::try_parse_from(arguments).map_err(|error| {
+        let shown = error.print();
+        match error.kind() {
+            _ if shown.is_err() => 0,
+            clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => 0,
+            _ => 2,
+        }
+    })
+}
+
+/// Sends `tracing` to stderr: warnings, or what -v, -vv or TRIPOS_LOG ask for.
+pub fn start_logging(arguments: &Cli) {
+    use tracing_subscriber::{EnvFilter, fmt};
+    // llama.cpp's own lines are for -vv; what matters of them reaches the user as an error of ours.
+    let filter = match (arguments.quiet, arguments.verbose) {
+        _ if matches!(arguments.command, Command::ProbeModel(_)) => "error,llama-cpp-2=error",
+        (true, _) => "error,llama-cpp-2=off",
+        (_, 0) => "warn,llama-cpp-2=off",
+        (_, 1) => "info,llama-cpp-2=off",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("TRIPOS_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
+    let _ = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).without_time().try_init();
+}
+
+/// Runs the command and returns the exit code: 0 done, 1 a verdict failed, 2 error or usage, 130 interrupted.
+#[must_use]
+pub fn dispatch(cli: Cli) -> u8 {
+    let quiet = cli.quiet;
+    let done = match cli.command {
+        Command::Run(args) => run::run(*args, cli.verbose > 0, quiet),
+        Command::Check(args) => check::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Cache(args) => cache::run(&args),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
+        Command::ProbeModel(args) => probe::run(&args),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(failure) => failure.report(),
+    }
+}

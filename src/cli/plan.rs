@@ -1,0 +1,151 @@
+//! The flags that shape a plan: which model, which variants and cases, which seed. They are kept in the run's header,
+//! so that `--resume` needs none of them and refuses others.
+
+use super::failure::Failure;
+use crate::engine::KvMode;
+use crate::error::{Place, Problems};
+use crate::run::{RunError, Selection};
+use crate::store::{Header, read_samples};
+use crate::suite::{AdapterRef, ModelRef, Overrides, split_scale};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// Flags that shape the plan.
+#[derive(Debug, Clone, Default, clap::Args, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(super) struct PlanArgs {
+    /// Ask this model (a GGUF file) instead of every model of the suite
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<PathBuf>,
+    /// Apply this LoRA adapter, scaled (1 unless said otherwise)
+    #[arg(long, value_name = "FILE[=SCALE]")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    /// Only this variant (repeatable)
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub variant: Vec<String>,
+    /// Only this case (repeatable)
+    #[arg(long, value_name = "ID")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub case: Vec<String>,
+    /// Only cases with this tag (repeatable: any of them)
+    #[arg(long, value_name = "TAG")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tag: Vec<String>,
+    /// Only the cases that failed in this run, in any of its variants
+    #[arg(long, value_name = "RUN")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter_failing: Option<PathBuf>,
+    /// Only the first N cases
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Only N cases, drawn by the seed
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<usize>,
+    /// Moves sampling and the choice of examples
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Context length of a trial, in tokens
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=16_777_216))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<u32>,
+    /// How sequences are decoded
+    #[arg(long, value_enum, value_name = "MODE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kv: Option<Kv>,
+}
+
+/// How sequences are decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kv {
+    /// Many at once, in one continuous batch: fast, the default
+    Tree,
+    /// One at a time: an answer never depends on what else is run
+    Exact,
+}
+
+impl PlanArgs {
+    /// The flags as the header keeps them.
+    pub(super) fn recorded(&self) -> BTreeMap<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => map.into_iter().collect(),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    /// The flags of the run that is resumed; each flag given beside --resume must say the same.
+    pub(super) fn resumed(&self, header: &Header, run: &Path) -> Result<Self, Problems> {
+        let mut problems = Problems::new();
+        for (flag, given) in self.recorded() {
+            let recorded = header.flags.get(&flag);
+            if recorded != Some(&given) {
+                problems.push(RunError::OtherFlag {
+                    flag,
+                    given: given.to_string(),
+                    recorded: recorded.map_or_else(|| "none".to_owned(), Value::to_string),
+                    place: Place::file(run),
+                });
+            }
+        }
+        let recorded = Value::Object(header.flags.clone().into_iter().collect());
+        problems.or_ok(serde_json::from_value(recorded).unwrap_or_default())
+    }
+
+    /// What these flags put in the place of what the suite says.
+    pub(super) fn overrides(&self, strict: bool) -> Overrides {
+        Overrides {
+            model: self.model.clone().map(|path| match path.extension() {
+                Some(ending) if ending == "yaml" || ending == "yml" => ModelRef::Scripted(path),
+                _ => ModelRef::Gguf(path),
+            }),
+            adapter: self.adapter.as_deref().map(|written| {
+                let (path, scale) = split_scale(written);
+                AdapterRef { path: path.into(), scale }
+            }),
+            context: self.context,
+            seed: self.seed,
+            strict,
+        }
+    }
+
+    /// Which variants and cases they pick.
+    pub(super) fn selection(&self) -> Result<Selection, Failure> {
+        let failing = match &self.filter_failing {
+            Some(run) => {
+                let mut failing = HashSet::new();
+                read_samples(run, |sample| {
+                    if !sample.passed() {
+                        failing.insert(sample.trial.case);
+                    }
+                })?;
+                Some(failing)
+            }
+            None => None,
+        };
+        Ok(Selection {
+            variants: self.variant.clone(),
+            cases: self.case.clone(),
+            tags: self.tag.clone(),
+            failing,
+            limit: self.limit,
+            sample: self.sample,
+        })
+    }
+
+    /// One batch, or one trial at a time.
+    pub(super) fn kv(&self) -> KvMode {
+        match self.kv {
+            Some(Kv::Exact) => KvMode::Exact,
+            Some(Kv::Tree) | None => KvMode::Tree,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! How a run shows that it is under way: a bar on a terminal, a line every 10 % elsewhere, or nothing.
+
+use super::output::complain;
+use crate::error::{Explain, render};
+use crate::run::Observer;
+use crate::store::Sample;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Shows a run on stderr.
+pub(super) struct Progress {
+    quiet: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    bar: Option<ProgressBar>,
+    began: Instant,
+    total: usize,
+    before: usize,
+    done: usize,
+    tokens: usize,
+    said: usize,
+}
+
+impl Progress {
+    pub(super) fn new(quiet: bool) -> Self {
+        let state = State { bar: None, began: Instant::now(), total: 0, before: 0, done: 0, tokens: 0, said: 0 };
+        Self { quiet, state: Mutex::new(state) }
+    }
+
+    fn with(&self, act: impl FnOnce(&mut State)) {
+        // A poisoned lock holds counters of which each is whole.
+        act(&mut self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+}
+
+impl Observer for Progress {
+    fn started(&self, trials: usize, recorded: usize) {
+        self.with(|state| {
+            (state.began, state.total, state.before, state.done) = (Instant::now(), trials, recorded, recorded);
+            state.said = recorded * 10 / trials.max(1);
+            if !self.quiet && std::io::stderr().is_terminal() {
+                state.bar = Some(bar(trials, recorded));
+            }
+        });
+    }
+
+    fn sample(&self, sample: &Sample) {
+        self.with(|state| {
+            state.done += 1;
+            if let Some(completion) = sample.completion.as_ref().filter(|_| !sample.cached) {
+                state.tokens += completion.completion_tokens;
+            }
+            if let Some(bar) = &state.bar {
+                bar.set_position(state.done as u64);
+                bar.set_message(format!("{:.0} tok/s", state.tokens as f64 / seconds(state.began)));
+            } else if !self.quiet && state.done * 10 / state.total.max(1) > state.said {
+                state.said = state.done * 10 / state.total.max(1);
+                complain(&state.line());
+            }
+        });
+    }
+
+    fn warning(&self, problem: &dyn Explain) {
+        if self.quiet {
+            return;
+        }
+        self.with(|state| {
+            let text = render(problem, super::environment::stderr_colour());
+            match &state.bar {
+                Some(bar) => bar.suspend(|| complain(&text)),
+                None => complain(&text),
+            }
+        });
+    }
+
+    fn finished(&self) {
+        self.with(|state| {
+            if let Some(bar) = state.bar.take() {
+                bar.finish_and_clear();
+            }
+        });
+    }
+}
+
+impl State {
+    /// `120/400 trials (30 %), 45.1 trials/s, 803 tok/s, 6 s left`
+    fn line(&self) -> String {
+        let rate = (self.done - self.before) as f64 / seconds(self.began);
+        let left = (self.total - self.done) as f64 / rate;
+        let tokens = self.tokens as f64 / seconds(self.began);
+        let percent = self.done * 100 / self.total.max(1);
+        format!(
+            "{}/{} trials ({percent} %), {rate:.1} trials/s, {tokens:.0} tok/s, {left:.0} s left\n",
+            self.done, self.total
+        )
+    }
+}
+
+/// Seconds since then, never 0.
+fn seconds(began: Instant) -> f64 {
+    began.elapsed().as_secs_f64().max(1e-9)
+}
+
+fn bar(total: usize, done: usize) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr_with_hz(5));
+    let template = "{wide_bar} {pos}/{len} trials, {per_sec}, {msg}, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.with_key("per_sec", |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = write!(out, "{:.1}/s", state.per_sec());
+        }));
+    }
+    bar.set_position(done as u64);
+    bar.reset_eta();
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,262 @@
+//! `tripos run`: the main job.
+
+use super::failure::{Failure, print_problems};
+use super::output::{complain, print};
+use super::plan::PlanArgs;
+use super::progress::Progress;
+use super::{environment, interrupt};
+use crate::engine::cache::Cache;
+use crate::engine::llama::probe::Probe;
+use crate::error::{Place, Problems};
+use crate::ggml;
+use crate::report::{self, RunSummary};
+use crate::run::{Observer, Outcome, Prepared, RunSettings, execute};
+use crate::store::{Header, RunFolder, Status, Trial, read_header};
+use crate::suite::{Suite, load};
+use anyhow::Context;
+use clap::ValueEnum;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Sequences in flight where nothing else is asked for. More is not faster: attention runs over the cells of all of them
+/// (3 million parameters, 2 cores, tokens/s: 8 4,500, 16 4,200, 32 3,400, 64 2,300).
+const PARALLEL: usize = 8;
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Suite files
+    #[arg(value_name = "SUITE", required_unless_present = "resume")]
+    suites: Vec<PathBuf>,
+    #[command(flatten)]
+    plan: PlanArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// Folder that gets the folder of the run
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    out: PathBuf,
+    /// What is printed at the end
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Also one table for each tag
+    #[arg(long, value_name = "WHAT")]
+    by: Option<By>,
+    /// Go on with this run: what is answered is not asked again
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["dry_run"])]
+    resume: Option<PathBuf>,
+    /// Print the plan and the first prompt of each variant; ask nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Flags that say how the machine is used.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct MachineArgs {
+    /// Threads that decode [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    /// Layers kept on the GPU [default: all that fit]
+    #[arg(long, value_name = "N")]
+    gpu_layers: Option<u32>,
+    /// Trials in flight at most
+    #[arg(long, value_name = "N", default_value_t = PARALLEL, value_parser = parallel)]
+    parallel: usize,
+    /// Neither read nor keep answers
+    #[arg(long)]
+    no_cache: bool,
+    /// Let `command` scorers run programs
+    #[arg(long)]
+    allow_commands: bool,
+}
+
+fn parallel(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=256) => Ok(count),
+        _ => Err("a number from 1 to 256".into()),
+    }
+}
+
+/// What is printed at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// A table for people
+    Table,
+    /// One JSON document a suite, on one line
+    Json,
+    /// A table for pull requests
+    Markdown,
+}
+
+/// What a table is broken down by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum By {
+    /// The cases' tags
+    Tag,
+}
+
+impl MachineArgs {
+    /// The settings; without a cache folder that works, runs go on without the cache, unless it was the user who
+    /// named the folder.
+    pub(super) fn settings(&self, plan: &PlanArgs) -> Result<RunSettings, Failure> {
+        let folder = environment::cache_folder();
+        let memory = match folder.map_err(Failure::from).and_then(|folder| Ok(Cache::open(&folder)?)) {
+            Ok(cache) => Some(Arc::new(cache)),
+            Err(failure) if !self.no_cache => return Err(failure),
+            Err(_) => None,
+        };
+        let program = std::env::current_exe().context("this program cannot find itself")?;
+        Ok(RunSettings {
+            threads: self.threads.map_or_else(environment::cores, |n| n as usize),
+            gpu_layers: self.gpu_layers,
+            kv: plan.kv(),
+            parallel: self.parallel,
+            probe: Some(Probe { program, arguments: vec!["probe-model".into()] }),
+            memory,
+            use_cache: !self.no_cache,
+            allow_commands: self.allow_commands,
+        })
+    }
+}
+
+/// Runs each suite; a suite that fails ends the command.
+pub(super) fn run(args: Args, verbose: bool, quiet: bool) -> Result<(), Failure> {
+    let settings = args.machine.settings(&args.plan)?;
+    if verbose {
+        complain(&machine(&settings));
+    }
+    if let Some(run) = &args.resume {
+        return resume(&args, run, &settings, quiet);
+    }
+    for path in &args.suites {
+        let suite = load_suite(path, &args.plan, args.dry_run, quiet)?;
+        let prepared = prepare(&suite, &args.plan, &settings)?;
+        if args.dry_run {
+            super::check::prompts(&prepared)?;
+            print(&super::show::plan(&prepared, environment::stdout_colour())?)?;
+            continue;
+        }
+        let header = header(&prepared, &args.plan)?;
+        let folder = RunFolder::create(&args.out, header)?;
+        work(&args, &prepared, folder, &HashSet::new(), (&settings, quiet))?;
+    }
+    Ok(())
+}
+
+/// Goes on with a run. What it was begun with must still be so.
+fn resume(args: &Args, run: &Path, settings: &RunSettings, quiet: bool) -> Result<(), Failure> {
+    let recorded = read_header(run)?;
+    let plan = args.plan.resumed(&recorded, run)?;
+    let settings = RunSettings { kv: plan.kv(), ..settings.clone() };
+    if let Some(other) = args.suites.iter().find(|path| **path != recorded.suite_path) {
+        let other = other.display();
+        return Err(
+            anyhow::anyhow!("{} is a run of {}, not of {other}", run.display(), recorded.suite_path.display()).into()
+        );
+    }
+    if recorded.status == Status::Complete {
+        complain("the run is complete; nothing is left to ask\n");
+        return finish(args, run);
+    }
+    let suite = load_suite(&recorded.suite_path, &plan, false, quiet)?;
+    let prepared = prepare(&suite, &plan, &settings)?;
+    prepared.same_as(&recorded, &header(&prepared, &plan)?, &Place::file(run))?;
+    let (folder, answered) = RunFolder::resume(run)?;
+    work(args, &prepared, folder, &answered, (&settings, quiet))
+}
+
+/// Asks what is left, closes the folder and prints the table.
+fn work(
+    args: &Args,
+    prepared: &Prepared,
+    mut folder: RunFolder,
+    answered: &HashSet<Trial>,
+    (settings, quiet): (&RunSettings, bool),
+) -> Result<(), Failure> {
+    let progress = Progress::new(quiet);
+    let watch: (&dyn Observer, _) = (&progress, interrupt::listen());
+    match execute(prepared, &mut folder, answered, settings, watch) {
+        Ok(outcome) => {
+            let status = if outcome == Outcome::Complete { Status::Complete } else { Status::Interrupted };
+            let (path, _) = folder.close(status)?;
+            finish(args, &path)?;
+            if outcome == Outcome::Interrupted { Err(Failure::Code(130)) } else { Ok(()) }
+        }
+        Err(problems) => {
+            let path = folder.path().to_path_buf();
+            // The header may not be writable either, on a full disk for one; the problem at hand is what is said.
+            let _ = folder.close(Status::Failed);
+            print_problems(&problems);
+            complain(&format!("what was answered is kept: tripos run --resume {}\n", path.display()));
+            Err(Failure::Code(2))
+        }
+    }
+}
+
+/// Prints the result of a run that is closed. A run in which nothing could be scored is a failure.
+fn finish(args: &Args, path: &Path) -> Result<(), Failure> {
+    let summary = RunSummary::read(path)?;
+    print(&render(&summary, args.format, args.by)?)?;
+    if args.format == Format::Table {
+        complain(&format!("run: {}\n", path.display()));
+    }
+    let mut metrics = summary.variants.iter().flat_map(|variant| &variant.metrics);
+    let trials: usize = summary.variants.iter().map(|variant| variant.trials).sum();
+    if trials > 0 && metrics.all(|metric| metric.n == 0) {
+        complain("error: no case could be scored; the reasons are in samples.jsonl\n");
+        return Err(Failure::Code(2));
+    }
+    Ok(())
+}
+
+/// A summary in the format asked for.
+pub(super) fn render(summary: &RunSummary, format: Format, by: Option<By>) -> Result<String, Failure> {
+    let (width, colour) = (environment::width(), environment::stdout_colour());
+    Ok(match format {
+        Format::Table => {
+            let tags = if by.is_some() { report::by_tag(summary, width, colour) } else { String::new() };
+            report::table(summary, width, colour) + &tags
+        }
+        Format::Json => serde_json::to_string(&report::json(summary)).context("the result is no JSON")? + "\n",
+        Format::Markdown => report::markdown(summary),
+    })
+}
+
+/// The suite, or all that is wrong with it; warnings and notes are printed.
+fn load_suite(path: &Path, plan: &PlanArgs, strict: bool, quiet: bool) -> Result<Suite, Failure> {
+    let (suite, problems) = load(path, &plan.overrides(strict));
+    match suite {
+        Some(suite) if !problems.any_error() => {
+            if !quiet {
+                print_problems(&problems);
+            }
+            Ok(suite)
+        }
+        _ => Err(problems.into()),
+    }
+}
+
+fn prepare<'a>(suite: &'a Suite, plan: &PlanArgs, settings: &RunSettings) -> Result<Prepared<'a>, Failure> {
+    let picked = plan.selection()?.plan(suite, plan.seed.unwrap_or(0))?;
+    Ok(Prepared::new(suite, picked, settings)?)
+}
+
+fn header(prepared: &Prepared, plan: &PlanArgs) -> Result<Header, Problems> {
+    let features = ggml::features().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    prepared.header(plan.recorded(), plan.seed.unwrap_or(0), ggml::version(), features)
+}
+
+/// What the models will run on.
+fn machine(settings: &RunSettings) -> String {
+    let features: Vec<String> = ggml::features()
+        .into_iter()
+        .map(|(name, value)| if value == "1" { name } else { format!("{name}={value}") })
+        .collect();
+    format!(
+        "{}; {} threads; {} trials in flight; features: {}\n",
+        ggml::version(),
+        settings.threads,
+        settings.parallel,
+        features.join(" ")
+    )
+}

@@ -1,0 +1,232 @@
+//! The table that a run ends in: one row a variant, each metric with its interval, what was left out, what it cost.
+
+use super::layout::{Align, Cell, Column, tables};
+use super::{RunSummary, VariantSummary};
+use crate::stats::{Confusion, Metric, better, tie};
+use crate::store::Status;
+use std::fmt::Write;
+
+/// The whole text below a run, fitted to `width` columns; `colour` allows ANSI codes.
+#[must_use]
+pub fn table(run: &RunSummary, width: usize, colour: bool) -> String {
+    let key = key(&run.variants);
+    let mut columns = metric_columns(&run.variants);
+    columns.extend(count_columns(&run.variants));
+    columns.extend(cost_columns(&run.variants));
+    let mut out = tables(&key, &columns, width, colour);
+    out += &legend(run);
+    for variant in &run.variants {
+        for (scorer, confusion) in &variant.confusions {
+            let _ = write!(out, "\n{}", labels(variant, scorer, confusion, width, colour));
+        }
+    }
+    out
+}
+
+/// The metrics again for the cases of each tag.
+#[must_use]
+pub fn by_tag(run: &RunSummary, width: usize, colour: bool) -> String {
+    let mut out = String::new();
+    for tag in run.tags() {
+        let variants = run.with_tag(&tag);
+        let mut columns = metric_columns(&variants);
+        columns.extend(count_columns(&variants));
+        let _ = write!(out, "\ntag {tag}\n{}", tables(&key(&variants), &columns, width, colour));
+    }
+    if out.is_empty() {
+        out.push_str("\nno case of this run has a tag\n");
+    }
+    out
+}
+
+fn key(variants: &[VariantSummary]) -> Column {
+    Column::new("variant", Align::Left, variants.iter().map(|v| v.name.clone()))
+}
+
+/// Metrics shown as columns: all but a label scorer's per-label and micro ones, which stand below.
+pub(super) fn is_headline(metric: &Metric, variant: &VariantSummary) -> bool {
+    match metric.name.split_once('.') {
+        Some((scorer, part)) if variant.confusions.iter().any(|(name, _)| name == scorer) => {
+            matches!(part, "accuracy" | "precision_macro" | "recall_macro" | "f1_macro")
+        }
+        _ => true,
+    }
+}
+
+/// The names of the metrics shown as columns, in the order in which variants first have them.
+pub(super) fn headlines(variants: &[VariantSummary]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for variant in variants {
+        for metric in variant.metrics.iter().filter(|metric| is_headline(metric, variant)) {
+            if !names.contains(&metric.name) {
+                names.push(metric.name.clone());
+            }
+        }
+    }
+    names
+}
+
+/// How a variant's metric stands among the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Best,
+    Tie,
+    Other,
+}
+
+/// The metric of each variant by name, and how it stands. With one variant there is nothing to stand among.
+pub(super) fn standings<'a>(variants: &'a [VariantSummary], name: &str) -> Vec<Option<(&'a Metric, Standing)>> {
+    let metrics: Vec<Option<&Metric>> = variants.iter().map(|v| v.metrics.iter().find(|m| m.name == name)).collect();
+    let measured = || metrics.iter().flatten().filter(|m| m.value.is_some());
+    let mut best: Option<&Metric> = None;
+    for metric in measured() {
+        if best.is_none_or(|b| better(metric, b)) {
+            best = Some(metric);
+        }
+    }
+    let alone = measured().count() < 2;
+    metrics
+        .into_iter()
+        .map(|metric| {
+            let metric = metric?;
+            let standing = match best {
+                Some(best) if !alone && std::ptr::eq(best, metric) => Standing::Best,
+                Some(best) if !alone && metric.value.is_some() && tie(best, metric) => Standing::Tie,
+                _ => Standing::Other,
+            };
+            Some((metric, standing))
+        })
+        .collect()
+}
+
+fn metric_columns(variants: &[VariantSummary]) -> Vec<Column> {
+    headlines(variants)
+        .into_iter()
+        .map(|name| {
+            let cells: Vec<Cell> = standings(variants, &name)
+                .into_iter()
+                .map(|found| match found {
+                    None => Cell::from("–"),
+                    Some((metric, standing)) => {
+                        let mark = match standing {
+                            Standing::Best => " *",
+                            Standing::Tie => " =",
+                            Standing::Other => "  ",
+                        };
+                        Cell { text: format!("{}{mark}", value_text(metric)), bold: standing == Standing::Best }
+                    }
+                })
+                .collect();
+            Column::new(name, Align::Left, cells)
+        })
+        .collect()
+}
+
+/// `0.425 [0.36, 0.49]`; a dash where nothing was scored.
+pub(super) fn value_text(metric: &Metric) -> String {
+    match (metric.value, metric.ci) {
+        (Some(value), Some([low, high])) => format!("{value:.3} [{low:.2}, {high:.2}]"),
+        (Some(value), None) => format!("{value:.3}"),
+        (None, _) => "–".to_owned(),
+    }
+}
+
+/// Cases, and those that count against a table's honesty, over all scorers.
+pub(super) fn counts(variant: &VariantSummary) -> [(&'static str, usize); 4] {
+    let most = |count: fn(&Metric) -> usize| variant.metrics.iter().map(count).max().unwrap_or(0);
+    [
+        ("n", most(|m| m.n)),
+        ("unscored", most(|m| m.unscored)),
+        ("no answer", most(|m| m.no_answer)),
+        ("cut", most(|m| m.cut)),
+    ]
+}
+
+fn count_columns(variants: &[VariantSummary]) -> Vec<Column> {
+    (0..4)
+        .filter_map(|i| {
+            let cells = variants.iter().map(|v| counts(v)[i].1.to_string());
+            Some(Column::new(counts(variants.first()?)[i].0, Align::Right, cells))
+        })
+        .collect()
+}
+
+/// Tokens in and out, tokens drawn a second, seconds a case; a dash where all came from the cache.
+pub(super) fn costs(variant: &VariantSummary) -> [(&'static str, String); 4] {
+    let usage = &variant.usage;
+    let timed = usage.elapsed_s > 0.0 && usage.fresh > 0;
+    let per_second = usage.fresh_completion_tokens as f64 / usage.elapsed_s;
+    let per_case = usage.elapsed_s / usage.fresh as f64;
+    let or_dash = |text: String| if timed { text } else { "–".to_owned() };
+    [
+        ("tokens in", usage.prompt_tokens.to_string()),
+        ("out", usage.completion_tokens.to_string()),
+        ("tok/s", or_dash(format!("{per_second:.0}"))),
+        ("s/case", or_dash(format!("{per_case:.3}"))),
+    ]
+}
+
+fn cost_columns(variants: &[VariantSummary]) -> Vec<Column> {
+    (0..4)
+        .filter_map(|i| {
+            let cells: Vec<String> = variants.iter().map(|v| costs(v)[i].1.clone()).collect();
+            Some(Column::new(costs(variants.first()?)[i].0, Align::Right, cells))
+        })
+        .collect()
+}
+
+/// What the marks mean and where the numbers come from.
+fn legend(run: &RunSummary) -> String {
+    let mut out = String::from("\n95 % intervals in brackets");
+    if run.variants.len() > 1 {
+        out += "; * best, = not told apart from the best (intervals overlap)";
+    }
+    out.push('\n');
+    let cached: usize = run.variants.iter().map(|v| v.cached).sum();
+    let trials: usize = run.variants.iter().map(|v| v.trials).sum();
+    if cached > 0 {
+        let _ = writeln!(out, "{cached} of {trials} answers came from the cache");
+    }
+    if run.header.status != Status::Complete {
+        let state = match run.header.status {
+            Status::Interrupted => "interrupted",
+            Status::Failed => "failed",
+            _ => "not finished",
+        };
+        let _ = writeln!(
+            out,
+            "the run is {state}: {trials} of {} trials; go on with --resume {}",
+            run.header.trials,
+            run.dir.display()
+        );
+    }
+    out
+}
+
+/// A label scorer's figures for each label, and its confusion matrix.
+fn labels(variant: &VariantSummary, scorer: &str, confusion: &Confusion, width: usize, colour: bool) -> String {
+    let names = || confusion.labels.iter().cloned();
+    let find = |part: &str, label: &str| {
+        let name = format!("{scorer}.{part}.{label}");
+        variant.metrics.iter().find(|m| m.name == name).map_or_else(|| "–".to_owned(), value_text)
+    };
+    let mut columns: Vec<Column> = ["precision", "recall", "f1"]
+        .map(|part| Column::new(part, Align::Left, names().map(|label| find(part, &label))))
+        .into();
+    let micro = format!("{scorer}.f1_micro");
+    let micro = variant.metrics.iter().find(|m| m.name == micro).map_or_else(String::new, value_text);
+    columns.push(Column::new(
+        "of",
+        Align::Right,
+        confusion.counts.iter().map(|row| row.iter().sum::<usize>().to_string()),
+    ));
+    let mut out = format!("{} · {scorer} by label (micro F1 {micro})\n", variant.name);
+    out += &tables(&Column::new("label", Align::Left, names()), &columns, width, colour);
+    let mut matrix: Vec<Column> = Vec::new();
+    for (i, title) in names().chain(["not understood".to_owned()]).enumerate() {
+        let cells = confusion.counts.iter().map(|row| row.get(i).copied().unwrap_or(0).to_string());
+        matrix.push(Column::new(title, Align::Right, cells));
+    }
+    let _ = write!(out, "\n{} · {scorer}: truth down, answer across\n", variant.name);
+    out + &tables(&Column::new("truth", Align::Left, names()), &matrix, width, colour)
+}

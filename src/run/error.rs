@@ -1,0 +1,174 @@
+//! What can go wrong between a suite and its samples.
+
+use crate::error::{Explain, Level, Place};
+
+/// A problem of a plan or of one of its trials.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RunError {
+    /// A flag names something that the suite does not have.
+    #[error("--{flag} {name}: the suite has no such {what}")]
+    NoSuch {
+        /// The flag.
+        flag: &'static str,
+        /// variant, case, tag.
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+        /// The suite.
+        place: Place,
+    },
+    /// The flags leave no trial.
+    #[error("no case is left to run")]
+    NothingLeft {
+        /// The suite.
+        place: Place,
+        /// Which flags to look at.
+        help: String,
+    },
+    /// Prompt and completion do not fit the context.
+    #[error(
+        "prompt does not fit: {prompt} prompt + {max_tokens} max_tokens > {context} context tokens ({} over)",
+        prompt + max_tokens - context
+    )]
+    TooLong {
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Tokens that may be drawn.
+        max_tokens: usize,
+        /// Tokens that fit.
+        context: usize,
+        /// The variant.
+        place: Place,
+        /// Its name.
+        variant: String,
+        /// The case.
+        case: String,
+        /// Whether the run goes on without it.
+        warning: bool,
+    },
+    /// A prompt without a single token.
+    #[error("the prompt is empty")]
+    EmptyPrompt {
+        /// The variant.
+        place: Place,
+        /// Its name.
+        variant: String,
+        /// The case.
+        case: String,
+        /// Whether the run goes on without it.
+        warning: bool,
+    },
+    /// A prompt that could not be rendered for one case; the run goes on without it.
+    #[error("{message}")]
+    NotRendered {
+        /// The template's problem.
+        message: String,
+        /// Where.
+        place: Option<Place>,
+        /// Variant and case.
+        about: String,
+        /// How to mend it.
+        help: Option<String>,
+        /// Whether the run goes on without it.
+        warning: bool,
+    },
+    /// What is resumed is not what was begun.
+    #[error("{what} changed since the run began")]
+    Changed {
+        /// The suite, the cases, a model …
+        what: String,
+        /// The run.
+        place: Place,
+    },
+    /// A flag given with --resume says otherwise than the run.
+    #[error("--{flag} would change the plan of the run that is resumed ({given}, the run has {recorded})")]
+    OtherFlag {
+        /// The flag.
+        flag: String,
+        /// What was given.
+        given: String,
+        /// What the run was begun with.
+        recorded: String,
+        /// The run.
+        place: Place,
+    },
+}
+
+impl Explain for RunError {
+    fn level(&self) -> Level {
+        match self {
+            Self::TooLong { warning: true, .. }
+            | Self::EmptyPrompt { warning: true, .. }
+            | Self::NotRendered { warning: true, .. } => Level::Warning,
+            _ => Level::Error,
+        }
+    }
+
+    fn at(&self) -> Option<&Place> {
+        match self {
+            Self::NotRendered { place, .. } => place.as_ref(),
+            Self::NoSuch { place, .. }
+            | Self::NothingLeft { place, .. }
+            | Self::TooLong { place, .. }
+            | Self::EmptyPrompt { place, .. }
+            | Self::Changed { place, .. }
+            | Self::OtherFlag { place, .. } => Some(place),
+        }
+    }
+
+    fn about(&self) -> Option<String> {
+        match self {
+            Self::TooLong { variant, case, .. } | Self::EmptyPrompt { variant, case, .. } => {
+                Some(format!("variant `{variant}`, case `{case}`"))
+            }
+            Self::NotRendered { about, .. } => Some(about.clone()),
+            _ => None,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoSuch { name, known, .. } => {
+                let known: Vec<&str> = known.iter().map(String::as_str).take(30).collect();
+                crate::error::did_you_mean(name, &known)
+            }
+            Self::NothingLeft { help, .. } => help.clone(),
+            Self::TooLong { prompt, max_tokens, context, .. } if prompt < context => {
+                format!("set `context: {}` or more, or `max_tokens: {}` or less", prompt + max_tokens, context - prompt)
+            }
+            Self::TooLong { prompt, max_tokens, .. } => format!("set `context: {}` or more", prompt + max_tokens),
+            Self::EmptyPrompt { .. } => "write something for the model to go on from".into(),
+            Self::NotRendered { help, .. } => return help.clone(),
+            Self::Changed { .. } => {
+                "start a run of its own without --resume; what was answered comes from the cache".into()
+            }
+            Self::OtherFlag { flag, .. } => format!("leave --{flag} out, or start a run of its own without --resume"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::render;
+
+    #[test]
+    fn a_prompt_that_does_not_fit_says_by_how_much_and_what_would() {
+        let error = RunError::TooLong {
+            prompt: 3912,
+            max_tokens: 512,
+            context: 4096,
+            place: Place::new("suites/long.yaml", 8, 3),
+            variant: "cot".into(),
+            case: "doc-3".into(),
+            warning: false,
+        };
+        insta::assert_snapshot!(render(&error, false), @r"
+        error: prompt does not fit: 3912 prompt + 512 max_tokens > 4096 context tokens (328 over)
+          --> suites/long.yaml:8:3 (variant `cot`, case `doc-3`)
+          help: set `context: 4424` or more, or `max_tokens: 184` or less
+        ");
+    }
+}

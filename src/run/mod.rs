@@ -1,0 +1,19 @@
+//! The loop over rooms 2, 4 and 6: plan, ask, judge, record.
+//!
+//! [`Selection`] picks variants and cases, [`Prepared`] opens the models and compiles prompts and scorers (all problems
+//! at once), and [`execute`] asks, window by window, recording each sample as it is complete.
+
+mod error;
+mod execute;
+mod models;
+mod observer;
+mod prepare;
+mod record;
+mod select;
+
+pub use error::RunError;
+pub use execute::{Outcome, execute};
+pub use models::{Models, RunSettings};
+pub use observer::{Observer, Silent};
+pub use prepare::{Asked, Prepared};
+pub use select::{Cell, Plan, Selection};

@@ -1,0 +1,125 @@
+//! Opens each model of a plan once.
+
+use crate::engine::cache::Cache;
+use crate::engine::llama::probe::Probe;
+use crate::engine::llama::{KvStorage, Llama, LlamaSettings, hash};
+use crate::engine::scripted::Scripted;
+use crate::engine::{Engine, KvMode};
+use crate::error::Problems;
+use crate::store::ModelRecord;
+use crate::suite::{KvType, Suite, Variant};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How a run uses the machine, whatever the suite.
+#[derive(Debug, Clone)]
+pub struct RunSettings {
+    /// Threads of ggml.
+    pub threads: usize,
+    /// Layers on the GPU.
+    pub gpu_layers: Option<u32>,
+    /// One batch, or one trial at a time.
+    pub kv: KvMode,
+    /// Most sequences in flight.
+    pub parallel: usize,
+    /// Tries models not seen before; `None` trusts them.
+    pub probe: Option<Probe>,
+    /// Remembers hashes of models, and which were tried.
+    pub memory: Option<Arc<Cache>>,
+    /// Answers are looked up and kept; needs `memory`.
+    pub use_cache: bool,
+    /// `command` scorers may run.
+    pub allow_commands: bool,
+}
+
+/// What decides which engine a variant needs.
+#[derive(Debug, Clone, PartialEq)]
+struct Need {
+    model: crate::suite::ModelRef,
+    adapter: Option<(PathBuf, f32)>,
+    context: Option<u32>,
+}
+
+/// The engines of a plan.
+pub struct Models {
+    engines: Vec<(Need, Box<dyn Engine>, ModelRecord)>,
+}
+
+impl std::fmt::Debug for Models {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.engines.iter().map(|(need, ..)| need)).finish()
+    }
+}
+
+impl Models {
+    /// Opens every model that the variants name, none of them with its weights; all problems at once.
+    pub fn open<'a>(
+        suite: &Suite,
+        variants: impl Iterator<Item = &'a Variant>,
+        settings: &RunSettings,
+    ) -> Result<Self, Problems> {
+        let mut models = Self { engines: Vec::new() };
+        let mut failed: Vec<Need> = Vec::new();
+        let mut problems = Problems::new();
+        for variant in variants {
+            let need = need(variant);
+            if models.engines.iter().any(|(other, ..)| *other == need) || failed.contains(&need) {
+                continue;
+            }
+            match open(&need, suite.kv_type, settings) {
+                Ok((engine, record)) => models.engines.push((need, engine, record)),
+                Err(found) => {
+                    problems.append(found);
+                    failed.push(need);
+                }
+            }
+        }
+        problems.or_ok(models)
+    }
+
+    /// The engine of a variant: its index, the engine itself and its record. `None` for a variant not opened.
+    #[must_use]
+    pub fn of(&self, variant: &Variant) -> Option<(usize, &dyn Engine, &ModelRecord)> {
+        let need = need(variant);
+        let index = self.engines.iter().position(|(other, ..)| *other == need)?;
+        self.engines.get(index).map(|(_, engine, record)| (index, engine.as_ref(), record))
+    }
+}
+
+fn need(variant: &Variant) -> Need {
+    Need {
+        model: variant.model.clone(),
+        adapter: variant.adapter.as_ref().map(|adapter| (adapter.path.clone(), adapter.scale)),
+        context: variant.context,
+    }
+}
+
+fn open(need: &Need, kv_type: KvType, settings: &RunSettings) -> Result<(Box<dyn Engine>, ModelRecord), Problems> {
+    let memory = settings.memory.as_deref();
+    let (engine, policy): (Box<dyn Engine>, String) = match &need.model {
+        crate::suite::ModelRef::Scripted(path) => (Box::new(Scripted::open(path, need.context)?), "scripted".into()),
+        crate::suite::ModelRef::Gguf(path) => {
+            let llama = LlamaSettings {
+                context: need.context,
+                threads: settings.threads,
+                gpu_layers: settings.gpu_layers,
+                kv_type: match kv_type {
+                    KvType::F16 => KvStorage::F16,
+                    KvType::F32 => KvStorage::F32,
+                    KvType::Q8_0 => KvStorage::Q8_0,
+                },
+                kv: settings.kv,
+                parallel: settings.parallel,
+                adapter: need.adapter.clone(),
+            };
+            let policy = llama.policy();
+            (Box::new(Llama::open(path, llama, settings.probe.as_ref(), memory)?), policy)
+        }
+    };
+    let adapter = match &need.adapter {
+        Some((path, scale)) => Some((path.clone(), hash(path, memory)?, *scale)),
+        None => None,
+    };
+    let record = ModelRecord { facts: engine.facts().clone(), adapter, context: engine.context(), policy };
+    Ok((engine, record))
+}

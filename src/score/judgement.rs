@@ -1,0 +1,74 @@
+//! What one scorer hands back before names, answers and `not` are put to it.
+
+use super::value::ScoreValue;
+
+/// A value and, where it does not speak for itself, why.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Judgement {
+    /// The value.
+    pub(super) value: ScoreValue,
+    /// Why; may be empty.
+    pub(super) explanation: String,
+}
+
+impl Judgement {
+    /// Right, with nothing to explain; or wrong, for a reason.
+    pub(super) fn pass(pass: bool, why_not: impl FnOnce() -> String) -> Self {
+        let explanation = if pass { String::new() } else { why_not() };
+        Self { value: ScoreValue::Pass(pass), explanation }
+    }
+
+    /// A number that speaks for itself.
+    pub(super) fn number(value: f64) -> Self {
+        Self { value: ScoreValue::number(value), explanation: String::new() }
+    }
+
+    /// Not judged, for a reason outside the model.
+    pub(super) fn unscored(reason: impl Into<String>) -> Self {
+        Self { value: ScoreValue::Unscored(reason.into()), explanation: String::new() }
+    }
+
+    /// The same with `not` put to it: a pass becomes a failure and back, a number `1 - number`. What is unscored
+    /// stays so, and a label (a `command` scorer may say one) has no opposite.
+    pub(super) fn turned_round(self) -> Self {
+        match self.value {
+            ScoreValue::Pass(pass) => {
+                let explanation = if pass { "`not`: the condition holds".to_owned() } else { String::new() };
+                Self { value: ScoreValue::Pass(!pass), explanation }
+            }
+            ScoreValue::Number(number) => {
+                Self { value: ScoreValue::number(1.0 - number), explanation: self.explanation }
+            }
+            ScoreValue::Label(label) => Self::unscored(format!("`not` cannot turn the label `{}` round", clip(&label))),
+            ScoreValue::Unscored(_) => self,
+        }
+    }
+}
+
+/// The beginning of a text, short enough for an explanation, on one line.
+pub(super) fn clip(text: &str) -> String {
+    const MOST: usize = 80;
+    let line: String = text.trim().chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.trim().chars().count() > MOST { line + "…" } else { line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_turns_passes_and_numbers_round_and_leaves_the_unscored() {
+        assert_eq!(Judgement::pass(true, String::new).turned_round().value, ScoreValue::Pass(false));
+        assert_eq!(Judgement::pass(false, String::new).turned_round().value, ScoreValue::Pass(true));
+        assert_eq!(Judgement::number(0.25).turned_round().value, ScoreValue::Number(0.75));
+        assert_eq!(Judgement::unscored("x").turned_round().value, ScoreValue::Unscored("x".into()));
+        let label = Judgement { value: ScoreValue::Label("good".into()), explanation: String::new() };
+        assert!(matches!(label.turned_round().value, ScoreValue::Unscored(_)));
+    }
+
+    #[test]
+    fn long_texts_are_clipped_to_one_line() {
+        assert_eq!(clip(" a\nb "), "a b");
+        assert_eq!(clip(&"é".repeat(100)).chars().count(), 81);
+    }
+}

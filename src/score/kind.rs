@@ -1,0 +1,101 @@
+//! The closed set of scorers, ready for use, and the one place that tells them apart.
+
+use super::chrf;
+use super::command::CommandScorer;
+use super::contains::ContainsScorer;
+use super::edit_distance;
+use super::exact::ExactScorer;
+use super::json::JsonScorer;
+use super::judgement::Judgement;
+use super::label::LabelScorer;
+use super::number::NumberScorer;
+use super::regex::RegexScorer;
+use super::rouge_l;
+use super::{Judged, ScoreError};
+use crate::suite::{Answer, ScorerKind, Which};
+use serde_json::{Value, json};
+
+/// One scorer of each kind, built from its settings.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Exact(ExactScorer),
+    Contains(ContainsScorer),
+    Regex(RegexScorer),
+    Number(NumberScorer),
+    Json(Box<JsonScorer>),
+    Label(LabelScorer),
+    EditDistance,
+    RougeL,
+    Chrf,
+    Command(CommandScorer),
+}
+
+impl Kind {
+    /// Builds a scorer; `targets` are the labels of a label scorer that names none.
+    pub(super) fn new(spec: &ScorerKind, targets: &[String], allow_commands: bool) -> Result<Self, ScoreError> {
+        Ok(match spec {
+            ScorerKind::Exact(spec) => Self::Exact(ExactScorer::new(spec)),
+            ScorerKind::Contains(spec) => Self::Contains(ContainsScorer::new(spec)?),
+            ScorerKind::Regex(spec) => Self::Regex(RegexScorer::new(spec)?),
+            ScorerKind::Number(spec) => Self::Number(NumberScorer::new(spec)?),
+            ScorerKind::Json(spec) => Self::Json(Box::new(JsonScorer::new(spec)?)),
+            ScorerKind::Label(spec) => Self::Label(LabelScorer::new(spec, targets)?),
+            ScorerKind::EditDistance(_) => Self::EditDistance,
+            ScorerKind::RougeL(_) => Self::RougeL,
+            ScorerKind::Chrf(_) => Self::Chrf,
+            ScorerKind::Command(spec) => Self::Command(CommandScorer::new(spec, allow_commands)?),
+        })
+    }
+
+    /// Why a case with this target cannot be judged.
+    pub(super) fn unfit(&self, target: &str) -> Option<String> {
+        match self {
+            Self::Contains(scorer) => scorer.unfit(target),
+            Self::Number(_) => NumberScorer::unfit(target),
+            Self::Label(scorer) => scorer.unfit(target),
+            Self::RougeL => rouge_l::unfit(target),
+            Self::Chrf => chrf::unfit(target),
+            Self::Exact(_) | Self::Regex(_) | Self::Json(_) | Self::EditDistance | Self::Command(_) => None,
+        }
+    }
+
+    /// Judges the answer that was read. The target is empty where the kind needs none.
+    pub(super) fn judge(&self, answer: &str, target: &str, judged: &Judged) -> Judgement {
+        match self {
+            Self::Exact(scorer) => scorer.judge(answer, target),
+            Self::Contains(scorer) => scorer.judge(answer, target),
+            Self::Regex(scorer) => scorer.judge(answer),
+            Self::Number(scorer) => scorer.judge(answer, target),
+            Self::Json(scorer) => scorer.judge(answer),
+            Self::Label(scorer) => scorer.judge(answer, target),
+            Self::EditDistance => edit_distance::judge(answer, target),
+            Self::RougeL => rouge_l::judge(answer, target),
+            Self::Chrf => chrf::judge(answer, target),
+            Self::Command(scorer) => scorer.judge(&sample(answer, judged)),
+        }
+    }
+}
+
+/// Whether a kind judges the whole completion, whatever the variant says about answers.
+pub(super) fn judges_the_whole(kind: &ScorerKind) -> bool {
+    matches!(kind, ScorerKind::Contains(_) | ScorerKind::Regex(_) | ScorerKind::Json(_))
+}
+
+/// How a kind reads the answer where neither it nor the variant says how.
+pub(super) fn own_answer(kind: &ScorerKind) -> Answer {
+    match kind {
+        ScorerKind::Number(_) => Answer::Number { which: Which::Last },
+        _ => Answer::Text,
+    }
+}
+
+/// What a program is told: the fields of a line of `samples.jsonl` that exist by now, and the answer that was read.
+fn sample(answer: &str, judged: &Judged) -> Value {
+    let case = judged.case;
+    json!({
+        "case": {"id": case.id, "vars": case.vars, "target": case.target, "tags": case.tags},
+        "prompt": {"text": judged.prompt},
+        "completion": judged.completion,
+        "answer": answer,
+    })
+}

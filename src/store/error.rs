@@ -1,0 +1,72 @@
+//! What can go wrong with a run folder.
+
+use crate::error::{Explain, Place};
+
+/// Why a run cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder or a file in it cannot be made or written.
+    #[error("cannot write the run: {reason}")]
+    Write {
+        /// The file.
+        place: Place,
+        /// The system's words.
+        reason: String,
+    },
+    /// A file cannot be read.
+    #[error("cannot read the run: {reason}")]
+    Read {
+        /// The file.
+        place: Place,
+        /// The system's words.
+        reason: String,
+    },
+    /// The header or a sample is not what was written.
+    #[error("damaged: {reason}")]
+    Damaged {
+        /// The line.
+        place: Place,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Written by a later version.
+    #[error("this run has schema {found}, and this version reads up to {known}")]
+    Newer {
+        /// The header.
+        place: Place,
+        /// The run's schema.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// Another process works on the folder.
+    #[error("another process is writing this run")]
+    Busy {
+        /// The folder.
+        place: Place,
+    },
+}
+
+impl Explain for StoreError {
+    fn at(&self) -> Option<&Place> {
+        let (Self::Write { place, .. }
+        | Self::Read { place, .. }
+        | Self::Damaged { place, .. }
+        | Self::Newer { place, .. }
+        | Self::Busy { place }) = self;
+        Some(place)
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Write { .. } => {
+                "free some space or choose another folder with --out; what was answered is kept: go on with --resume"
+                    .into()
+            }
+            Self::Read { .. } => "give the folder of a run, for example reports/arithmetic-2026-01-31-1a2b".into(),
+            Self::Damaged { .. } => "remove that line; --resume asks its trial again".into(),
+            Self::Newer { .. } => "update Tripos".into(),
+            Self::Busy { .. } => "wait for it, or start a run of its own without --resume".into(),
+        })
+    }
+}

@@ -1,0 +1,302 @@
+//! The folder of a run: opened before inference, locked while written, readable at any time.
+
+use super::{Header, SCHEMA, Sample, Segment, Status, StoreError, Trial};
+use crate::error::Place;
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+const HEADER: &str = "header.json";
+const SAMPLES: &str = "samples.jsonl";
+const LOCK: &str = "lock";
+
+/// A run that is being written. The lock is held until it is dropped.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    header: Header,
+    samples: BufWriter<File>,
+    written: usize,
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Makes `parent/<suite>-<date>-<four digits>` and writes the header, whose `run` becomes that name.
+    pub fn create(parent: &Path, mut header: Header) -> Result<Self, StoreError> {
+        let write = |path: &Path| {
+            let place = Place::file(path);
+            move |e: std::io::Error| StoreError::Write { place, reason: e.to_string() }
+        };
+        std::fs::create_dir_all(parent).map_err(write(parent))?;
+        let now = jiff::Timestamp::now();
+        let date = now.strftime("%Y-%m-%d").to_string();
+        let mut path;
+        let mut attempt = 0_u32;
+        loop {
+            let digits = (now.as_nanosecond() / 1_000 + i128::from(std::process::id()) + i128::from(attempt)) & 0xffff;
+            header.run = format!("{}-{date}-{digits:04x}", header.suite_name);
+            path = parent.join(&header.run);
+            match std::fs::create_dir(&path) {
+                Ok(()) => break,
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && attempt < 1_000 => attempt += 1,
+                Err(e) => return Err(write(&path)(e)),
+            }
+        }
+        let lock = lock(&path)?;
+        let file = path.join(SAMPLES);
+        let samples = BufWriter::new(File::create_new(&file).map_err(write(&file))?);
+        header.status = Status::Started;
+        header.segments = vec![Segment { started: now.to_string(), ended: None, samples_before: 0 }];
+        let folder = Self { path, header, samples, written: 0, _lock: lock };
+        folder.write_header()?;
+        Ok(folder)
+    }
+
+    /// Opens a run to go on with it: a last line cut in half is removed. Returns the trials that are recorded.
+    pub fn resume(path: &Path) -> Result<(Self, HashSet<Trial>), StoreError> {
+        let mut header = read_header(path)?;
+        let lock = lock(path)?;
+        let file = path.join(SAMPLES);
+        let write = |e: std::io::Error| StoreError::Write { place: Place::file(&file), reason: e.to_string() };
+        let mut samples =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file).map_err(write)?;
+        let whole = end_of_last_line(&mut samples).map_err(write)?;
+        samples.set_len(whole).map_err(write)?;
+        let mut answered = HashSet::new();
+        read_samples(path, |sample| {
+            answered.insert(sample.trial);
+        })?;
+        samples.seek(SeekFrom::End(0)).map_err(write)?;
+        let now = jiff::Timestamp::now().to_string();
+        header.segments.push(Segment { started: now, ended: None, samples_before: answered.len() });
+        let complete = header.status == Status::Complete;
+        if !complete {
+            header.status = Status::Started;
+        }
+        let folder = Self {
+            path: path.to_path_buf(),
+            header,
+            samples: BufWriter::new(samples),
+            written: answered.len(),
+            _lock: lock,
+        };
+        if !complete {
+            folder.write_header()?;
+        }
+        Ok((folder, answered))
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the run was made with.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Samples recorded so far, those of earlier segments included.
+    #[must_use]
+    pub fn written(&self) -> usize {
+        self.written
+    }
+
+    /// Appends a sample and flushes it to the system.
+    pub fn append(&mut self, sample: &Sample) -> Result<(), StoreError> {
+        let mut write = || -> std::io::Result<()> {
+            serde_json::to_writer(&mut self.samples, sample)?;
+            self.samples.write_all(b"\n")?;
+            self.samples.flush()
+        };
+        write()
+            .map_err(|e| StoreError::Write { place: Place::file(self.path.join(SAMPLES)), reason: e.to_string() })?;
+        self.written += 1;
+        Ok(())
+    }
+
+    /// Notes how the run ended.
+    pub fn close(mut self, status: Status) -> Result<(PathBuf, Header), StoreError> {
+        self.header.status = status;
+        if let Some(segment) = self.header.segments.last_mut() {
+            segment.ended = Some(jiff::Timestamp::now().to_string());
+        }
+        self.write_header()?;
+        Ok((self.path.clone(), self.header.clone()))
+    }
+
+    /// The header appears whole or not at all.
+    fn write_header(&self) -> Result<(), StoreError> {
+        let file = self.path.join(HEADER);
+        let write = || -> std::io::Result<()> {
+            let mut temporary = tempfile::NamedTempFile::new_in(&self.path)?;
+            serde_json::to_writer_pretty(&mut temporary, &self.header)?;
+            temporary.write_all(b"\n")?;
+            #[cfg(unix)]
+            std::fs::set_permissions(temporary.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+            temporary.persist(&file).map_err(|e| e.error)?;
+            Ok(())
+        };
+        write().map_err(|e| StoreError::Write { place: Place::file(&file), reason: e.to_string() })
+    }
+}
+
+/// Takes the folder for this process.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let file = path.join(LOCK);
+    let lock =
+        File::create(&file).map_err(|e| StoreError::Write { place: Place::file(&file), reason: e.to_string() })?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Busy { place: Place::file(path) }),
+        Err(std::fs::TryLockError::Error(e)) => {
+            Err(StoreError::Write { place: Place::file(&file), reason: e.to_string() })
+        }
+    }
+}
+
+/// The length of the file up to and including its last line break.
+fn end_of_last_line(file: &mut File) -> std::io::Result<u64> {
+    let mut end = 0;
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = reader.read_until(b'\n', &mut line)?;
+        if read == 0 || line.last() != Some(&b'\n') {
+            return Ok(end);
+        }
+        end += read as u64;
+    }
+}
+
+/// Reads what a run was made with.
+pub fn read_header(path: &Path) -> Result<Header, StoreError> {
+    let file = path.join(HEADER);
+    let text = std::fs::read_to_string(&file)
+        .map_err(|e| StoreError::Read { place: Place::file(&file), reason: e.to_string() })?;
+    let damaged = |e: serde_json::Error| StoreError::Damaged {
+        place: Place::new(&file, e.line(), e.column()),
+        reason: e.to_string(),
+    };
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(damaged)?;
+    let found =
+        value.get("schema").and_then(serde_json::Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    if found > SCHEMA {
+        return Err(StoreError::Newer { place: Place::file(&file), found, known: SCHEMA });
+    }
+    serde_json::from_value(value).map_err(damaged)
+}
+
+/// Hands every whole line of a run's samples to `each`, one at a time; a last line without its end is passed over.
+pub fn read_samples(path: &Path, mut each: impl FnMut(Sample)) -> Result<(), StoreError> {
+    let file = path.join(SAMPLES);
+    let read = |e: std::io::Error| StoreError::Read { place: Place::file(&file), reason: e.to_string() };
+    let mut reader = BufReader::new(File::open(&file).map_err(read)?);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if reader.read_until(b'\n', &mut line).map_err(read)? == 0 || line.last() != Some(&b'\n') {
+            break;
+        }
+        let sample = serde_json::from_slice(&line)
+            .map_err(|e| StoreError::Damaged { place: Place::new(&file, number, e.column()), reason: e.to_string() })?;
+        each(sample);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{CaseRecord, CaseSet};
+    use crate::suite::Vars;
+    use std::collections::BTreeMap;
+
+    fn header() -> Header {
+        Header {
+            schema: SCHEMA,
+            run: String::new(),
+            status: Status::Started,
+            tripos: "0".into(),
+            llama_cpp: String::new(),
+            features: vec![],
+            suite_name: "s".into(),
+            suite_path: "s.yaml".into(),
+            suite: serde_json::Value::Null,
+            scorers: vec![],
+            cases: CaseSet { count: 1, sha256: String::new() },
+            models: BTreeMap::new(),
+            flags: BTreeMap::new(),
+            seed: 0,
+            plan_sha256: String::new(),
+            prefixes: BTreeMap::new(),
+            trials: 2,
+            segments: vec![],
+        }
+    }
+
+    fn sample(case: &str) -> Sample {
+        Sample {
+            trial: Trial { variant: "v".into(), case: case.into(), repeat: 0 },
+            case: CaseRecord { vars: Vars::new(), target: None, tags: vec![] },
+            prompt: None,
+            completion: None,
+            cached: false,
+            scores: vec![],
+        }
+    }
+
+    #[test]
+    fn what_is_appended_can_be_read_while_the_run_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = RunFolder::create(dir.path(), header()).unwrap();
+        folder.append(&sample("a")).unwrap();
+        let mut read = Vec::new();
+        read_samples(folder.path(), |sample| read.push(sample)).unwrap();
+        assert_eq!(read, [sample("a")]);
+        let (path, closed) = folder.close(Status::Complete).unwrap();
+        assert_eq!(read_header(&path).unwrap(), closed);
+    }
+
+    #[test]
+    fn resuming_removes_half_a_line_and_knows_what_was_answered() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = RunFolder::create(dir.path(), header()).unwrap();
+        folder.append(&sample("a")).unwrap();
+        let path = folder.path().to_path_buf();
+        drop(folder);
+        let mut file = OpenOptions::new().append(true).open(path.join(SAMPLES)).unwrap();
+        file.write_all(b"{\"trial\":{\"var").unwrap();
+        let (mut folder, answered) = RunFolder::resume(&path).unwrap();
+        assert_eq!(answered, HashSet::from([sample("a").trial]));
+        folder.append(&sample("b")).unwrap();
+        let text = std::fs::read_to_string(path.join(SAMPLES)).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert_eq!(folder.header().segments.len(), 2);
+        assert_eq!(folder.header().segments[1].samples_before, 1);
+    }
+
+    #[test]
+    fn a_second_writer_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(dir.path(), header()).unwrap();
+        assert!(matches!(RunFolder::resume(folder.path()).unwrap_err(), StoreError::Busy { .. }));
+        let path = folder.path().to_path_buf();
+        drop(folder);
+        assert!(RunFolder::resume(&path).is_ok());
+    }
+
+    #[test]
+    fn a_damaged_line_and_a_newer_schema_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(dir.path(), Header { schema: SCHEMA + 1, ..header() }).unwrap();
+        std::fs::write(folder.path().join(SAMPLES), "{}\n").unwrap();
+        let error = read_samples(folder.path(), |_| ()).unwrap_err();
+        assert!(matches!(&error, StoreError::Damaged { place, .. } if place.line == 1), "{error:?}");
+        assert!(matches!(read_header(folder.path()).unwrap_err(), StoreError::Newer { found: 2, .. }));
+    }
+}

@@ -1,0 +1,121 @@
+//! Every setting of a run: `header.json`.
+
+use crate::engine::ModelFacts;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Under way, or killed.
+    Started,
+    /// Every trial is recorded.
+    Complete,
+    /// Ended by the user.
+    Interrupted,
+    /// Ended by an error.
+    Failed,
+}
+
+/// Everything that a run was made with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`super::SCHEMA`].
+    pub schema: u32,
+    /// The run's id: the folder's name.
+    pub run: String,
+    /// How far it has come.
+    pub status: Status,
+    /// Tripos' version.
+    pub tripos: String,
+    /// Build of llama.cpp's kernels.
+    pub llama_cpp: String,
+    /// Instruction sets and back ends in use.
+    pub features: Vec<String>,
+    /// Name of the suite.
+    pub suite_name: String,
+    /// The suite's file.
+    pub suite_path: PathBuf,
+    /// The suite, resolved: variants with their prompts' text, sampling, scorers, rules.
+    pub suite: Value,
+    /// What the values of each scorer are, groups last.
+    pub scorers: Vec<ScorerRecord>,
+    /// The cases that were chosen.
+    pub cases: CaseSet,
+    /// The model of each variant.
+    pub models: BTreeMap<String, ModelRecord>,
+    /// The flags that shape the plan.
+    pub flags: BTreeMap<String, Value>,
+    /// Seed of every draw that no suite names.
+    pub seed: u64,
+    /// SHA-256 of all that decides the plan: suite, prompts, cases, models, flags.
+    pub plan_sha256: String,
+    /// Leading parts that prompts share, by id; samples name them.
+    pub prefixes: BTreeMap<String, String>,
+    /// Trials planned.
+    pub trials: usize,
+    /// One for each time the run was worked on.
+    pub segments: Vec<Segment>,
+}
+
+/// A scorer's name and what its values are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "values")]
+pub enum ScorerRecord {
+    /// Right or wrong.
+    Pass {
+        /// The scorer's name.
+        name: String,
+    },
+    /// A number, higher is better.
+    Number {
+        /// The scorer's name.
+        name: String,
+    },
+    /// One of a closed set.
+    Labels {
+        /// The scorer's name.
+        name: String,
+        /// The set, sorted.
+        labels: Vec<String>,
+    },
+}
+
+/// Which cases a run asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaseSet {
+    /// How many.
+    pub count: usize,
+    /// SHA-256 of their ids, vars, targets and tags.
+    pub sha256: String,
+}
+
+/// A model as a run used it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelRecord {
+    /// The model.
+    #[serde(flatten)]
+    pub facts: ModelFacts,
+    /// The adapter's file, SHA-256 and scale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<(PathBuf, String, f32)>,
+    /// Context length of a trial, in tokens.
+    pub context: usize,
+    /// KV mode and split policy: what of the settings can move an answer's last digit.
+    pub policy: String,
+}
+
+/// One sitting of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// When it began (RFC 3339, UTC).
+    pub started: String,
+    /// When it ended; absent while it is under way or when it was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// Samples that were there when it began.
+    pub samples_before: usize,
+}

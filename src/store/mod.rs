@@ -1,0 +1,22 @@
+//! Room 6: a run and the folder it is kept in.
+//!
+//! `header.json` holds every setting, `samples.jsonl` one line a trial, appended and flushed as it is scored: a crash
+//! loses nothing that was answered. Shapes: contract.md, section 2. Everything later (tables, comparisons, gates) is
+//! computed from these two files.
+
+mod error;
+mod folder;
+mod header;
+mod sample;
+
+pub use error::StoreError;
+pub use folder::{RunFolder, read_header, read_samples};
+pub use header::{CaseSet, Header, ModelRecord, ScorerRecord, Segment, Status};
+pub use sample::{CaseRecord, PromptRecord, Sample, Trial};
+
+/// The parts of a sample that other rooms made, for those who read runs and know no engine or scorer.
+pub use crate::engine::{Completion, StopReason};
+pub use crate::score::{Score, ScoreValue};
+
+/// The version of the shapes in a run folder.
+pub const SCHEMA: u32 = 1;

@@ -1,0 +1,208 @@
+//! Each mistake gets an error with its place and a way to mend it; nothing is lost and nothing panics.
+
+use crate::workspace::Workspace;
+
+/// The scripted suite with one text replaced, checked: exit code 2 and what is said.
+fn checked(from: &str, to: &str) -> String {
+    let workspace = Workspace::scripted();
+    let suite = workspace.read("suite.yaml");
+    assert!(suite.contains(from), "{from}");
+    workspace.write("suite.yaml", suite.replacen(from, to, 1));
+    let said = workspace.tripos(&["check", "suite.yaml"]);
+    assert_eq!(said.code, Some(2), "{}\n{}", said.stdout, said.stderr);
+    assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+    said.stderr
+}
+
+#[test]
+fn a_misspelt_field_is_named_with_the_nearest() {
+    insta::assert_snapshot!(checked("{name: b, prompt", "{name: b, promt: x, prompt"), @r"
+    error: unknown field `promt` in variant `b`
+      --> suite.yaml:14:14
+      help: did you mean `prompt`? (name, prompt, examples, model, adapter, context, sampling, answer, then, repeats, reduce)
+    ");
+}
+
+#[test]
+fn several_mistakes_are_reported_at_once() {
+    let stderr = checked("sampling: {max_tokens: 64}", "sampling: {temprature: 1, max_tokens: many}\nmax_unscored: 7");
+    insta::assert_snapshot!(stderr, @r#"
+    error: unknown field `temprature` in `sampling`
+      --> suite.yaml:3:12
+      help: did you mean `temperature`? (max_tokens, temperature, top_k, top_p, min_p, stop, seed, grammar, json_schema, repeat_penalty, presence_penalty, frequency_penalty, logit_bias, logprobs)
+    error: `sampling.max_tokens`: found the text "many", expected a whole number
+      --> suite.yaml:3:27
+    error: `max_unscored` is 7
+      --> suite.yaml:4:1
+      help: it is a share from 0 to 1
+    "#);
+}
+
+#[test]
+fn duplicate_names_and_ids_are_named_with_the_first() {
+    insta::assert_snapshot!(checked("{name: b,", "{name: a,"), @r"
+    error: variant `a` is there twice; the first is at line 13
+      --> suite.yaml:14:5
+      help: give each variant a name of its own
+    ");
+    assert!(checked("{id: two,", "{id: one,").contains("case `one` is there twice; the first is at line 5"));
+}
+
+#[test]
+fn what_later_versions_bring_is_refused_by_name() {
+    for (from, to, feature) in [
+        ("prompt: b.txt", "prompt: b.txt, repeats: 8", "`repeats`"),
+        ("prompt: b.txt", "prompt: b.txt, then: {prompt: b.txt}", "`then`"),
+        ("{count: 1}", "{count: 1, select: similar}", "`examples: {select: similar}`"),
+        ("max_tokens: 64", "max_tokens: 64, grammar: x", "`sampling: grammar`"),
+        ("{scripted: model.yaml}", "hf://owner/repo/file.gguf", "`model: hf://…`"),
+        ("{scripted: model.yaml}", "{endpoint: 'http://localhost:1'}", "`model: {endpoint: …}`"),
+    ] {
+        let stderr = checked(from, to);
+        assert!(stderr.contains(&format!("{feature} is not in this version of Tripos yet")), "{stderr}");
+        assert_eq!(stderr.matches("error:").count(), 1, "{stderr}");
+    }
+}
+
+#[test]
+fn missing_files_are_errors_at_the_line_that_names_them() {
+    insta::assert_snapshot!(checked("prompt: b.txt", "prompt: c.txt"), @r"
+    error: cannot read the prompt `c.txt`: No such file or directory (os error 2)
+      --> suite.yaml:14:14
+      help: check the path; paths are relative to the suite's file
+    ");
+    let stderr = checked("{scripted: model.yaml}", "nowhere.gguf");
+    assert!(stderr.contains("cannot read the model `nowhere.gguf`: No such file or directory"), "{stderr}");
+    assert_eq!(stderr.matches("error:").count(), 1, "{stderr}");
+    let workspace = Workspace::new();
+    let said = workspace.tripos(&["run", "nowhere.yaml"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("cannot read the suite: No such file or directory"), "{}", said.stderr);
+}
+
+#[test]
+fn templates_that_do_not_parse_or_use_an_undefined_variable_have_a_place() {
+    let workspace = Workspace::scripted();
+    workspace.write("b.txt", "Say it.\n{{ quetsion }}\n");
+    workspace.write("a.txt", "{% for e in examples %}{{ q }\n");
+    let said = workspace.tripos(&["check", "suite.yaml"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("a.txt:1:"), "{}", said.stderr);
+    workspace.write("a.txt", "{{ q }}");
+    let said = workspace.tripos(&["check", "suite.yaml"]);
+    assert!(said.stderr.contains("undefined variable `quetsion`"), "{}", said.stderr);
+    assert!(said.stderr.contains("--> b.txt:2:4 (variant `b`, case `one`)"), "{}", said.stderr);
+}
+
+#[test]
+fn broken_case_files_are_named_by_line() {
+    let with_file = |name: &str, text: &str| {
+        let workspace = Workspace::scripted();
+        workspace.write(name, text);
+        let suite = workspace.read("suite.yaml");
+        let (head, tail) = suite.split_once("cases:\n").unwrap();
+        let (_, tail) = tail.split_once("examples:\n").unwrap();
+        workspace.write("suite.yaml", format!("{head}cases: {name}\nexamples:\n{tail}"));
+        let said = workspace.tripos(&["check", "suite.yaml"]);
+        assert_eq!(said.code, Some(2), "{}", said.stdout);
+        said.stderr
+    };
+    assert!(with_file("c.jsonl", "{\"vars\":{\"q\":\"1\"},\"target\":1}\n{\"vars\":\n").contains("c.jsonl:2:"));
+    assert!(with_file("c.jsonl", "").contains("`cases` is empty"));
+    assert!(with_file("c.jsonl", "{\"question\":\"x\"}\n").contains("columns here: question"));
+    assert!(with_file("c.jsonl", "{\"vars\":{\"q\":\"1\"}}\n").contains("needs a target, and no case has one"));
+    let mixed = with_file("c.jsonl", "{\"vars\":{\"q\":\"1\"}}\n{\"vars\":{\"q\":\"2\"},\"target\":2}\n");
+    assert!(mixed.contains("a case has no target, which scorer `exact` needs: `1`"), "{mixed}");
+    assert!(with_file("c.csv", "q,target\n1\n").contains("c.csv:2:1"));
+    assert!(with_file("c.txt", "x").contains("use .jsonl, .csv or .yaml"));
+}
+
+#[test]
+fn expressions_that_do_not_compile_are_shown() {
+    let stderr = checked("answer: {take: number, which: last}", "answer: {take: pattern, regex: 'a(b'}");
+    assert!(stderr.contains("the expression `a(b` does not compile: unclosed group"), "{stderr}");
+    assert!(stderr.contains("suite.yaml:10:1"), "{stderr}");
+    assert!(checked("number: {name: exact}", "regex: {pattern: '['}").contains("suite.yaml:12:5"));
+}
+
+#[test]
+fn files_that_are_no_suites_are_refused_quickly() {
+    let workspace = Workspace::new();
+    let refused = |name: &str, content: &[u8], expected: &str| {
+        workspace.write(name, content);
+        let said = workspace.tripos(&["check", name]);
+        assert_eq!(said.code, Some(2));
+        assert!(said.stderr.contains(expected) && said.stderr.contains(name), "{}", said.stderr);
+    };
+    refused("latin.yaml", b"suite: caf\xe9\n", "not UTF-8: byte 10");
+    refused("large.yaml", &vec![b'#'; (16 << 20) + 1], "may have at most 16777216");
+    refused("deep.yaml", format!("suite: {}{}", "[".repeat(10_000), "]".repeat(10_000)).as_bytes(), "deep.yaml:1:");
+    refused("broken.yaml", b"suite: [a\nvariants: }", "broken.yaml:2");
+    refused("empty.yaml", b"", "error:");
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for i in 1..12 {
+        bomb += &format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(", "));
+    }
+    refused("bomb.yaml", bomb.as_bytes(), "repetition limit");
+}
+
+#[test]
+fn gate_rules_that_name_nothing_known_get_the_nearest_name() {
+    let rule = "  - {name: b, prompt: b.txt}\ngate:\n  - {variant: c, metric: exakt, at_least: 0.5}\n  - {variant: a, metric: exact, at_least: 0.5, at_most: 1}\n";
+    let stderr = checked("  - {name: b, prompt: b.txt}\n", rule);
+    assert!(stderr.contains("metric `exakt` does not exist") && stderr.contains("did you mean `exact`?"), "{stderr}");
+    assert!(stderr.contains("a rule has exactly one bound"), "{stderr}");
+}
+
+#[test]
+#[cfg(unix)]
+fn an_output_folder_that_cannot_be_written_is_found_before_anything_is_asked() {
+    let workspace = Workspace::scripted();
+    workspace.write("reports", "a file where the folder should be");
+    let said = workspace.tripos(&["run", "suite.yaml"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("cannot write the run") && said.stderr.contains("--out"), "{}", said.stderr);
+    assert!(!said.stderr.contains("trials"), "{}", said.stderr);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_keeps_what_was_answered() {
+    let workspace = Workspace::scripted();
+    let cases: String = (0..3_000).map(|i| format!("{{\"vars\":{{\"q\":\"case {i}\"}},\"target\":{i}}}\n")).collect();
+    workspace.write("c.jsonl", cases);
+    let suite = workspace.read("suite.yaml");
+    let (head, tail) = suite.split_once("cases:\n").unwrap();
+    let (_, tail) = tail.split_once("examples:\n").unwrap();
+    workspace.write("suite.yaml", format!("{head}cases: c.jsonl\nexamples:\n{tail}"));
+    // The shell's file size limit stands in for the disk: both end a write in the middle.
+    let script =
+        format!("ulimit -f 600; trap '' XFSZ; exec {} run suite.yaml --no-cache --quiet", env!("CARGO_BIN_EXE_tripos"));
+    let output = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(workspace.path())
+        .env("TRIPOS_CACHE", workspace.path().join("cache"))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("cannot write the run: File too large"), "{stderr}");
+    assert!(stderr.contains("what was answered is kept: tripos run --resume"), "{stderr}");
+    let folder = workspace.run_folder();
+    workspace.ok(&["run", "--resume", folder.to_str().unwrap(), "--no-cache", "--quiet"]);
+    assert_eq!(workspace.samples(&folder).len(), 6_000);
+}
+
+#[test]
+fn a_second_process_on_the_same_run_is_refused() {
+    let workspace = Workspace::scripted();
+    workspace.ok(&["run", "suite.yaml"]);
+    let folder = workspace.run_folder();
+    let header = std::fs::read_to_string(folder.join("header.json")).unwrap();
+    std::fs::write(folder.join("header.json"), header.replace("\"complete\"", "\"started\"")).unwrap();
+    let lock = std::fs::File::open(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let said = workspace.tripos(&["run", "--resume", folder.to_str().unwrap()]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("another process is writing this run"), "{}", said.stderr);
+}

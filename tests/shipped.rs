@@ -1,0 +1,44 @@
+//! Every suite and prompt in the repository passes `tripos check`, and every suite runs.
+
+use crate::workspace::{Workspace, root};
+use std::path::PathBuf;
+
+fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|e| endings.iter().any(|x| e == *x))).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+#[test]
+fn every_suite_and_prompt_passes_check() {
+    let workspace = Workspace::new();
+    let mut arguments = vec!["check".to_owned()];
+    arguments.extend(files("suites", &["yaml"]).iter().map(|path| path.display().to_string()));
+    arguments.extend(files("prompts", &["txt", "yaml"]).iter().map(|path| path.display().to_string()));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let said = workspace.ok(&arguments);
+    assert_eq!(said.stdout.matches(": ok (").count(), arguments.len() - 1, "{}", said.stderr);
+}
+
+#[test]
+fn every_suite_runs_on_the_bundled_model() {
+    let workspace = Workspace::new();
+    for suite in files("suites", &["yaml"]) {
+        let said = workspace.ok(&["run", suite.to_str().unwrap(), "--limit", "2", "--format", "json", "--quiet"]);
+        let run: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        for variant in run["variants"].as_array().unwrap() {
+            let metrics = variant["metrics"].as_array().unwrap();
+            assert!(metrics.iter().any(|metric| metric["n"] == 2), "{} {}", suite.display(), variant["name"]);
+        }
+    }
+}
+
+#[test]
+fn each_suite_that_the_project_promises_is_there() {
+    for name in ["arithmetic", "word_problems", "sentiment", "symbolic", "chinese_arithmetic", "strategies"] {
+        assert!(root().join(format!("suites/{name}.yaml")).exists(), "{name}");
+    }
+}
