@@ -110,14 +110,9 @@ impl Problems {
         self.0.extend(other.0);
     }
 
-    /// Adds those of another list that say something new.
-    pub fn append_unless_said(&mut self, other: Self) {
-        for problem in other.0 {
-            let text = render(problem.as_ref(), false);
-            if !self.iter().any(|said| render(said, false) == text) {
-                self.0.push(problem);
-            }
-        }
+    /// Keeps those that `wanted` picks.
+    pub fn retain(&mut self, wanted: impl Fn(&dyn Explain) -> bool) {
+        self.0.retain(|problem| wanted(problem.as_ref()));
     }
 
     /// Adds each of an iterator.

@@ -55,6 +55,6 @@ mod tests {
     /// ```
     #[test]
     fn a_trial_seed_is_the_same_on_every_machine() {
-        assert_eq!(trial(7, "a", "c-1", 0), 0xf4b16cb1fc33242a);
+        assert_eq!(trial(7, "a", "c-1", 0), 0xf4b1_6cb1_fc33_242a);
     }
 }

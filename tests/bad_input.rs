@@ -1,6 +1,6 @@
 //! Each mistake gets an error with its place and a way to mend it; nothing is lost and nothing panics.
 
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, samples_of};
 
 /// The scripted suite with one text replaced, checked: exit code 2 and what is said.
 fn checked(from: &str, to: &str) -> String {
@@ -18,7 +18,7 @@ fn checked(from: &str, to: &str) -> String {
 fn a_misspelt_field_is_named_with_the_nearest() {
     insta::assert_snapshot!(checked("{name: b, prompt", "{name: b, promt: x, prompt"), @r"
     error: unknown field `promt` in variant `b`
-      --> suite.yaml:14:14
+      --> suite.yaml:15:15
       help: did you mean `prompt`? (name, prompt, examples, model, adapter, context, sampling, answer, then, repeats, reduce)
     ");
 }
@@ -41,8 +41,8 @@ fn several_mistakes_are_reported_at_once() {
 #[test]
 fn duplicate_names_and_ids_are_named_with_the_first() {
     insta::assert_snapshot!(checked("{name: b,", "{name: a,"), @r"
-    error: variant `a` is there twice; the first is at line 13
-      --> suite.yaml:14:5
+    error: variant `a` is there twice; the first is at line 14
+      --> suite.yaml:15:5
       help: give each variant a name of its own
     ");
     assert!(checked("{id: two,", "{id: one,").contains("case `one` is there twice; the first is at line 5"));
@@ -68,7 +68,7 @@ fn what_later_versions_bring_is_refused_by_name() {
 fn missing_files_are_errors_at_the_line_that_names_them() {
     insta::assert_snapshot!(checked("prompt: b.txt", "prompt: c.txt"), @r"
     error: cannot read the prompt `c.txt`: No such file or directory (os error 2)
-      --> suite.yaml:14:14
+      --> suite.yaml:15:15
       help: check the path; paths are relative to the suite's file
     ");
     let stderr = checked("{scripted: model.yaml}", "nowhere.gguf");
@@ -190,7 +190,7 @@ fn a_full_disk_keeps_what_was_answered() {
     assert!(stderr.contains("what was answered is kept: tripos run --resume"), "{stderr}");
     let folder = workspace.run_folder();
     workspace.ok(&["run", "--resume", folder.to_str().unwrap(), "--no-cache", "--quiet"]);
-    assert_eq!(workspace.samples(&folder).len(), 6_000);
+    assert_eq!(samples_of(&folder).len(), 6_000);
 }
 
 #[test]

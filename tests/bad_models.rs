@@ -25,7 +25,7 @@ fn each_way_of_not_being_a_model_has_its_own_words() {
         ("empty.gguf", "empty"),
         ("short.gguf", "missing"),
         ("text.gguf", "not a GGUF"),
-        ("pointer.gguf", "LFS"),
+        ("pointer.gguf", "git-lfs pointer"),
         ("unknown.gguf", "xyzzy"),
     ] {
         let (code, stderr) = run_with(&workspace, name);

@@ -10,7 +10,7 @@ fn init_writes_a_suite_that_passes_check_and_runs() {
     assert!(said.stdout.contains("now: tripos run mine/suite.yaml"), "{}", said.stdout);
     workspace.ok(&["check", "mine/suite.yaml", "mine/ask.txt", "mine/steps.txt"]);
     let ran = workspace.ok(&["run", "mine/suite.yaml"]);
-    assert!(ran.stdout.contains("step_by_step  0.333"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("step_by_step  0.667"), "{}", ran.stdout);
     let again = workspace.tripos(&["init", "mine"]);
     assert_eq!(again.code, Some(2));
     assert!(again.stderr.contains("is there already"), "{}", again.stderr);

@@ -3,6 +3,13 @@
 //! They run the real program on real files. Nothing here needs a network or a GPU; what needs `../shared` says so and
 //! skips where it is absent.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and says why it skips"
+)]
+
 mod architecture;
 mod bad_input;
 mod bad_models;

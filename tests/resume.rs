@@ -1,7 +1,7 @@
 //! A run killed at any moment is completed by `--resume`, and what was answered is not asked again.
 
-use crate::workspace::{Workspace, without_times};
-use std::path::PathBuf;
+use crate::workspace::{Workspace, samples_of, without_times};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ fn workspace() -> Workspace {
 }
 
 /// The samples as a map from trial to text, times left out, and the lines as they are.
-fn lines(workspace: &Workspace, folder: &PathBuf) -> Vec<String> {
-    workspace.samples(folder).iter().map(without_times).collect()
+fn lines(folder: &Path) -> Vec<String> {
+    samples_of(folder).iter().map(without_times).collect()
 }
 
 /// Kills a run once it has recorded `after` samples (or right away), and says how many lines it left.
@@ -26,7 +26,7 @@ fn kill_after(workspace: &Workspace, arguments: &[&str], after: usize) -> Option
     loop {
         let folder = workspace.run_folders().into_iter().find(|f| !before.contains(f));
         let written = folder.as_ref().and_then(|f| std::fs::read_to_string(f.join("samples.jsonl")).ok());
-        if written.is_some_and(|text| text.lines().count() >= after) || began.elapsed() > Duration::from_secs(60) {
+        if written.is_some_and(|text| text.lines().count() >= after) || began.elapsed() > Duration::from_mins(1) {
             break;
         }
         if child.try_wait().unwrap().is_some() {
@@ -44,7 +44,7 @@ fn a_run_killed_at_twenty_moments_is_completed_without_asking_again() {
     let workspace = workspace();
     let flags = ["run", "suite.yaml", "--no-cache", "--kv", "exact", "--quiet"];
     workspace.ok(&flags);
-    let reference = lines(&workspace, &workspace.run_folder());
+    let reference = lines(&workspace.run_folder());
     assert_eq!(reference.len(), 80);
     // Twenty moments spread over the run by a fixed rule, jittered by whatever the machine is doing.
     for moment in 0..20_usize {
@@ -59,7 +59,7 @@ fn a_run_killed_at_twenty_moments_is_completed_without_asking_again() {
         workspace.ok(&["run", "--resume", folder.to_str().unwrap(), "--no-cache", "--quiet"]);
         let resumed = std::fs::read_to_string(folder.join("samples.jsonl")).unwrap();
         assert!(resumed.starts_with(whole), "what was answered stays as it was");
-        assert_eq!(lines(&workspace, &folder), reference, "moment {moment}");
+        assert_eq!(lines(&folder), reference, "moment {moment}");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }
@@ -120,7 +120,7 @@ fn the_first_interrupt_ends_the_run_after_what_is_in_flight_with_130() {
         let folder = workspace.run_folders().pop()?;
         Some(std::fs::read_to_string(folder.join("samples.jsonl")).ok()?.lines().count())
     };
-    while recorded().unwrap_or(0) < 5 && began.elapsed() < Duration::from_secs(60) {
+    while recorded().unwrap_or(0) < 5 && began.elapsed() < Duration::from_mins(1) {
         std::thread::sleep(Duration::from_millis(1));
     }
     let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
@@ -129,7 +129,7 @@ fn the_first_interrupt_ends_the_run_after_what_is_in_flight_with_130() {
     let output = child.wait_with_output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let folder = workspace.run_folder();
-    let written = workspace.samples(&folder).len();
+    let written = samples_of(&folder).len();
     if written == 80 {
         println!("skipped: the run was faster than the signal");
         return;
@@ -137,5 +137,5 @@ fn the_first_interrupt_ends_the_run_after_what_is_in_flight_with_130() {
     assert_eq!(output.status.code(), Some(130), "{stderr}");
     assert!(stdout.contains(&format!("the run is interrupted: {written} of 80 trials")), "{stdout}");
     workspace.ok(&["run", "--resume", folder.to_str().unwrap(), "--no-cache"]);
-    assert_eq!(workspace.samples(&folder).len(), 80);
+    assert_eq!(samples_of(&folder).len(), 80);
 }

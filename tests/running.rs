@@ -1,6 +1,6 @@
 //! `tripos run` on a scripted model: table, record, selection, exit codes.
 
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, samples_of};
 use serde_json::Value;
 
 #[test]
@@ -8,15 +8,15 @@ fn prints_one_row_a_variant_and_where_the_run_is() {
     let workspace = Workspace::scripted();
     let said = workspace.ok(&["run", "suite.yaml"]);
     insta::assert_snapshot!(said.stdout, @r"
-    variant  exact                   n  unscored  no answer  cut  tokens in  out
-    ─────────────────────────────────────────────────────────────────────────────
-    a        0.667 [0.21, 0.94] =    3         0          1    0        131   47
-    b        1.000 [0.44, 1.00] *    3         0          0    0        108   49
+    variant  exact                 n  unscored  no answer  cut
+    ──────────────────────────────────────────────────────────
+    a        0.667 [0.21, 0.94] =  3         0          1    0
+    b        1.000 [0.44, 1.00] *  3         0          0    0
 
-    variant  tok/s  s/case
-    ──────────────────────
-    a            –       –
-    b            –       –
+    variant  tokens in  out  tok/s  s/case
+    ──────────────────────────────────────
+    a              136   46      –       –
+    b              106   49      –       –
 
     95 % intervals in brackets; * best, = not told apart from the best (intervals overlap)
     ");
@@ -34,14 +34,17 @@ fn records_every_trial_in_the_shape_of_the_contract() {
     let workspace = Workspace::scripted();
     workspace.ok(&["run", "suite.yaml"]);
     let folder = workspace.run_folder();
-    let samples = workspace.samples(&folder);
+    let samples = samples_of(&folder);
     assert_eq!(samples.len(), 6);
     let first = &samples[0];
     assert_eq!(first["trial"], serde_json::json!({"variant": "a", "case": "one", "repeat": 0}));
     assert_eq!(first["case"]["vars"]["q"], "What is 1 + 1?");
     assert_eq!(first["case"]["target"], "2");
     let prompt = first["prompt"]["text"].as_str().unwrap();
-    assert_eq!(&prompt[first["prompt"]["case_start"].as_u64().unwrap() as usize..], "Q: What is 1 + 1?\nA:");
+    assert_eq!(
+        &prompt[usize::try_from(first["prompt"]["case_start"].as_u64().unwrap()).unwrap()..],
+        "Q: What is 1 + 1?\nA:"
+    );
     assert_eq!(first["completion"]["text"], "The answer is 2.");
     assert_eq!(first["completion"]["stop_reason"], "stop");
     assert_eq!(first["scores"][0]["scorer"], "exact");
@@ -74,7 +77,7 @@ fn json_is_one_document_a_suite_on_one_line() {
     assert!((metric["value"].as_f64().unwrap() - 2.0 / 3.0).abs() < 1e-12);
     // statsmodels.stats.proportion.proportion_confint(2, 3, method='wilson') -> (0.2076596, 0.9385081)
     assert!((metric["ci"][0].as_f64().unwrap() - 0.207_659_6).abs() < 1e-6);
-    assert_eq!(variant["usage"]["prompt_tokens"], 131);
+    assert_eq!(variant["usage"]["prompt_tokens"], 136);
 }
 
 #[test]
@@ -92,7 +95,8 @@ fn flags_pick_variants_cases_and_tags_and_narrow_each_other() {
         all.extend(arguments);
         workspace.ok(&all);
         let folder = std::fs::read_dir(out.path()).unwrap().next().unwrap().unwrap().path();
-        let samples = workspace.samples(&folder);
+        let samples = samples_of(&folder);
+        let _kept = out.keep();
         let ids = samples.iter().map(|s| format!("{}:{}", s["trial"]["variant"], s["trial"]["case"]).replace('"', ""));
         (ids.collect::<Vec<_>>(), folder)
     };
@@ -120,13 +124,14 @@ fn a_prompt_that_does_not_fit_is_unscored_said_once_and_an_error_for_check() {
     workspace.write("suite.yaml", suite);
     let said = workspace.ok(&["run", "suite.yaml"]);
     assert_eq!(said.stderr.matches("warning: prompt does not fit: 50").count(), 1, "{}", said.stderr);
-    let samples = workspace.samples(&workspace.run_folder());
-    let unscored = samples[5]["scores"][0]["value"]["unscored"].as_str().unwrap();
+    let samples = samples_of(&workspace.run_folder());
+    let long = samples.iter().find(|s| s["trial"]["variant"] == "b" && s["trial"]["case"] == "three").unwrap();
+    let unscored = long["scores"][0]["value"]["unscored"].as_str().unwrap();
     assert!(
         unscored.starts_with("prompt does not fit: 5021 prompt + 64 max_tokens > 4096 context tokens"),
         "{unscored}"
     );
-    assert_eq!(samples[5]["completion"], Value::Null);
+    assert_eq!(long["completion"], Value::Null);
     let checked = workspace.tripos(&["check", "suite.yaml"]);
     assert_eq!(checked.code, Some(2));
     assert!(checked.stderr.contains("(variant `b`, case `three`)"), "{}", checked.stderr);

@@ -47,7 +47,7 @@ impl Workspace {
         let workspace = Self::new();
         workspace.write("qa.txt", "Q: {{ q }}\nA:\n");
         workspace.write("steps.txt", "Q: {{ q }}\nA: Let's think step by step.\n");
-        workspace.write("suite.yaml", &LLAMA_SUITE.replace("MODEL", &model().display().to_string()));
+        workspace.write("suite.yaml", LLAMA_SUITE.replace("MODEL", &model().display().to_string()));
         workspace
     }
 
@@ -107,12 +107,12 @@ impl Workspace {
         folders.sort();
         folders
     }
+}
 
-    /// The samples of a run, in the order of the file.
-    pub(crate) fn samples(&self, folder: &Path) -> Vec<serde_json::Value> {
-        let text = std::fs::read_to_string(folder.join("samples.jsonl")).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
+/// The samples of a run, in the order of the file.
+pub(crate) fn samples_of(folder: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(folder.join("samples.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 pub(crate) fn said(output: &Output) -> Said {

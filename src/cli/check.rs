@@ -112,9 +112,12 @@ fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, Str
                 problems.append(found);
             }
         }
-        // A missing model was found by the suite's own checks, at its place.
-        Err(found) if !problems.any_error() => problems.append(found),
-        Err(found) => problems.append_unless_said(found),
+        Err(mut found) => {
+            // A model that is not there was reported already, at the line that names it.
+            let missing: Vec<&Path> = suite.variants.iter().map(|v| v.model.path()).filter(|p| !p.is_file()).collect();
+            found.retain(|problem| problem.at().is_none_or(|place| !missing.contains(&place.file.as_path())));
+            problems.append(found);
+        }
     }
     (problems, what)
 }

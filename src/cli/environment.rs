@@ -10,13 +10,11 @@ const WIDTH: usize = 80;
 
 /// The folder of the cache: TRIPOS_CACHE, else `tripos` in the system's cache folder.
 pub(super) fn cache_folder() -> anyhow::Result<PathBuf> {
-    match std::env::var_os("TRIPOS_CACHE").filter(|folder| !folder.is_empty()) {
-        Some(folder) => Ok(folder.into()),
-        None => {
-            let strategy = etcetera::choose_base_strategy().context("there is no home folder; set TRIPOS_CACHE")?;
-            Ok(strategy.cache_dir().join("tripos"))
-        }
+    if let Some(folder) = std::env::var_os("TRIPOS_CACHE").filter(|folder| !folder.is_empty()) {
+        return Ok(folder.into());
     }
+    let strategy = etcetera::choose_base_strategy().context("there is no home folder; set TRIPOS_CACHE")?;
+    Ok(strategy.cache_dir().join("tripos"))
 }
 
 /// Whether stdout shows colour: a terminal, and NO_COLOR not set.

@@ -87,7 +87,7 @@ pub fn start_logging(arguments: &Cli) {
 pub fn dispatch(cli: Cli) -> u8 {
     let quiet = cli.quiet;
     let done = match cli.command {
-        Command::Run(args) => run::run(*args, cli.verbose > 0, quiet),
+        Command::Run(args) => run::run(&args, cli.verbose > 0, quiet),
         Command::Check(args) => check::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Show(args) => show::run(&args),

@@ -15,7 +15,7 @@ use crate::store::{Header, RunFolder, Status, Trial, read_header};
 use crate::suite::{Suite, load};
 use anyhow::Context;
 use clap::ValueEnum;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -120,13 +120,13 @@ impl MachineArgs {
 }
 
 /// Runs each suite; a suite that fails ends the command.
-pub(super) fn run(args: Args, verbose: bool, quiet: bool) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, verbose: bool, quiet: bool) -> Result<(), Failure> {
     let settings = args.machine.settings(&args.plan)?;
     if verbose {
         complain(&machine(&settings));
     }
     if let Some(run) = &args.resume {
-        return resume(&args, run, &settings, quiet);
+        return resume(args, run, &settings, quiet);
     }
     for path in &args.suites {
         let suite = load_suite(path, &args.plan, args.dry_run, quiet)?;
@@ -138,7 +138,7 @@ pub(super) fn run(args: Args, verbose: bool, quiet: bool) -> Result<(), Failure>
         }
         let header = header(&prepared, &args.plan)?;
         let folder = RunFolder::create(&args.out, header)?;
-        work(&args, &prepared, folder, &HashSet::new(), (&settings, quiet))?;
+        work(args, &prepared, folder, &BTreeSet::new(), (&settings, quiet))?;
     }
     Ok(())
 }
@@ -170,7 +170,7 @@ fn work(
     args: &Args,
     prepared: &Prepared,
     mut folder: RunFolder,
-    answered: &HashSet<Trial>,
+    answered: &BTreeSet<Trial>,
     (settings, quiet): (&RunSettings, bool),
 ) -> Result<(), Failure> {
     let progress = Progress::new(quiet);

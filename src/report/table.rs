@@ -10,10 +10,15 @@ use std::fmt::Write;
 #[must_use]
 pub fn table(run: &RunSummary, width: usize, colour: bool) -> String {
     let key = key(&run.variants);
-    let mut columns = metric_columns(&run.variants);
-    columns.extend(count_columns(&run.variants));
-    columns.extend(cost_columns(&run.variants));
-    let mut out = tables(&key, &columns, width, colour);
+    let mut judged = metric_columns(&run.variants);
+    judged.extend(count_columns(&run.variants));
+    let costs = cost_columns(&run.variants);
+    let all: Vec<Column> = judged.iter().chain(&costs).cloned().collect();
+    let mut out = tables(&key, &all, width, colour);
+    // Where one table is too wide, what was judged and what it cost stand apart.
+    if out.contains("\n\n") {
+        out = format!("{}\n{}", tables(&key, &judged, width, colour), tables(&key, &costs, width, colour));
+    }
     out += &legend(run);
     for variant in &run.variants {
         for (scorer, confusion) in &variant.confusions {

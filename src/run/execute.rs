@@ -16,7 +16,7 @@ use crate::seed;
 use crate::store::{RunFolder, Trial};
 use rayon::prelude::*;
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Trials rendered at a time.
@@ -39,7 +39,7 @@ pub enum Outcome {
 pub fn execute(
     prepared: &Prepared,
     folder: &mut RunFolder,
-    recorded: &HashSet<Trial>,
+    recorded: &BTreeSet<Trial>,
     settings: &RunSettings,
     watch: (&dyn Observer, &AtomicBool),
 ) -> Result<Outcome, Problems> {
@@ -111,7 +111,7 @@ impl<'a, 'r> Feeder<'a, 'r> {
     fn new(
         prepared: &'a Prepared<'a>,
         group: &[usize],
-        recorded: &'a HashSet<Trial>,
+        recorded: &'a BTreeSet<Trial>,
         build: &str,
         shared: (&'r RefCell<Recorder<'a>>, Option<&'a Cache>, &'a AtomicBool),
     ) -> Result<Self, Problems> {

@@ -2,7 +2,7 @@
 
 use super::{Header, SCHEMA, Sample, Segment, Status, StoreError, Trial};
 use crate::error::Place;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ impl RunFolder {
     }
 
     /// Opens a run to go on with it: a last line cut in half is removed. Returns the trials that are recorded.
-    pub fn resume(path: &Path) -> Result<(Self, HashSet<Trial>), StoreError> {
+    pub fn resume(path: &Path) -> Result<(Self, BTreeSet<Trial>), StoreError> {
         let mut header = read_header(path)?;
         let lock = lock(path)?;
         let file = path.join(SAMPLES);
@@ -63,7 +63,7 @@ impl RunFolder {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file).map_err(write)?;
         let whole = end_of_last_line(&mut samples).map_err(write)?;
         samples.set_len(whole).map_err(write)?;
-        let mut answered = HashSet::new();
+        let mut answered = BTreeSet::new();
         read_samples(path, |sample| {
             answered.insert(sample.trial);
         })?;
@@ -272,7 +272,7 @@ mod tests {
         let mut file = OpenOptions::new().append(true).open(path.join(SAMPLES)).unwrap();
         file.write_all(b"{\"trial\":{\"var").unwrap();
         let (mut folder, answered) = RunFolder::resume(&path).unwrap();
-        assert_eq!(answered, HashSet::from([sample("a").trial]));
+        assert_eq!(answered, BTreeSet::from([sample("a").trial]));
         folder.append(&sample("b")).unwrap();
         let text = std::fs::read_to_string(path.join(SAMPLES)).unwrap();
         assert_eq!(text.lines().count(), 2);

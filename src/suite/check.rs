@@ -148,7 +148,7 @@ impl Check<'_> {
                 let what = format!("`weight` is {}", scorer.weight);
                 self.fail(&scorer.place, SuiteProblem::Contradiction { what, help: "it is a number above 0".into() });
             }
-            if scorer.weight != 1.0 && scorer.group.is_none() {
+            if (scorer.weight - 1.0).abs() > f64::EPSILON && scorer.group.is_none() {
                 let what = format!("scorer `{}` has a `weight` and no `group`", scorer.name);
                 let help = "a weight counts within a group: add `group: NAME` to each scorer of it".into();
                 self.fail(&scorer.place, SuiteProblem::Contradiction { what, help });

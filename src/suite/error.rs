@@ -14,6 +14,7 @@ pub struct SuiteError {
 
 impl SuiteError {
     /// A problem at a place.
+    #[must_use]
     pub fn new(place: Place, problem: SuiteProblem) -> Self {
         Self { place, problem }
     }

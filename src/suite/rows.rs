@@ -105,17 +105,16 @@ fn renamed(mut row: Vars, columns: &CaseFile) -> Result<Case, SuiteProblem> {
         Some(value) => split_tags(&text_of(value).unwrap_or_default()),
         None => Vec::new(),
     };
-    let vars = match &columns.vars {
-        Some(names) => names
+    let vars = if let Some(names) = &columns.vars {
+        names
             .iter()
             .map(|(name, column)| Ok((name.clone(), row.get(column).ok_or_else(|| missing(column, &row))?.clone())))
-            .collect::<Result<Vars, SuiteProblem>>()?,
-        None => {
-            for column in [&columns.id, &columns.target, &columns.tags].into_iter().flatten() {
-                row.remove(column);
-            }
-            row
+            .collect::<Result<Vars, SuiteProblem>>()?
+    } else {
+        for column in [&columns.id, &columns.target, &columns.tags].into_iter().flatten() {
+            row.remove(column);
         }
+        row
     };
     Ok(Case { id, vars, target, tags })
 }

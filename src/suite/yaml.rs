@@ -31,7 +31,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// Reads a file: at most [`MAX_BYTES`], UTF-8, and YAML within the limits of depth and repetition.
+    /// Reads a file: at most 16 MiB, UTF-8, and YAML within the limits of depth and repetition.
     pub fn open(path: &Path, what: &str) -> Result<Self, SuiteError> {
         Self::parse(path, &read_text(path, what)?)
     }
@@ -278,9 +278,10 @@ fn places(file: &Path, text: &str) -> Result<HashMap<String, (usize, usize)>, Su
                 *next += 1;
                 format!("{path}[{}]", *next - 1)
             }
-            Some(Frame::Map { path, key }) => match key.take() {
-                Some(key) => join(path, &key),
-                None => {
+            Some(Frame::Map { path, key }) => {
+                if let Some(key) = key.take() {
+                    join(path, &key)
+                } else {
                     let name = if let Event::Scalar(name, ..) = &event { name.to_string() } else { String::new() };
                     places.insert(join(path, &name), at);
                     *key = Some(name);
@@ -290,7 +291,7 @@ fn places(file: &Path, text: &str) -> Result<HashMap<String, (usize, usize)>, Su
                     // A map or list as a key: its inside belongs to no path.
                     String::from("?")
                 }
-            },
+            }
         };
         places.entry(path.clone()).or_insert(at);
         match event {

@@ -19,7 +19,7 @@ use std::num::NonZeroU32;
 use std::time::Instant;
 
 /// Tokens decoded together at most.
-pub const BATCH: usize = 512;
+pub const BATCH: u32 = 512;
 
 /// Bytes that the KV cache may take beyond the one context that any run needs.
 const KV_BUDGET: usize = 2 << 30;
@@ -44,7 +44,7 @@ pub(super) fn run(
     let mut scheduler = Scheduler {
         vocab: weights.model.vocab(),
         context,
-        batch: LlamaBatch::new(BATCH, 1),
+        batch: LlamaBatch::new(BATCH as usize, 1),
         slots: (0..sequences).map(|_| None).collect(),
         cells,
     };
@@ -91,8 +91,8 @@ fn context<'a>(
     let threads = i32::try_from(settings.threads).unwrap_or(1);
     let params = LlamaContextParams::default()
         .with_n_ctx(u32::try_from(cells).ok().and_then(NonZeroU32::new))
-        .with_n_batch(BATCH as u32)
-        .with_n_ubatch(BATCH as u32)
+        .with_n_batch(BATCH)
+        .with_n_ubatch(BATCH)
         .with_n_seq_max(u32::try_from(sequences).unwrap_or(1))
         .with_kv_unified(true)
         .with_n_threads(threads)
@@ -164,7 +164,7 @@ impl Scheduler<'_> {
             for (sequence, slot) in self.slots.iter().enumerate() {
                 let Some(slot) = slot.as_ref().filter(|slot| slot.is_drawing() == drawing) else { continue };
                 let start = self.batch.n_tokens();
-                let room = BATCH.saturating_sub(usize::try_from(start).unwrap_or(BATCH));
+                let room = (BATCH as usize).saturating_sub(usize::try_from(start).unwrap_or(0));
                 if room == 0 {
                     continue;
                 }
