@@ -19,7 +19,7 @@ fn a_misspelt_field_is_named_with_the_nearest() {
     insta::assert_snapshot!(checked("{name: b, prompt", "{name: b, promt: x, prompt"), @r"
     error: unknown field `promt` in variant `b`
       --> suite.yaml:15:15
-      help: did you mean `prompt`? (name, prompt, examples, model, adapter, context, sampling, answer, then, repeats, reduce)
+      help: did you mean `prompt`? (adapter, answer, context, examples, model, name, prompt, sampling)
     ");
 }
 
@@ -29,7 +29,7 @@ fn several_mistakes_are_reported_at_once() {
     insta::assert_snapshot!(stderr, @r#"
     error: unknown field `temprature` in `sampling`
       --> suite.yaml:3:12
-      help: did you mean `temperature`? (max_tokens, temperature, top_k, top_p, min_p, stop, seed, grammar, json_schema, repeat_penalty, presence_penalty, frequency_penalty, logit_bias, logprobs)
+      help: did you mean `temperature`? (max_tokens, min_p, seed, stop, temperature, top_k, top_p)
     error: `sampling.max_tokens`: found the text "many", expected a whole number
       --> suite.yaml:3:27
     error: `max_unscored` is 7

@@ -11,6 +11,7 @@ use crate::suite::{Document, PromptFile, load};
 use clap::ValueEnum;
 use rayon::prelude::*;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Prompts that do not fit are listed up to so many; one cause makes thousands of them.
@@ -125,12 +126,15 @@ fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, Str
 /// Renders and tokenises every prompt of a plan: what cannot be rendered or does not fit is an error.
 pub(super) fn prompts(prepared: &Prepared) -> Result<(), Problems> {
     let mut problems = Problems::new();
+    let mut said = HashSet::new();
     for &variant in &prepared.plan.variants {
         let Some(renderer) = prepared.renderer(variant)? else { continue };
         let cells: Vec<_> = prepared.plan.cells_of(variant).collect();
         let refusals: Vec<_> =
             cells.into_par_iter().filter_map(|cell| prepared.ask(&renderer, cell, true).refusal).collect();
-        problems.extend(refusals.into_iter().take(MOST_REFUSALS));
+        // One mistake in a prompt is a problem of every case: it is said of the first.
+        let new = refusals.into_iter().filter(|r| said.insert((r.to_string(), r.at().map(ToString::to_string))));
+        problems.extend(new.take(MOST_REFUSALS));
     }
     problems.or_ok(())
 }

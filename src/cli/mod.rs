@@ -29,10 +29,10 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Say more: what the model runs on (-v), and what llama.cpp says (-vv)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = 900, action = clap::ArgAction::Count)]
     verbose: u8,
     /// No progress, no warnings
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 901)]
     quiet: bool,
 }
 

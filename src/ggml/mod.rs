@@ -69,13 +69,15 @@ pub fn features() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The version of ggml and the commit it was built from, for the run's header and the cache key.
+/// The release of the crate that carries llama.cpp's source: it names no commit of its own.
+const LLAMA_CPP_SYS: &str = "0.1.161";
+
+/// The build of llama.cpp: ggml's version and the crate's release, for the run's header and the cache key.
 #[must_use]
 pub fn version() -> String {
-    // SAFETY: both take no arguments and return NUL-terminated static strings that are never null.
-    let (version, commit) =
-        unsafe { (CStr::from_ptr(llama_cpp_sys_2::ggml_version()), CStr::from_ptr(llama_cpp_sys_2::ggml_commit())) };
-    format!("ggml {} ({})", version.to_string_lossy(), commit.to_string_lossy())
+    // SAFETY: takes no arguments and returns a NUL-terminated static string that is never null.
+    let version = unsafe { CStr::from_ptr(llama_cpp_sys_2::ggml_version()) };
+    format!("ggml {}, llama-cpp-sys-2 {LLAMA_CPP_SYS}", version.to_string_lossy())
 }
 
 /// Makes a failed assertion of ggml print one line of ours before the process dies, rather than a stack trace.
@@ -98,6 +100,13 @@ unsafe extern "C" fn on_abort(message: *const c_char) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_release_named_is_the_one_locked() {
+        let lock = include_str!("../../Cargo.lock");
+        let locked = format!("name = \"llama-cpp-sys-2\"\nversion = \"{LLAMA_CPP_SYS}\"");
+        assert!(lock.contains(&locked), "Cargo.lock has another llama-cpp-sys-2: change LLAMA_CPP_SYS");
+    }
 
     #[test]
     fn this_cpu_can_run_what_was_built_on_it() {

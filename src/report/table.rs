@@ -10,15 +10,9 @@ use std::fmt::Write;
 #[must_use]
 pub fn table(run: &RunSummary, width: usize, colour: bool) -> String {
     let key = key(&run.variants);
-    let mut judged = metric_columns(&run.variants);
-    judged.extend(count_columns(&run.variants));
-    let costs = cost_columns(&run.variants);
-    let all: Vec<Column> = judged.iter().chain(&costs).cloned().collect();
-    let mut out = tables(&key, &all, width, colour);
-    // Where one table is too wide, what was judged and what it cost stand apart.
-    if out.contains("\n\n") {
-        out = format!("{}\n{}", tables(&key, &judged, width, colour), tables(&key, &costs, width, colour));
-    }
+    let (metrics, counts, costs) =
+        (metric_columns(&run.variants), count_columns(&run.variants), cost_columns(&run.variants));
+    let mut out = arranged(&key, [&metrics, &counts, &costs], width, colour);
     out += &legend(run);
     for variant in &run.variants {
         for (scorer, confusion) in &variant.confusions {
@@ -26,6 +20,22 @@ pub fn table(run: &RunSummary, width: usize, colour: bool) -> String {
         }
     }
     out
+}
+
+/// What was judged, what was left out and what it cost: in one table where it fits, else in two, cut where neither half
+/// has to be cut again.
+fn arranged(key: &Column, [metrics, counts, costs]: [&[Column]; 3], width: usize, colour: bool) -> String {
+    let laid = |parts: &[&[Column]]| tables(key, &parts.concat(), width, colour);
+    let whole = laid(&[metrics, counts, costs]);
+    if !whole.contains("\n\n") {
+        return whole;
+    }
+    let judged = laid(&[metrics, counts]);
+    if judged.contains("\n\n") {
+        format!("{}\n{}", laid(&[metrics]), laid(&[counts, costs]))
+    } else {
+        format!("{judged}\n{}", laid(&[costs]))
+    }
 }
 
 /// The metrics again for the cases of each tag.
@@ -48,11 +58,11 @@ fn key(variants: &[VariantSummary]) -> Column {
     Column::new("variant", Align::Left, variants.iter().map(|v| v.name.clone()))
 }
 
-/// Metrics shown as columns: all but a label scorer's per-label and micro ones, which stand below.
+/// Metrics shown as columns: of a label scorer only accuracy and macro F1; the others stand below.
 pub(super) fn is_headline(metric: &Metric, variant: &VariantSummary) -> bool {
     match metric.name.split_once('.') {
         Some((scorer, part)) if variant.confusions.iter().any(|(name, _)| name == scorer) => {
-            matches!(part, "accuracy" | "precision_macro" | "recall_macro" | "f1_macro")
+            matches!(part, "accuracy" | "f1_macro")
         }
         _ => true,
     }
@@ -116,7 +126,7 @@ fn metric_columns(variants: &[VariantSummary]) -> Vec<Column> {
                         let mark = match standing {
                             Standing::Best => " *",
                             Standing::Tie => " =",
-                            Standing::Other => "  ",
+                            Standing::Other => "",
                         };
                         Cell { text: format!("{}{mark}", value_text(metric)), bold: standing == Standing::Best }
                     }
@@ -211,22 +221,26 @@ fn legend(run: &RunSummary) -> String {
 /// A label scorer's figures for each label, and its confusion matrix.
 fn labels(variant: &VariantSummary, scorer: &str, confusion: &Confusion, width: usize, colour: bool) -> String {
     let names = || confusion.labels.iter().cloned();
-    let find = |part: &str, label: &str| {
-        let name = format!("{scorer}.{part}.{label}");
+    let find = |name: String| {
+        let name = format!("{scorer}.{name}");
         variant.metrics.iter().find(|m| m.name == name).map_or_else(|| "–".to_owned(), value_text)
     };
+    let averages = ["macro", "micro"];
     let mut columns: Vec<Column> = ["precision", "recall", "f1"]
-        .map(|part| Column::new(part, Align::Left, names().map(|label| find(part, &label))))
+        .map(|part| {
+            let each = names().map(|label| find(format!("{part}.{label}")));
+            let cells = each.chain(averages.map(|average| find(format!("{part}_{average}"))));
+            Column::new(part, Align::Left, cells)
+        })
         .into();
-    let micro = format!("{scorer}.f1_micro");
-    let micro = variant.metrics.iter().find(|m| m.name == micro).map_or_else(String::new, value_text);
     columns.push(Column::new(
         "of",
         Align::Right,
         confusion.counts.iter().map(|row| row.iter().sum::<usize>().to_string()),
     ));
-    let mut out = format!("{} · {scorer} by label (micro F1 {micro})\n", variant.name);
-    out += &tables(&Column::new("label", Align::Left, names()), &columns, width, colour);
+    let mut out = format!("{} · {scorer} by label\n", variant.name);
+    let rows = names().chain(averages.map(|average| format!("({average} average)")));
+    out += &tables(&Column::new("label", Align::Left, rows), &columns, width, colour);
     let mut matrix: Vec<Column> = Vec::new();
     for (i, title) in names().chain(["not understood".to_owned()]).enumerate() {
         let cells = confusion.counts.iter().map(|row| row.get(i).copied().unwrap_or(0).to_string());

@@ -218,7 +218,10 @@ impl SuiteProblem {
             Self::NotUtf8 { .. } => "save the file as UTF-8 (iconv -f latin1 -t utf-8)".into(),
             Self::Yaml { .. } => "quote texts that hold `: `, ` #`, `{` or `\"`, and indent with spaces".into(),
             Self::UnknownField { field, known, .. } => {
-                did_you_mean(field, &known.iter().map(String::as_str).collect::<Vec<_>>())
+                let mut known: Vec<&str> =
+                    known.iter().map(String::as_str).filter(|name| !super::file::NOT_YET.contains(name)).collect();
+                known.sort_unstable();
+                did_you_mean(field, &known)
             }
             Self::MissingField { field, .. } => format!("add `{field}: …`"),
             Self::WrongValue { .. } | Self::OutOfRange(_) => return None,

@@ -9,6 +9,20 @@ use crate::sampling::SamplingSpec;
 use serde::Deserialize;
 use serde_yaml::Value;
 
+/// Fields that are read only to be refused by name: later versions bring them, and no error should offer them.
+pub(super) const NOT_YET: [&str; 10] = [
+    "then",
+    "repeats",
+    "reduce",
+    "grammar",
+    "json_schema",
+    "repeat_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+];
+
 /// A whole suite as written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
