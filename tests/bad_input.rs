@@ -49,6 +49,27 @@ fn duplicate_names_and_ids_are_named_with_the_first() {
 }
 
 #[test]
+fn fewer_examples_than_asked_for_is_a_note_and_those_there_are_used() {
+    let workspace = Workspace::scripted();
+    workspace.write("suite.yaml", workspace.read("suite.yaml").replace("{count: 1}", "{count: 3}"));
+    let said = workspace.ok(&["check", "suite.yaml"]);
+    insta::assert_snapshot!(said.stderr, @r"
+    note: variant `a` asks for 3 examples; the pool has only 1
+      --> suite.yaml:14:5
+      help: those that remain are used
+    ");
+    assert!(workspace.ok(&["run", "suite.yaml", "--dry-run"]).stdout.contains("Q: What is 5 + 5?"));
+}
+
+#[test]
+fn no_suite_runs_while_another_has_errors() {
+    let workspace = Workspace::scripted();
+    workspace.write("broken.yaml", "suite: [");
+    assert_eq!(workspace.tripos(&["run", "suite.yaml", "broken.yaml"]).code, Some(2));
+    assert!(workspace.run_folders().is_empty());
+}
+
+#[test]
 fn what_later_versions_bring_is_refused_by_name() {
     for (from, to, feature) in [
         ("prompt: b.txt", "prompt: b.txt, repeats: 8", "`repeats`"),

@@ -1,13 +1,13 @@
-//! `tripos check`: every problem of suites, prompts and case files, at once, without asking a model anything.
+//! `tripos check`: every problem of suites, their prompts and their cases, at once, without asking a model anything.
 
 use super::failure::{Failure, print_problems};
 use super::output::print;
 use super::plan::PlanArgs;
 use super::run::MachineArgs;
-use crate::error::{Explain, Level, Problems};
+use crate::error::{Explain, Level, Place, Problems};
 use crate::prompt::PromptTemplate;
 use crate::run::{Prepared, RunSettings};
-use crate::suite::{Document, PromptFile, load};
+use crate::suite::{Document, PromptFile, SuiteError, SuiteProblem, load};
 use clap::ValueEnum;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -66,9 +66,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// The problems of one file, and what it is where there are none.
 fn check(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, String) {
-    let yaml = file.extension().is_some_and(|e| e == "yaml" || e == "yml");
-    if !yaml {
-        return prompt(file);
+    match file.extension().and_then(|ending| ending.to_str()) {
+        Some("yaml" | "yml") => {}
+        Some("jsonl" | "ndjson" | "csv") => {
+            let what = "this is a case file, and only a suite says how it is read".into();
+            let help = "check the suite that names it".into();
+            let problem = SuiteProblem::Contradiction { what, help };
+            return (SuiteError::new(Place::file(file), problem).into(), String::new());
+        }
+        _ => return prompt(file),
     }
     match Document::open(file, "the file") {
         Ok(document) if document.value().is_sequence() => prompt(file),
@@ -81,10 +87,8 @@ fn prompt(file: &Path) -> (Problems, String) {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) => {
-            let place = crate::error::Place::file(file);
-            let problem =
-                crate::suite::SuiteProblem::Unreadable { what: "the prompt".into(), reason: error.to_string() };
-            return (crate::suite::SuiteError::new(place, problem).into(), String::new());
+            let problem = SuiteProblem::Unreadable { what: "the prompt".into(), reason: error.to_string() };
+            return (SuiteError::new(Place::file(file), problem).into(), String::new());
         }
     };
     match PromptTemplate::compile(&PromptFile { path: file.to_path_buf(), text }) {

@@ -40,7 +40,7 @@ pub struct Cli {
 enum Command {
     /// Run suites and print one table each
     Run(Box<run::Args>),
-    /// Find every problem of suites, prompts and case files without running them
+    /// Find every problem of suites (with their prompts and cases) without running them
     Check(check::Args),
     /// Write a small suite that runs as it is
     Init(init::Args),

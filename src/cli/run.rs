@@ -119,7 +119,7 @@ impl MachineArgs {
     }
 }
 
-/// Runs each suite; a suite that fails ends the command.
+/// Runs each suite, once all of them are read without errors; a suite that fails ends the command.
 pub(super) fn run(args: &Args, verbose: bool, quiet: bool) -> Result<(), Failure> {
     let settings = args.machine.settings(&args.plan)?;
     if verbose {
@@ -128,9 +128,17 @@ pub(super) fn run(args: &Args, verbose: bool, quiet: bool) -> Result<(), Failure
     if let Some(run) = &args.resume {
         return resume(args, run, &settings, quiet);
     }
+    let mut suites = Vec::new();
+    let mut problems = Problems::new();
     for path in &args.suites {
-        let suite = load_suite(path, &args.plan, args.dry_run, quiet)?;
-        let prepared = prepare(&suite, &args.plan, &settings)?;
+        match load_suite(path, &args.plan, args.dry_run, quiet) {
+            Ok(suite) => suites.push(suite),
+            Err(found) => problems.append(found),
+        }
+    }
+    problems.or_ok(())?;
+    for suite in &suites {
+        let prepared = prepare(suite, &args.plan, &settings)?;
         if args.dry_run {
             super::check::prompts(&prepared)?;
             print(&super::show::plan(&prepared, environment::stdout_colour())?)?;
@@ -223,7 +231,7 @@ pub(super) fn render(summary: &RunSummary, format: Format, by: Option<By>) -> Re
 }
 
 /// The suite, or all that is wrong with it; warnings and notes are printed.
-fn load_suite(path: &Path, plan: &PlanArgs, strict: bool, quiet: bool) -> Result<Suite, Failure> {
+fn load_suite(path: &Path, plan: &PlanArgs, strict: bool, quiet: bool) -> Result<Suite, Problems> {
     let (suite, problems) = load(path, &plan.overrides(strict));
     match suite {
         Some(suite) if !problems.any_error() => {
@@ -232,7 +240,7 @@ fn load_suite(path: &Path, plan: &PlanArgs, strict: bool, quiet: bool) -> Result
             }
             Ok(suite)
         }
-        _ => Err(problems.into()),
+        _ => Err(problems),
     }
 }
 

@@ -205,18 +205,15 @@ fn names_the_example_that_lacks_a_variable() {
     ");
 }
 
-/// 100,000 four-shot prompts in about a second on two cores; a tenth of them here, with room for a busy machine.
 #[test]
-fn renders_ten_thousand_prompts_in_a_blink() {
+fn every_core_renders_what_one_renders() {
     use rayon::prelude::*;
     let (pool, controls) = (pool(), controls());
     let template = PromptTemplate::compile(&PromptFile { path: "qa.txt".into(), text: FEW.into() }).unwrap();
     let order = ExampleOrder::new(&ExampleChoice { count: 3, select: Select::Random, seed: 0 }, &pool, 0);
     let renderer = Renderer::new(&template, &controls, None).unwrap().with_examples(order).unwrap();
-    let cases: Vec<Case> =
-        (0..10_000).map(|i| asked(&format!("What is {i} + {i}, said as a number and no more?"))).collect();
-    let start = std::time::Instant::now();
-    let bytes: usize = cases.par_iter().map(|case| renderer.render(case).unwrap().text.len()).sum();
-    println!("{bytes} bytes in {:?}", start.elapsed());
-    assert!(start.elapsed().as_secs() < 2);
+    let cases: Vec<Case> = (0..500).map(|i| asked(&format!("What is {i} + {i}?"))).collect();
+    let together: Vec<Prompt> = cases.par_iter().map(|case| renderer.render(case).unwrap()).collect();
+    let alone: Vec<Prompt> = cases.iter().map(|case| renderer.render(case).unwrap()).collect();
+    assert_eq!(together, alone);
 }

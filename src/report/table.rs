@@ -239,7 +239,7 @@ fn labels(variant: &VariantSummary, scorer: &str, confusion: &Confusion, width: 
         confusion.counts.iter().map(|row| row.iter().sum::<usize>().to_string()),
     ));
     let mut out = format!("{} · {scorer} by label\n", variant.name);
-    let rows = names().chain(averages.map(|average| format!("({average} average)")));
+    let rows = names().chain(averages.map(|average| format!("({average})")));
     out += &tables(&Column::new("label", Align::Left, rows), &columns, width, colour);
     let mut matrix: Vec<Column> = Vec::new();
     for (i, title) in names().chain(["not understood".to_owned()]).enumerate() {

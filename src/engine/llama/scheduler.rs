@@ -55,7 +55,12 @@ pub(super) fn run(
         }
         scheduler.admit(requests);
         if scheduler.slots.iter().all(Option::is_none) {
-            return Ok(());
+            return match requests.peek() {
+                None => Ok(()),
+                Some(request) => Err(EngineError::Decode {
+                    reason: format!("a request needs {} tokens of context, and there are {cells}", Slot::need(request)),
+                }),
+            };
         }
         while scheduler.step(done)? {}
     }
