@@ -48,6 +48,13 @@ fn completions_are_printed_for_each_shell() {
 }
 
 #[test]
+fn a_context_beyond_the_models_training_is_a_warning() {
+    let workspace = Workspace::llama();
+    let said = workspace.ok(&["check", "suite.yaml", "--context", "2048"]);
+    assert!(said.stderr.contains("warning: a context of 2048 tokens is beyond the 512"), "{}", said.stderr);
+}
+
+#[test]
 fn usage_errors_exit_with_2_and_help_with_0() {
     let workspace = Workspace::new();
     assert_eq!(workspace.tripos(&["run"]).code, Some(2));

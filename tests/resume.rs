@@ -88,6 +88,74 @@ fn a_flag_that_would_change_the_plan_is_named() {
     }
 }
 
+/// Cuts a complete run down to its first line, as if it had been killed there.
+fn cut(folder: &Path) {
+    let header = std::fs::read_to_string(folder.join("header.json")).unwrap();
+    std::fs::write(folder.join("header.json"), header.replace("\"complete\"", "\"started\"")).unwrap();
+    let samples = std::fs::read_to_string(folder.join("samples.jsonl")).unwrap();
+    std::fs::write(folder.join("samples.jsonl"), samples.split_inclusive('\n').next().unwrap()).unwrap();
+}
+
+#[test]
+fn a_changed_pool_of_examples_is_not_resumed() {
+    let workspace = Workspace::scripted();
+    workspace.ok(&["run", "suite.yaml"]);
+    let folder = workspace.run_folder();
+    cut(&folder);
+    workspace.write("suite.yaml", workspace.read("suite.yaml").replace("target: 10", "target: 11"));
+    let refused = workspace.tripos(&["run", "--resume", folder.to_str().unwrap()]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("the few-shot pool changed since the run began"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_run_is_resumed_as_it_was_decoded_without_naming_its_flags_again_from_any_folder() {
+    let workspace = Workspace::llama();
+    let flags = ["run", "suite.yaml", "--limit", "2", "--parallel", "3", "--no-cache", "--kv", "exact"];
+    workspace.ok(&flags);
+    let folder = workspace.run_folder();
+    let whole = lines(&folder);
+    cut(&folder);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tripos"))
+        .args(["run", "--no-cache", "--resume", folder.to_str().unwrap()])
+        .current_dir(elsewhere.path())
+        .env("TRIPOS_CACHE", workspace.path().join("cache"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(lines(&folder), whole);
+    cut(&folder);
+    let other = workspace.tripos(&["run", "./suite.yaml", "--parallel", "4", "--resume", folder.to_str().unwrap()]);
+    assert!(other.stderr.contains("--parallel would change the plan"), "{}", other.stderr);
+}
+
+#[test]
+fn another_build_does_not_go_on_with_an_exact_run() {
+    let workspace = Workspace::scripted();
+    workspace.ok(&["run", "suite.yaml", "--kv", "exact"]);
+    let folder = workspace.run_folder();
+    cut(&folder);
+    let header = std::fs::read_to_string(folder.join("header.json")).unwrap();
+    std::fs::write(folder.join("header.json"), header.replace("\"ggml ", "\"another ggml ")).unwrap();
+    let refused = workspace.tripos(&["run", "--resume", folder.to_str().unwrap()]);
+    assert!(refused.stderr.contains("Tripos, llama.cpp or the CPU changed"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_complete_run_that_lost_a_line_asks_it_again() {
+    let workspace = Workspace::scripted();
+    workspace.ok(&["run", "suite.yaml"]);
+    let folder = workspace.run_folder();
+    let samples = std::fs::read_to_string(folder.join("samples.jsonl")).unwrap();
+    let (first, rest) = samples.split_once('\n').unwrap();
+    std::fs::write(folder.join("samples.jsonl"), rest).unwrap();
+    workspace.ok(&["run", "--resume", folder.to_str().unwrap(), "--no-cache"]);
+    let again = std::fs::read_to_string(folder.join("samples.jsonl")).unwrap();
+    assert_eq!(again.lines().count(), 6);
+    assert!(first.contains("\"a\"") && again.lines().last().unwrap().contains("\"case\":\"one\""));
+}
+
 #[test]
 fn a_suite_that_changed_since_is_not_resumed() {
     let workspace = Workspace::scripted();

@@ -195,6 +195,38 @@ fn a_closed_stdout_is_success() {
 }
 
 #[test]
+fn exit_codes_are_the_same_where_nobody_reads_stdout() {
+    let workspace = Workspace::scripted();
+    workspace.write("bad.txt", "{{ q }");
+    let closed = |arguments: &[&str]| {
+        let mut command = workspace.command(arguments);
+        let mut child =
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        drop(child.stdout.take());
+        child.wait().unwrap().code()
+    };
+    assert_eq!(closed(&["check", "a.txt", "bad.txt"]), Some(2));
+    assert_eq!(closed(&["run", "suite.yaml", "suite.yaml"]), Some(0));
+    assert_eq!(workspace.run_folders().len(), 2, "the second suite is run, too");
+}
+
+#[test]
+fn a_metric_that_rests_on_fewer_cases_says_so() {
+    let workspace = Workspace::scripted();
+    let suite = workspace.read("suite.yaml").replace("target: 33", "target: many");
+    workspace.write(
+        "suite.yaml",
+        suite.replace("  - number: {name: exact}", "  - number: {name: exact}\n  - contains: answer"),
+    );
+    let said = workspace.ok(&["run", "suite.yaml", "--variant", "b"]);
+    assert!(
+        said.stdout.contains("1.000 [0.34, 1.00] n 2") && said.stdout.contains("1.000 [0.44, 1.00] n 3"),
+        "{}",
+        said.stdout
+    );
+}
+
+#[test]
 fn a_command_scorer_runs_only_when_allowed() {
     let workspace = Workspace::scripted();
     workspace.write("judge.sh", "#!/bin/sh\ncat > seen.json\necho '{\"value\": true, \"explanation\": \"fine\"}'\n");

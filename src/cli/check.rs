@@ -42,7 +42,7 @@ enum Format {
 
 /// Checks each file; exit code 2 if any has an error.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let settings = args.machine.settings(&args.plan)?;
+    let settings = args.machine.settings(&args.plan, false)?;
     let mut reports = Vec::new();
     let mut failed = false;
     for file in &args.files {
@@ -112,10 +112,11 @@ fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, Str
         return (problems, what);
     }
     match picked.and_then(|picked| Prepared::new(&suite, picked, settings)) {
-        Ok(prepared) => {
+        Ok(mut prepared) => {
             if let Err(found) = prompts(&prepared) {
                 problems.append(found);
             }
+            problems.append(std::mem::take(&mut prepared.warnings));
         }
         Err(mut found) => {
             // A model that is not there was reported already, at the line that names it.

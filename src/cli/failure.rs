@@ -12,8 +12,6 @@ pub(super) enum Failure {
     Message(anyhow::Error),
     /// All was said; only the exit code is left.
     Code(u8),
-    /// Whoever read stdout went away: that is success.
-    ClosedPipe,
 }
 
 impl Failure {
@@ -29,7 +27,6 @@ impl Failure {
                 2
             }
             Self::Code(code) => code,
-            Self::ClosedPipe => 0,
         }
     }
 }

@@ -58,9 +58,9 @@ enum Command {
 /// Reads the arguments. Help and usage errors are printed here; the error is the exit code.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, u8> {
     Cli::try_parse_from(arguments).map_err(|error| {
-        let shown = error.print();
+        // Where it cannot be printed there is nobody to tell.
+        let _ = error.print();
         match error.kind() {
-            _ if shown.is_err() => 0,
             clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => 0,
             _ => 2,
         }

@@ -3,12 +3,13 @@
 use super::failure::Failure;
 use std::io::{ErrorKind, Write};
 
-/// Writes to stdout. A closed pipe ends the command as success; any other failure is an error.
+/// Writes to stdout. That whoever read it went away is no failure: the command finishes its work unseen, and its exit
+/// code is its own. Any other failure to write is an error.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),
-        Err(e) if e.kind() == ErrorKind::BrokenPipe => Err(Failure::ClosedPipe),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(e) => Err(Failure::Message(anyhow::Error::new(e).context("cannot write to stdout"))),
     }
 }

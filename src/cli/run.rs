@@ -5,23 +5,20 @@ use super::output::{complain, print};
 use super::plan::PlanArgs;
 use super::progress::Progress;
 use super::{environment, interrupt};
+use crate::engine::KvMode;
 use crate::engine::cache::Cache;
 use crate::engine::llama::probe::Probe;
 use crate::error::{Place, Problems};
 use crate::ggml;
 use crate::report::{self, RunSummary};
 use crate::run::{Observer, Outcome, Prepared, RunSettings, execute};
-use crate::store::{Header, RunFolder, Status, Trial, read_header};
+use crate::store::{Header, RunFolder, Status, Trial, read_header, read_samples};
 use crate::suite::{Suite, load};
 use anyhow::Context;
 use clap::ValueEnum;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Sequences in flight where nothing else is asked for. More is not faster: attention runs over the cells of all of them
-/// (3 million parameters, 2 cores, tokens/s: 8 4,500, 16 4,200, 32 3,400, 64 2,300).
-const PARALLEL: usize = 8;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -53,28 +50,12 @@ pub(super) struct Args {
 /// Flags that say how the machine is used.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct MachineArgs {
-    /// Threads that decode [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    threads: Option<u32>,
-    /// Layers kept on the GPU [default: all that fit]
-    #[arg(long, value_name = "N")]
-    gpu_layers: Option<u32>,
-    /// Trials in flight at most
-    #[arg(long, value_name = "N", default_value_t = PARALLEL, value_parser = parallel)]
-    parallel: usize,
     /// Neither read nor keep answers
     #[arg(long)]
     no_cache: bool,
     /// Let `command` scorers run programs
     #[arg(long)]
     allow_commands: bool,
-}
-
-fn parallel(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count @ 1..=256) => Ok(count),
-        _ => Err("a number from 1 to 256".into()),
-    }
 }
 
 /// What is printed at the end.
@@ -96,32 +77,35 @@ pub(super) enum By {
 }
 
 impl MachineArgs {
-    /// The settings; without a cache folder that works, runs go on without the cache, unless it was the user who
-    /// named the folder.
-    pub(super) fn settings(&self, plan: &PlanArgs) -> Result<RunSettings, Failure> {
+    /// The settings. A cache that cannot be opened is an error where answers are to be kept in it (`keep`), and is done
+    /// without elsewhere.
+    pub(super) fn settings(&self, plan: &PlanArgs, keep: bool) -> Result<RunSettings, Failure> {
         let folder = environment::cache_folder();
         let memory = match folder.map_err(Failure::from).and_then(|folder| Ok(Cache::open(&folder)?)) {
             Ok(cache) => Some(Arc::new(cache)),
-            Err(failure) if !self.no_cache => return Err(failure),
+            Err(failure) if keep && !self.no_cache => return Err(failure),
             Err(_) => None,
         };
         let program = std::env::current_exe().context("this program cannot find itself")?;
-        Ok(RunSettings {
-            threads: self.threads.map_or_else(environment::cores, |n| n as usize),
-            gpu_layers: self.gpu_layers,
-            kv: plan.kv(),
-            parallel: self.parallel,
+        let settings = RunSettings {
+            threads: 1,
+            gpu_layers: None,
+            kv: KvMode::Tree,
+            parallel: 1,
             probe: Some(Probe { program, arguments: vec!["probe-model".into()] }),
             memory,
             use_cache: !self.no_cache,
             allow_commands: self.allow_commands,
-        })
+            llama_cpp: ggml::version(),
+            features: ggml::features().into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        };
+        Ok(plan.decoding(settings))
     }
 }
 
 /// Runs each suite, once all of them are read without errors; a suite that fails ends the command.
 pub(super) fn run(args: &Args, verbose: bool, quiet: bool) -> Result<(), Failure> {
-    let settings = args.machine.settings(&args.plan)?;
+    let settings = args.machine.settings(&args.plan, true)?;
     if verbose {
         complain(&machine(&settings));
     }
@@ -138,10 +122,10 @@ pub(super) fn run(args: &Args, verbose: bool, quiet: bool) -> Result<(), Failure
     }
     problems.or_ok(())?;
     for suite in &suites {
-        let prepared = prepare(suite, &args.plan, &settings)?;
+        let prepared = prepare(suite, &args.plan, &settings, quiet)?;
         if args.dry_run {
             super::check::prompts(&prepared)?;
-            print(&super::show::plan(&prepared, environment::stdout_colour())?)?;
+            print(&super::show::plan(&prepared, args.format, environment::stdout_colour())?)?;
             continue;
         }
         let header = header(&prepared, &args.plan)?;
@@ -155,22 +139,28 @@ pub(super) fn run(args: &Args, verbose: bool, quiet: bool) -> Result<(), Failure
 fn resume(args: &Args, run: &Path, settings: &RunSettings, quiet: bool) -> Result<(), Failure> {
     let recorded = read_header(run)?;
     let plan = args.plan.resumed(&recorded, run)?;
-    let settings = RunSettings { kv: plan.kv(), ..settings.clone() };
-    if let Some(other) = args.suites.iter().find(|path| **path != recorded.suite_path) {
-        let other = other.display();
-        return Err(
-            anyhow::anyhow!("{} is a run of {}, not of {other}", run.display(), recorded.suite_path.display()).into()
-        );
+    let settings = plan.decoding(settings.clone());
+    let same = |path: &Path| path.canonicalize().is_ok_and(|path| path == recorded.suite_path);
+    if let Some(other) = args.suites.iter().find(|path| !same(path)) {
+        let (run, of, other) = (run.display(), recorded.suite_path.display(), other.display());
+        return Err(anyhow::anyhow!("{run} is a run of {of}, not of {other}").into());
     }
-    if recorded.status == Status::Complete {
+    if recorded.status == Status::Complete && count_samples(run)? >= recorded.trials {
         complain("the run is complete; nothing is left to ask\n");
         return finish(args, run);
     }
     let suite = load_suite(&recorded.suite_path, &plan, false, quiet)?;
-    let prepared = prepare(&suite, &plan, &settings)?;
-    prepared.same_as(&recorded, &header(&prepared, &plan)?, &Place::file(run))?;
-    let (folder, answered) = RunFolder::resume(run)?;
+    let prepared = prepare(&suite, &plan, &settings, quiet)?;
+    let now = header(&prepared, &plan)?;
+    prepared.same_as(&recorded, &now, settings.kv == KvMode::Exact, &Place::file(run))?;
+    let (folder, answered) = RunFolder::resume(run, &now.build())?;
     work(args, &prepared, folder, &answered, (&settings, quiet))
+}
+
+fn count_samples(run: &Path) -> Result<usize, Problems> {
+    let mut count = 0;
+    read_samples(run, |_| count += 1)?;
+    Ok(count)
 }
 
 /// Asks what is left, closes the folder and prints the table.
@@ -187,8 +177,9 @@ fn work(
         Ok(outcome) => {
             let status = if outcome == Outcome::Complete { Status::Complete } else { Status::Interrupted };
             let (path, _) = folder.close(status)?;
-            finish(args, &path)?;
-            if outcome == Outcome::Interrupted { Err(Failure::Code(130)) } else { Ok(()) }
+            let finished = finish(args, &path);
+            // That a run was interrupted says more than what its few samples came to.
+            if outcome == Outcome::Interrupted { Err(Failure::Code(130)) } else { finished }
         }
         Err(problems) => {
             let path = folder.path().to_path_buf();
@@ -225,8 +216,10 @@ pub(super) fn render(summary: &RunSummary, format: Format, by: Option<By>) -> Re
             let tags = if by.is_some() { report::by_tag(summary, width, colour) } else { String::new() };
             report::table(summary, width, colour) + &tags
         }
-        Format::Json => serde_json::to_string(&report::json(summary)).context("the result is no JSON")? + "\n",
-        Format::Markdown => report::markdown(summary),
+        Format::Json => {
+            serde_json::to_string(&report::json(summary, by.is_some())).context("the result is no JSON")? + "\n"
+        }
+        Format::Markdown => report::markdown(summary, by.is_some()),
     })
 }
 
@@ -244,25 +237,30 @@ fn load_suite(path: &Path, plan: &PlanArgs, strict: bool, quiet: bool) -> Result
     }
 }
 
-fn prepare<'a>(suite: &'a Suite, plan: &PlanArgs, settings: &RunSettings) -> Result<Prepared<'a>, Failure> {
+fn prepare<'a>(
+    suite: &'a Suite,
+    plan: &PlanArgs,
+    settings: &RunSettings,
+    quiet: bool,
+) -> Result<Prepared<'a>, Failure> {
     let picked = plan.selection()?.plan(suite, plan.seed.unwrap_or(0))?;
-    Ok(Prepared::new(suite, picked, settings)?)
+    let prepared = Prepared::new(suite, picked, settings)?;
+    if !quiet {
+        print_problems(&prepared.warnings);
+    }
+    Ok(prepared)
 }
 
 fn header(prepared: &Prepared, plan: &PlanArgs) -> Result<Header, Problems> {
-    let features = ggml::features().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-    prepared.header(plan.recorded(), plan.seed.unwrap_or(0), ggml::version(), features)
+    prepared.header(plan.recorded(), plan.seed.unwrap_or(0))
 }
 
 /// What the models will run on.
 fn machine(settings: &RunSettings) -> String {
-    let features: Vec<String> = ggml::features()
-        .into_iter()
-        .map(|(name, value)| if value == "1" { name } else { format!("{name}={value}") })
-        .collect();
+    let features: Vec<&str> = settings.features.iter().map(|f| f.strip_suffix("=1").unwrap_or(f)).collect();
     format!(
         "{}; {} threads; {} trials in flight; features: {}\n",
-        ggml::version(),
+        settings.llama_cpp,
         settings.threads,
         settings.parallel,
         features.join(" ")

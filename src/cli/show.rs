@@ -5,9 +5,10 @@ use super::failure::Failure;
 use super::output::print;
 use super::run::{By, Format, render};
 use crate::error::{Problems, nearest};
-use crate::report::{RunSummary, show_case};
+use crate::report::{RunSummary, dim, show_case, told_apart};
 use crate::run::Prepared;
 use crate::store::{read_header, read_samples};
+use serde_json::json;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -65,36 +66,36 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// The plan, and the first prompt of each variant with its few-shot block and its case told apart.
-pub(super) fn plan(prepared: &Prepared, colour: bool) -> Result<String, Problems> {
-    let (variants, cases) = (prepared.plan.variants.len(), prepared.plan.cases.len());
-    let mut out =
-        format!("{}: {variants} variants × {cases} cases = {} trials\n", prepared.suite.name, prepared.plan.len());
-    let dim = |text: &str| if colour { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() };
-    for &index in &prepared.plan.variants {
+pub(super) fn plan(prepared: &Prepared, format: Format, colour: bool) -> Result<String, Problems> {
+    let plan = &prepared.plan;
+    let (name, variants, cases) = (&prepared.suite.name, plan.variants.len(), plan.cases.len());
+    let mut out = format!("{name}: {variants} variants × {cases} cases = {} trials\n", plan.len());
+    let mut documents = Vec::new();
+    for &index in &plan.variants {
         let (Some(variant), Some(renderer)) = (prepared.variant(index), prepared.renderer(index)?) else { continue };
-        let Some(cell) = prepared.plan.cells_of(index).next() else { continue };
+        let Some(cell) = plan.cells_of(index).next() else { continue };
         let asked = prepared.ask(&renderer, cell, true);
+        let (Some((prompt, tokens)), Some((_, _, model))) = (asked.prompt, prepared.models.of(variant)) else {
+            continue;
+        };
         let trial = prepared.trial(cell);
+        let (facts, sampling) = (&model.facts, &variant.sampling);
+        documents.push(json!({
+            "variant": trial.variant, "case": trial.case, "model": facts.path, "context": model.context,
+            "sampling": sampling, "text": prompt.text, "case_start": prompt.case_start, "tokens": tokens,
+        }));
         let _ = writeln!(out, "\n── variant {} · case {}", trial.variant, trial.case);
-        if let Some((_, _, model)) = prepared.models.of(variant) {
-            let sampling = &variant.sampling;
-            let _ = writeln!(
-                out,
-                "{} · {} · context {} · max_tokens {} · temperature {}",
-                model.facts.path.display(),
-                model.facts.quantisation,
-                model.context,
-                sampling.max_tokens,
-                sampling.temperature
-            );
-        }
-        if let Some((prompt, tokens)) = &asked.prompt {
-            let (block, case) = prompt.text.split_at(prompt.text.floor_char_boundary(prompt.case_start));
-            if !block.is_empty() {
-                let _ = writeln!(out, "{}\n{}\n{}", dim("[examples]"), dim(block.trim_end()), dim("[case]"));
-            }
-            let _ = writeln!(out, "{case}{}", dim(&format!(" ⟵ {} tokens", tokens.len())));
-        }
+        let (path, stored, context) = (facts.path.display(), &facts.quantisation, model.context);
+        let (most, heat) = (sampling.max_tokens, sampling.temperature);
+        let _ = writeln!(out, "{path} · {stored} · context {context} · max_tokens {most} · temperature {heat}");
+        out += &told_apart(&prompt.text, prompt.case_start, colour);
+        let _ = writeln!(out, "{}", dim(&format!(" ⟵ {} tokens", tokens.len()), colour));
     }
-    Ok(out)
+    Ok(match format {
+        Format::Json => {
+            let trials = plan.len();
+            format!("{}\n", json!({"schema": 1, "suite": name, "trials": trials, "first_prompts": documents}))
+        }
+        Format::Table | Format::Markdown => out,
+    })
 }

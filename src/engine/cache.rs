@@ -5,7 +5,7 @@
 
 use super::{Completion, EngineError, Token};
 use crate::sampling::Sampling;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -76,7 +76,7 @@ impl Cache {
             connection.execute_batch(
                 "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
                  CREATE TABLE IF NOT EXISTS hashes (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, sha256 TEXT NOT NULL);
-                 CREATE TABLE IF NOT EXISTS tried (sha256 TEXT PRIMARY KEY);",
+                 CREATE TABLE IF NOT EXISTS tried (sha256 TEXT, build TEXT, PRIMARY KEY (sha256, build));",
             )?;
             Ok(connection)
         };
@@ -98,7 +98,8 @@ impl Cache {
     pub fn get(&self, keys: &[Key]) -> Result<Vec<Option<Completion>>, EngineError> {
         let mut connection = self.connection();
         let mut look_up = || -> rusqlite::Result<Vec<Option<Completion>>> {
-            let transaction = connection.transaction()?;
+            // Immediate: a read that turns into a write would fail at once beside another writer.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut found = Vec::with_capacity(keys.len());
             {
                 let mut select = transaction.prepare_cached("SELECT answer FROM answers WHERE key = ?1")?;
@@ -153,15 +154,16 @@ impl Cache {
         }
     }
 
-    /// Whether a model of this hash has decoded a token in a child process before.
+    /// Whether a model of this hash has decoded a token in a child process of this build before.
     #[must_use]
-    pub fn was_tried(&self, sha256: &str) -> bool {
-        self.connection().query_row("SELECT 1 FROM tried WHERE sha256 = ?1", [sha256], |_| Ok(())).is_ok()
+    pub fn was_tried(&self, sha256: &str, build: &str) -> bool {
+        let row = [sha256, build];
+        self.connection().query_row("SELECT 1 FROM tried WHERE sha256 = ?1 AND build = ?2", row, |_| Ok(())).is_ok()
     }
 
     /// Remembers that it has.
-    pub fn remember_tried(&self, sha256: &str) {
-        let _ = self.connection().execute("INSERT OR IGNORE INTO tried VALUES (?1)", [sha256]);
+    pub fn remember_tried(&self, sha256: &str, build: &str) {
+        let _ = self.connection().execute("INSERT OR IGNORE INTO tried VALUES (?1, ?2)", [sha256, build]);
     }
 
     /// How many answers there are, and the bytes of the file.

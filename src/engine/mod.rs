@@ -110,6 +110,9 @@ pub trait Engine: Send + Sync {
         requests: &mut dyn Iterator<Item = Request>,
         done: &mut dyn FnMut(usize, Completion),
     ) -> Result<(), EngineError>;
+
+    /// Gives the memory of the weights back; the next [`Engine::generate`] loads them again.
+    fn unload(&self) {}
 }
 
 /// How the sequences of a run share the KV cache.

@@ -1,36 +1,43 @@
 //! The run as one JSON document: contract.md, section 3.
 
-use super::RunSummary;
+use super::{RunSummary, VariantSummary};
 use serde_json::{Value, json};
 
-/// `{"schema":1,"run":…,"variants":[…]}`; nothing is rounded, and what could not be computed is null.
+/// `{"schema":1,"run":…,"variants":[…]}`; nothing is rounded, and what could not be computed is null. With `by_tag` also
+/// `"tags":{tag:[{name, metrics}]}`.
 #[must_use]
-pub fn json(run: &RunSummary) -> Value {
-    let variants: Vec<Value> = run
-        .variants
-        .iter()
-        .map(|variant| {
-            let model = run.header.models.get(&variant.name);
-            json!({
-                "name": variant.name,
-                "model": model.map(|m| json!({"path": m.facts.path, "sha256": m.facts.sha256})),
-                "metrics": variant.metrics,
-                "confusion": variant.confusions.iter().map(|(scorer, confusion)| (scorer.clone(), json!({
-                    "labels": confusion.labels,
-                    "rows": confusion.counts,
-                }))).collect::<serde_json::Map<_, _>>(),
-                "trials": variant.trials,
-                "cached": variant.cached,
-                "usage": variant.usage,
-            })
-        })
-        .collect();
-    json!({
+pub fn json(run: &RunSummary, by_tag: bool) -> Value {
+    let mut document = json!({
         "schema": crate::store::SCHEMA,
         "run": run.header.run,
         "dir": run.dir,
         "suite": run.header.suite_name,
         "status": run.header.status,
-        "variants": variants,
+        "variants": run.variants.iter().map(|v| variant(run, v)).collect::<Vec<_>>(),
+    });
+    if by_tag {
+        let of_tag = |tag: &String| {
+            let variants = run.with_tag(tag);
+            let variants = variants.iter().map(|v| json!({"name": v.name, "metrics": v.metrics}));
+            (tag.clone(), variants.collect())
+        };
+        document["tags"] = run.tags().iter().map(of_tag).collect::<serde_json::Map<_, _>>().into();
+    }
+    document
+}
+
+fn variant(run: &RunSummary, variant: &VariantSummary) -> Value {
+    let model = run.header.models.get(&variant.name);
+    json!({
+        "name": variant.name,
+        "model": model.map(|m| json!({"path": m.facts.path, "sha256": m.facts.sha256})),
+        "metrics": variant.metrics,
+        "confusion": variant.confusions.iter().map(|(scorer, confusion)| (scorer.clone(), json!({
+            "labels": confusion.labels,
+            "rows": confusion.counts,
+        }))).collect::<serde_json::Map<_, _>>(),
+        "trials": variant.trials,
+        "cached": variant.cached,
+        "usage": variant.usage,
     })
 }

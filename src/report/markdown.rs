@@ -1,31 +1,45 @@
 //! The table as GitHub-flavoured Markdown.
 
-use super::RunSummary;
-use super::table::{Standing, costs, counts, headlines, standings, value_text};
+use super::table::{Standing, costs, counts, headlines, own_n, standings, value_text};
+use super::{RunSummary, VariantSummary};
 use std::fmt::Write;
 
-/// A table with one row a variant, the best value in bold, and what the marks mean below.
+/// A table with one row a variant, the best value in bold, and what the marks mean below; with `by_tag` another one for
+/// the cases of each tag.
 #[must_use]
-pub fn markdown(run: &RunSummary) -> String {
-    let names = headlines(&run.variants);
+pub fn markdown(run: &RunSummary, by_tag: bool) -> String {
+    let mut out = format!("### {}\n\n{}", escape(&run.header.suite_name), rows(&run.variants));
+    for tag in run.tags().iter().filter(|_| by_tag) {
+        let _ = write!(out, "\n#### {}\n\n{}", escape(tag), rows(&run.with_tag(tag)));
+    }
+    let _ = writeln!(
+        out,
+        "\n95 % intervals in brackets; \\* best, = not told apart from the best. Run `{}`.",
+        run.header.run
+    );
+    out
+}
+
+fn rows(variants: &[VariantSummary]) -> String {
+    let names = headlines(variants);
     let mut head = vec!["variant".to_owned()];
     head.extend(names.iter().map(|name| escape(name)));
-    if let Some(first) = run.variants.first() {
+    if let Some(first) = variants.first() {
         head.extend(counts(first).iter().map(|(title, _)| (*title).to_owned()));
         head.extend(costs(first).iter().map(|(title, _)| (*title).to_owned()));
     }
-    let mut out = format!(
-        "### {}\n\n| {} |\n|{}\n",
-        escape(&run.header.suite_name),
-        head.join(" | "),
-        ":--|".to_owned() + &"--:|".repeat(head.len() - 1)
-    );
-    let columns: Vec<_> = names.iter().map(|name| standings(&run.variants, name)).collect();
-    for (row, variant) in run.variants.iter().enumerate() {
+    let mut out = format!("| {} |\n|:--|{}\n", head.join(" | "), "--:|".repeat(head.len() - 1));
+    let columns: Vec<_> = names.iter().map(|name| standings(variants, name)).collect();
+    for (row, variant) in variants.iter().enumerate() {
         let metrics = columns.iter().map(|column| match column.get(row).copied().flatten() {
-            Some((metric, Standing::Best)) => format!("**{}** \\*", value_text(metric)),
-            Some((metric, Standing::Tie)) => format!("{} =", value_text(metric)),
-            Some((metric, Standing::Other)) => value_text(metric),
+            Some((metric, standing)) => {
+                let value = format!("{}{}", value_text(metric), own_n(metric, variants));
+                match standing {
+                    Standing::Best => format!("**{value}** \\*"),
+                    Standing::Tie => format!("{value} ="),
+                    Standing::Other => value,
+                }
+            }
             None => "–".to_owned(),
         });
         let cells: Vec<String> = std::iter::once(escape(&variant.name))
@@ -35,11 +49,6 @@ pub fn markdown(run: &RunSummary) -> String {
             .collect();
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
-    let _ = writeln!(
-        out,
-        "\n95 % intervals in brackets; \\* best, = not told apart from the best. Run `{}`.",
-        run.header.run
-    );
     out
 }
 

@@ -11,6 +11,6 @@ mod table;
 
 pub use json::json;
 pub use markdown::markdown;
-pub use samples::show_case;
+pub use samples::{dim, show_case, told_apart};
 pub use summary::{RunSummary, Usage, VariantSummary};
 pub use table::{by_tag, table};

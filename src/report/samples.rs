@@ -11,17 +11,13 @@ pub fn show_case(header: &Header, sample: &Sample, colour: bool) -> String {
     let width = out.chars().count();
     out += &"─".repeat(80_usize.saturating_sub(width));
     out.push('\n');
-    let dim = |text: &str| if colour { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() };
+    let dim = |text: &str| dim(text, colour);
     match &sample.prompt {
         Some(prompt) => {
             let prefix = prompt.prefix.as_ref().and_then(|id| header.prefixes.get(id)).map_or("", String::as_str);
             let whole = format!("{prefix}{}", prompt.text);
-            let (block, case) = whole.split_at(whole.floor_char_boundary(prompt.case_start));
-            if !block.is_empty() {
-                let _ = writeln!(out, "{}\n{}", dim("[examples]"), dim(&plain(block.trim_end())));
-                let _ = writeln!(out, "{}", dim("[case]"));
-            }
-            let _ = writeln!(out, "{}", plain(case));
+            out += &told_apart(&whole, prompt.case_start, colour);
+            out.push('\n');
         }
         None => out += "(the prompt could not be rendered)\n",
     }
@@ -52,6 +48,23 @@ pub fn show_case(header: &Header, sample: &Sample, colour: bool) -> String {
         let _ = writeln!(out, "{}: {value}{answer}{}", score.scorer, plain(&why));
     }
     out
+}
+
+/// A prompt's few-shot block and its case, each under its name where there are both.
+#[must_use]
+pub fn told_apart(prompt: &str, case_start: usize, colour: bool) -> String {
+    let (block, case) = prompt.split_at(prompt.floor_char_boundary(case_start));
+    if block.is_empty() {
+        return plain(case);
+    }
+    let block = dim(&plain(block.trim_end()), colour);
+    format!("{}\n{block}\n{}\n{}", dim("[examples]", colour), dim("[case]", colour), plain(case))
+}
+
+/// A text in the background, where there is colour.
+#[must_use]
+pub fn dim(text: &str, colour: bool) -> String {
+    if colour { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
 }
 
 /// A text of a model or a case, unable to send escape codes to the terminal.

@@ -128,13 +128,23 @@ fn metric_columns(variants: &[VariantSummary]) -> Vec<Column> {
                             Standing::Tie => " =",
                             Standing::Other => "",
                         };
-                        Cell { text: format!("{}{mark}", value_text(metric)), bold: standing == Standing::Best }
+                        let n = own_n(metric, variants);
+                        Cell { text: format!("{}{n}{mark}", value_text(metric)), bold: standing == Standing::Best }
                     }
                 })
                 .collect();
             Column::new(name, Align::Left, cells)
         })
         .collect()
+}
+
+/// ` n 12` where a metric rests on other cases than the others do, so that the column `n` would not be its own.
+pub(super) fn own_n(metric: &Metric, variants: &[VariantSummary]) -> String {
+    let differ = |v: &VariantSummary| {
+        let mut counts = v.metrics.iter().filter(|m| is_headline(m, v)).map(|m| m.n);
+        counts.next().is_some_and(|first| counts.any(|n| n != first))
+    };
+    if variants.iter().any(differ) { format!(" n {}", metric.n) } else { String::new() }
 }
 
 /// `0.425 [0.36, 0.49]`; a dash where nothing was scored.
@@ -146,7 +156,7 @@ pub(super) fn value_text(metric: &Metric) -> String {
     }
 }
 
-/// Cases, and those that count against a table's honesty, over all scorers.
+/// Cases scored by any scorer, and those that some scorer found unscored, without an answer, or cut.
 pub(super) fn counts(variant: &VariantSummary) -> [(&'static str, usize); 4] {
     let most = |count: fn(&Metric) -> usize| variant.metrics.iter().map(count).max().unwrap_or(0);
     [

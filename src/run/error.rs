@@ -48,6 +48,20 @@ pub enum RunError {
         /// Whether the run goes on without it.
         warning: bool,
     },
+    /// More context than the model was trained with.
+    #[error("a context of {context} tokens is beyond the {trained} that the model was trained with")]
+    BeyondTraining {
+        /// Tokens asked for.
+        context: usize,
+        /// Tokens it knows.
+        trained: u32,
+        /// The variant.
+        place: Place,
+        /// Its name.
+        variant: String,
+        /// Whether the model can be run at all: one that learned each position has none beyond.
+        warning: bool,
+    },
     /// A prompt without a single token.
     #[error("the prompt is empty")]
     EmptyPrompt {
@@ -100,6 +114,7 @@ impl Explain for RunError {
     fn level(&self) -> Level {
         match self {
             Self::TooLong { warning: true, .. }
+            | Self::BeyondTraining { warning: true, .. }
             | Self::EmptyPrompt { warning: true, .. }
             | Self::NotRendered { warning: true, .. } => Level::Warning,
             _ => Level::Error,
@@ -112,6 +127,7 @@ impl Explain for RunError {
             Self::NoSuch { place, .. }
             | Self::NothingLeft { place, .. }
             | Self::TooLong { place, .. }
+            | Self::BeyondTraining { place, .. }
             | Self::EmptyPrompt { place, .. }
             | Self::Changed { place, .. }
             | Self::OtherFlag { place, .. } => Some(place),
@@ -123,6 +139,7 @@ impl Explain for RunError {
             Self::TooLong { variant, case, .. } | Self::EmptyPrompt { variant, case, .. } => {
                 Some(format!("variant `{variant}`, case `{case}`"))
             }
+            Self::BeyondTraining { variant, .. } => Some(format!("variant `{variant}`")),
             Self::NotRendered { about, .. } => Some(about.clone()),
             _ => None,
         }
@@ -139,6 +156,7 @@ impl Explain for RunError {
                 format!("set `context: {}` or more, or `max_tokens: {}` or less", prompt + max_tokens, context - prompt)
             }
             Self::TooLong { prompt, max_tokens, .. } => format!("set `context: {}` or more", prompt + max_tokens),
+            Self::BeyondTraining { trained, .. } => format!("set `context: {trained}` or less"),
             Self::EmptyPrompt { .. } => "write something for the model to go on from".into(),
             Self::NotRendered { help, .. } => return help.clone(),
             Self::Changed { .. } => {

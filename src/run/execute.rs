@@ -45,12 +45,11 @@ pub fn execute(
 ) -> Result<Outcome, Problems> {
     let (observer, stop) = watch;
     let cache = settings.memory.as_deref().filter(|_| settings.use_cache);
-    let build = folder.header().llama_cpp.clone();
     observer.started(prepared.plan.len(), recorded.len());
     let recorder = RefCell::new(Recorder::new(prepared, folder, observer, cache));
     let mut result = Ok(());
     for group in groups(prepared) {
-        let mut feeder = Feeder::new(prepared, &group, recorded, &build, (&recorder, cache, stop))?;
+        let mut feeder = Feeder::new(prepared, &group, recorded, (&recorder, cache, stop))?;
         let pending: RefCell<HashMap<usize, (Asked, Option<Key>)>> = RefCell::new(HashMap::new());
         let mut requests = std::iter::from_fn(|| {
             let (request, asked, key) = feeder.next()?;
@@ -65,6 +64,7 @@ pub fn execute(
         let Some(engine) = engine_of(prepared, &group) else { continue };
         result = engine.generate(&mut requests, &mut done).map_err(Problems::from);
         recorder.borrow_mut().remember();
+        engine.unload();
         if result.is_err() || stop.load(Ordering::Relaxed) || recorder.borrow().failed.is_some() {
             break;
         }
@@ -112,13 +112,12 @@ impl<'a, 'r> Feeder<'a, 'r> {
         prepared: &'a Prepared<'a>,
         group: &[usize],
         recorded: &'a BTreeSet<Trial>,
-        build: &str,
         shared: (&'r RefCell<Recorder<'a>>, Option<&'a Cache>, &'a AtomicBool),
     ) -> Result<Self, Problems> {
         let mut renderers = HashMap::new();
         for &variant in group {
             if let Some(renderer) = prepared.renderer(variant)? {
-                renderers.insert(variant, (renderer, prepared.identity(variant, build)));
+                renderers.insert(variant, (renderer, prepared.identity(variant)));
             }
         }
         let group = group.to_vec();

@@ -30,6 +30,10 @@ pub struct RunSettings {
     pub use_cache: bool,
     /// `command` scorers may run.
     pub allow_commands: bool,
+    /// The build of llama.cpp's kernels.
+    pub llama_cpp: String,
+    /// Instruction sets and back ends in use.
+    pub features: Vec<String>,
 }
 
 /// What decides which engine a variant needs.
@@ -112,8 +116,10 @@ fn open(need: &Need, kv_type: KvType, settings: &RunSettings) -> Result<(Box<dyn
                 parallel: settings.parallel,
                 adapter: need.adapter.clone(),
             };
+            let tried_by = (settings.probe.as_ref(), settings.llama_cpp.as_str());
+            let llama = Llama::open(path, llama, tried_by, memory)?;
             let policy = llama.policy();
-            (Box::new(Llama::open(path, llama, settings.probe.as_ref(), memory)?), policy)
+            (Box::new(llama), policy)
         }
     };
     let adapter = match &need.adapter {

@@ -5,7 +5,7 @@ use super::models::{Models, RunSettings};
 use super::select::{Cell, Plan};
 use crate::engine::cache::Identity;
 use crate::engine::{Engine, Token};
-use crate::error::{Explain, Place, Problems};
+use crate::error::{Explain, Level, Place, Problems};
 use crate::prompt::{
     ChatSettings, ChatTemplate, Controls, ExampleOrder, Prompt, PromptError, PromptTemplate, Renderer,
 };
@@ -30,6 +30,11 @@ pub struct Prepared<'a> {
     pub models: Models,
     /// The variants picked, in the plan's order.
     parts: Vec<Parts>,
+    /// The program that asks: versions of Tripos and of llama.cpp.
+    build: String,
+    features: Vec<String>,
+    /// What the user should know before anything is asked.
+    pub warnings: Problems,
 }
 
 /// What one variant is rendered and judged with.
@@ -65,6 +70,7 @@ impl<'a> Prepared<'a> {
                 None
             }
         };
+        let mut warnings = Problems::new();
         let targets = suite.targets();
         let mut parts = Vec::new();
         let mut said = HashSet::new();
@@ -79,6 +85,12 @@ impl<'a> Prepared<'a> {
             let template = PromptTemplate::compile(&variant.prompt).map_err(|error| once(error.into(), &mut problems));
             let engine = models.as_ref().and_then(|models| models.of(variant));
             let (Ok(scorers), Ok(template), Some((_, engine, _))) = (scorers, template, engine) else { continue };
+            if let Some(error) = beyond_training(variant, engine) {
+                match error.level() {
+                    Level::Error => problems.push(error),
+                    Level::Warning | Level::Note => warnings.push(error),
+                }
+            }
             match model_parts(suite, variant, engine) {
                 Ok((controls, chat)) => parts.push(Parts { variant: index, template, controls, chat, scorers }),
                 Err(error) => once(error.into(), &mut problems),
@@ -86,7 +98,9 @@ impl<'a> Prepared<'a> {
         }
         match models {
             Some(models) if !problems.any_error() => {
-                let prepared = Self { suite, plan, models, parts };
+                let build = settings.llama_cpp.clone();
+                let features = settings.features.clone();
+                let prepared = Self { suite, plan, models, parts, build, features, warnings };
                 for parts in &prepared.parts {
                     if let Err(error) = prepared.renderer(parts.variant) {
                         once(error.into(), &mut problems);
@@ -151,26 +165,19 @@ impl<'a> Prepared<'a> {
     }
 
     /// What the answers of a variant's model are remembered under.
-    pub(super) fn identity(&self, variant: usize, build: &str) -> Option<Identity> {
+    pub(super) fn identity(&self, variant: usize) -> Option<Identity> {
         let (_, _, record) = self.models.of(self.variant(variant)?)?;
         Some(Identity {
             model: record.facts.sha256.clone(),
             adapter: record.adapter.as_ref().map(|(_, sha256, scale)| (sha256.clone(), *scale)),
-            policy: format!("{} | {build}", record.policy),
+            policy: format!("{} | tripos {} | {}", record.policy, env!("CARGO_PKG_VERSION"), self.build),
         })
     }
 
-    /// The header of a run of this plan. `flags` are those that shape the plan, `build` and `features` say what the
-    /// kernels are.
-    pub fn header(
-        &self,
-        flags: BTreeMap<String, Value>,
-        seed: u64,
-        build: String,
-        features: Vec<String>,
-    ) -> Result<Header, Problems> {
+    /// The header of a run of this plan. `flags` are those that shape the plan.
+    pub fn header(&self, flags: BTreeMap<String, Value>, seed: u64) -> Result<Header, Problems> {
         let suite = serde_json::to_value(self.suite).unwrap_or_default();
-        let cases = self.case_set();
+        let chosen = self.plan.cases.iter().filter_map(|&i| self.suite.cases.get(i));
         let models: BTreeMap<String, ModelRecord> = self
             .plan
             .variants
@@ -178,20 +185,19 @@ impl<'a> Prepared<'a> {
             .filter_map(|&i| self.variant(i))
             .filter_map(|v| Some((v.name.clone(), self.models.of(v)?.2.clone())))
             .collect();
-        let plan = (&suite, &cases.sha256, &models, &flags);
         Ok(Header {
             schema: SCHEMA,
             run: String::new(),
             status: Status::Started,
             tripos: env!("CARGO_PKG_VERSION").to_owned(),
-            llama_cpp: build,
-            features,
+            llama_cpp: self.build.clone(),
+            features: self.features.clone(),
             suite_name: self.suite.name.clone(),
-            suite_path: self.suite.path.clone(),
-            plan_sha256: hex(&Sha256::digest(serde_json::to_vec(&plan).unwrap_or_default())),
+            suite_path: self.suite.path.canonicalize().unwrap_or_else(|_| self.suite.path.clone()),
             suite,
             scorers: self.scorer_records(),
-            cases,
+            cases: case_set(chosen),
+            examples: case_set(self.suite.examples.iter()),
             models,
             flags,
             seed,
@@ -201,32 +207,31 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    /// What the recorded run was made of, against what there is now.
-    pub fn same_as(&self, recorded: &Header, now: &Header, run: &Place) -> Result<(), Problems> {
+    /// What the recorded run was made of, against what there is now. Under `--kv exact` the resumed result is to equal an
+    /// uninterrupted one, so there the program has to be the same, too.
+    pub fn same_as(&self, recorded: &Header, now: &Header, exact: bool, run: &Place) -> Result<(), Problems> {
         let mut problems = Problems::new();
         let mut check = |same: bool, what: String| {
             if !same {
                 problems.push(RunError::Changed { what, place: run.clone() });
             }
         };
-        check(recorded.suite == now.suite, "the suite or one of its prompts".into());
+        check(without_paths(&recorded.suite) == without_paths(&now.suite), "the suite or one of its prompts".into());
         check(recorded.cases == now.cases, "the cases".into());
+        check(recorded.examples == now.examples, "the few-shot pool".into());
         for (variant, model) in &now.models {
-            let before = recorded.models.get(variant);
-            let same = before.is_some_and(|b| {
-                b.facts.sha256 == model.facts.sha256 && b.adapter == model.adapter && b.policy == model.policy
+            let same = recorded.models.get(variant).is_some_and(|before| {
+                let adapter =
+                    |m: &ModelRecord| m.adapter.as_ref().map(|(_, sha256, scale)| (sha256.clone(), scale.to_bits()));
+                before.facts.sha256 == model.facts.sha256
+                    && adapter(before) == adapter(model)
+                    && before.policy == model.policy
             });
             check(same, format!("the model of variant `{variant}` or how it is run"));
         }
+        let program = recorded.build() == now.build() && recorded.features == now.features;
+        check(program || !exact, "Tripos, llama.cpp or the CPU".into());
         problems.or_ok(())
-    }
-
-    fn case_set(&self) -> CaseSet {
-        let mut hash = Sha256::new();
-        for case in self.plan.cases.iter().filter_map(|&i| self.suite.cases.get(i)) {
-            hash.update(serde_json::to_vec(&(&case.id, CaseRecord::from(case))).unwrap_or_default());
-        }
-        CaseSet { count: self.plan.cases.len(), sha256: hex(&hash.finalize()) }
     }
 
     /// What each scorer's values are, for whoever makes metrics of them.
@@ -276,6 +281,29 @@ impl<'a> Prepared<'a> {
     }
 }
 
+fn case_set<'a>(cases: impl Iterator<Item = &'a Case>) -> CaseSet {
+    let mut hash = Sha256::new();
+    let mut count = 0;
+    for case in cases {
+        hash.update(serde_json::to_vec(&(&case.id, CaseRecord::from(case))).unwrap_or_default());
+        count += 1;
+    }
+    CaseSet { count, sha256: hex(&hash.finalize()) }
+}
+
+/// A resolved suite without the paths of its files: they depend on where Tripos was started, and what the files hold is
+/// compared by itself.
+fn without_paths(suite: &Value) -> Value {
+    match suite {
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(key, _)| !matches!(key.as_str(), "path" | "model" | "folder"));
+            Value::Object(kept.map(|(key, value)| (key.clone(), without_paths(value))).collect())
+        }
+        Value::Array(list) => Value::Array(list.iter().map(without_paths).collect()),
+        other => other.clone(),
+    }
+}
+
 /// What a model gives to the rendering of a variant's prompts: its control tokens and, for a chat, its template.
 fn model_parts(
     suite: &Suite,
@@ -294,6 +322,20 @@ fn model_parts(
         _ => None,
     };
     Ok((Controls::new(&facts.controls)?, chat))
+}
+
+/// Architectures that learned each position: beyond their context there is nothing to look up, and ggml aborts.
+const LEARNED_POSITIONS: [&str; 2] = ["gpt2", "starcoder"];
+
+fn beyond_training(variant: &Variant, engine: &dyn Engine) -> Option<RunError> {
+    let (context, facts) = (engine.context(), engine.facts());
+    (context > facts.trained_context as usize && facts.architecture != "scripted").then(|| RunError::BeyondTraining {
+        context,
+        trained: facts.trained_context,
+        place: variant.place.clone(),
+        variant: variant.name.clone(),
+        warning: !LEARNED_POSITIONS.contains(&facts.architecture.as_str()),
+    })
 }
 
 fn fits(variant: &Variant, case: &Case, prompt: usize, context: usize, warning: bool) -> Option<RunError> {

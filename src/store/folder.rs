@@ -47,16 +47,18 @@ impl RunFolder {
         let file = path.join(SAMPLES);
         let samples = BufWriter::new(File::create_new(&file).map_err(write(&file))?);
         header.status = Status::Started;
-        header.segments = vec![Segment { started: now.to_string(), ended: None, samples_before: 0 }];
+        header.segments = vec![segment(&header, now.to_string(), 0)];
         let folder = Self { path, header, samples, written: 0, _lock: lock };
         folder.write_header()?;
         Ok(folder)
     }
 
-    /// Opens a run to go on with it: a last line cut in half is removed. Returns the trials that are recorded.
-    pub fn resume(path: &Path) -> Result<(Self, BTreeSet<Trial>), StoreError> {
-        let mut header = read_header(path)?;
+    /// Opens a run to go on with it: a last line cut in half is removed. `build` is the program that goes on. Returns the
+    /// trials that are recorded.
+    pub fn resume(path: &Path, build: &str) -> Result<(Self, BTreeSet<Trial>), StoreError> {
+        // The lock first: another process may be about to write its last word into the header.
         let lock = lock(path)?;
+        let mut header = read_header(path)?;
         let file = path.join(SAMPLES);
         let write = |e: std::io::Error| StoreError::Write { place: Place::file(&file), reason: e.to_string() };
         let mut samples =
@@ -69,11 +71,9 @@ impl RunFolder {
         })?;
         samples.seek(SeekFrom::End(0)).map_err(write)?;
         let now = jiff::Timestamp::now().to_string();
-        header.segments.push(Segment { started: now, ended: None, samples_before: answered.len() });
-        let complete = header.status == Status::Complete;
-        if !complete {
-            header.status = Status::Started;
-        }
+        let begun = Segment { build: build.to_owned(), ..segment(&header, now, answered.len()) };
+        header.segments.push(begun);
+        header.status = Status::Started;
         let folder = Self {
             path: path.to_path_buf(),
             header,
@@ -81,9 +81,7 @@ impl RunFolder {
             written: answered.len(),
             _lock: lock,
         };
-        if !complete {
-            folder.write_header()?;
-        }
+        folder.write_header()?;
         Ok((folder, answered))
     }
 
@@ -142,6 +140,11 @@ impl RunFolder {
         };
         write().map_err(|e| StoreError::Write { place: Place::file(&file), reason: e.to_string() })
     }
+}
+
+/// A sitting that begins now, by the program that the header names.
+fn segment(header: &Header, started: String, samples_before: usize) -> Segment {
+    Segment { started, ended: None, samples_before, build: header.build() }
 }
 
 /// Takes the folder for this process.
@@ -229,10 +232,10 @@ mod tests {
             suite: serde_json::Value::Null,
             scorers: vec![],
             cases: CaseSet { count: 1, sha256: String::new() },
+            examples: CaseSet { count: 0, sha256: String::new() },
             models: BTreeMap::new(),
             flags: BTreeMap::new(),
             seed: 0,
-            plan_sha256: String::new(),
             prefixes: BTreeMap::new(),
             trials: 2,
             segments: vec![],
@@ -271,7 +274,7 @@ mod tests {
         drop(folder);
         let mut file = OpenOptions::new().append(true).open(path.join(SAMPLES)).unwrap();
         file.write_all(b"{\"trial\":{\"var").unwrap();
-        let (mut folder, answered) = RunFolder::resume(&path).unwrap();
+        let (mut folder, answered) = RunFolder::resume(&path, "b").unwrap();
         assert_eq!(answered, BTreeSet::from([sample("a").trial]));
         folder.append(&sample("b")).unwrap();
         let text = std::fs::read_to_string(path.join(SAMPLES)).unwrap();
@@ -284,10 +287,10 @@ mod tests {
     fn a_second_writer_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(dir.path(), header()).unwrap();
-        assert!(matches!(RunFolder::resume(folder.path()).unwrap_err(), StoreError::Busy { .. }));
+        assert!(matches!(RunFolder::resume(folder.path(), "b").unwrap_err(), StoreError::Busy { .. }));
         let path = folder.path().to_path_buf();
         drop(folder);
-        assert!(RunFolder::resume(&path).is_ok());
+        assert!(RunFolder::resume(&path, "b").is_ok());
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct Header {
     pub features: Vec<String>,
     /// Name of the suite.
     pub suite_name: String,
-    /// The suite's file.
+    /// The suite's file, from the root.
     pub suite_path: PathBuf,
     /// The suite, resolved: variants with their prompts' text, sampling, scorers, rules.
     pub suite: Value,
@@ -45,14 +45,14 @@ pub struct Header {
     pub scorers: Vec<ScorerRecord>,
     /// The cases that were chosen.
     pub cases: CaseSet,
+    /// The few-shot pool.
+    pub examples: CaseSet,
     /// The model of each variant.
     pub models: BTreeMap<String, ModelRecord>,
     /// The flags that shape the plan.
     pub flags: BTreeMap<String, Value>,
     /// Seed of every draw that no suite names.
     pub seed: u64,
-    /// SHA-256 of all that decides the plan: suite, prompts, cases, models, flags.
-    pub plan_sha256: String,
     /// Leading parts that prompts share, by id; samples name them.
     pub prefixes: BTreeMap<String, String>,
     /// Trials planned.
@@ -84,7 +84,7 @@ pub enum ScorerRecord {
     },
 }
 
-/// Which cases a run asks.
+/// Which cases a run asks, or shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseSet {
     /// How many.
@@ -118,4 +118,14 @@ pub struct Segment {
     pub ended: Option<String>,
     /// Samples that were there when it began.
     pub samples_before: usize,
+    /// Versions of Tripos and of llama.cpp that worked on it.
+    pub build: String,
+}
+
+impl Header {
+    /// The program that made the run, as segments and cache keys name it.
+    #[must_use]
+    pub fn build(&self) -> String {
+        format!("tripos {}, {}", self.tripos, self.llama_cpp)
+    }
 }

@@ -85,10 +85,4 @@ impl Sample {
             ScoreValue::Unscored(_) => false,
         })
     }
-
-    /// Whether no scorer could judge it.
-    #[must_use]
-    pub fn is_unscored(&self) -> bool {
-        self.scores.iter().all(|score| matches!(score.value, ScoreValue::Unscored(_)))
-    }
 }

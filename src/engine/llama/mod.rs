@@ -25,6 +25,9 @@ use tokens::Tokenizer;
 
 pub use scheduler::BATCH;
 
+/// Bytes that the KV cache may take beyond the one context that any run needs.
+const KV_BUDGET: usize = 2 << 30;
+
 /// Context length where neither the suite nor the model asks for less, in tokens.
 const MOST_CONTEXT: u32 = 4096;
 
@@ -59,27 +62,23 @@ pub enum KvStorage {
     Q8_0,
 }
 
-impl LlamaSettings {
-    /// What of these settings can change an answer, as one line: for the header and the cache key.
-    #[must_use]
-    pub fn policy(&self) -> String {
-        let Self { threads, gpu_layers, kv_type, kv, parallel, .. } = self;
-        let parallel = if *kv == KvMode::Exact { 1 } else { *parallel };
-        format!(
-            "kv {kv:?}, continuous batch of {BATCH} tokens, {parallel} sequences, nothing shared between them, \
-             KV {kv_type:?}, flash attention auto, {threads} threads, GPU layers {}",
-            gpu_layers.map_or("auto".to_owned(), |n| n.to_string())
-        )
-        .to_lowercase()
-    }
-}
-
 /// A GGUF model.
 pub struct Llama {
     facts: ModelFacts,
     settings: LlamaSettings,
     tokenizer: Tokenizer,
+    shape: KvShape,
     weights: Mutex<Option<Weights>>,
+}
+
+/// What of a model decides how large its KV cache may be.
+#[derive(Debug, Clone, Copy)]
+struct KvShape {
+    /// Values that a token's keys and values take, all layers together.
+    values: usize,
+    /// A context longer than this changes the rotation of every position (longrope: Phi-3 and its like), so that one
+    /// trial's context, not the cells of all, has to decide.
+    turns_at: Option<usize>,
 }
 
 impl std::fmt::Debug for Llama {
@@ -95,12 +94,12 @@ struct Weights {
 }
 
 impl Llama {
-    /// Opens a model without its weights. A file not seen before is tried in a child process first; `memory`
-    /// remembers hashes and what was tried.
+    /// Opens a model without its weights. A file not seen before by this build of llama.cpp is tried in a child process
+    /// first; `memory` remembers hashes and what was tried.
     pub fn open(
         path: &Path,
         settings: LlamaSettings,
-        probe: Option<&Probe>,
+        (probe, build): (Option<&Probe>, &str),
         memory: Option<&Cache>,
     ) -> Result<Self, Problems> {
         let gguf = Gguf::open_checked(path)?;
@@ -109,11 +108,11 @@ impl Llama {
             Gguf::open_checked(adapter)?.check_fits(&gguf)?;
         }
         if let Some(probe) = probe {
-            let known = settings.adapter.is_none() && memory.is_some_and(|m| m.was_tried(&sha256));
+            let known = settings.adapter.is_none() && memory.is_some_and(|m| m.was_tried(&sha256, build));
             if !known {
                 probe.try_model(path, settings.adapter.as_ref().map(|(path, _)| path.as_path()))?;
                 if let Some(memory) = memory.filter(|_| settings.adapter.is_none()) {
-                    memory.remember_tried(&sha256);
+                    memory.remember_tried(&sha256, build);
                 }
             }
         }
@@ -121,9 +120,43 @@ impl Llama {
         Ok(Self {
             tokenizer: Tokenizer::new(vocabulary),
             facts: facts(path, &gguf, sha256),
+            shape: kv_shape(&gguf),
             settings,
             weights: Mutex::new(None),
         })
+    }
+
+    /// What of the settings can change an answer's last digits, as one line: for the header and the cache key.
+    #[must_use]
+    pub fn policy(&self) -> String {
+        let LlamaSettings { threads, gpu_layers, kv_type, kv, .. } = &self.settings;
+        format!(
+            "kv {kv:?}, context {}, continuous batch of {BATCH} tokens, {} sequences in {} cells, nothing shared between \
+             them, KV {kv_type:?}, flash attention auto, {threads} threads, GPU layers {}",
+            self.context(),
+            self.sequences(),
+            self.cells(),
+            gpu_layers.map_or("auto".to_owned(), |n| n.to_string())
+        )
+        .to_lowercase()
+    }
+
+    /// Sequences in flight at most.
+    fn sequences(&self) -> usize {
+        if self.settings.kv == KvMode::Exact { 1 } else { self.settings.parallel.clamp(1, 256) }
+    }
+
+    /// Cells of the KV cache: a context for each sequence, within the budget, and always one whole context.
+    fn cells(&self) -> usize {
+        let context = self.context();
+        let per_value = match self.settings.kv_type {
+            KvStorage::F32 => 4,
+            KvStorage::F16 => 2,
+            KvStorage::Q8_0 => 1,
+        };
+        let budget = KV_BUDGET / (self.shape.values * per_value).max(1);
+        let most = self.shape.turns_at.filter(|turn| context <= *turn).unwrap_or(usize::MAX);
+        budget.min(most).clamp(context, context * self.sequences())
     }
 
     /// Loads the weights and the adapter.
@@ -174,6 +207,23 @@ impl Engine for Llama {
             None => guard.insert(self.load_weights()?),
         };
         scheduler::run(weights, self, &mut requests, done)
+    }
+
+    fn unload(&self) {
+        *self.weights.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
+}
+
+fn kv_shape(gguf: &Gguf) -> KvShape {
+    let number = |key: &str| gguf.hyperparameter(key).and_then(|n| usize::try_from(n).ok());
+    let heads = number("attention.head_count").unwrap_or(1).max(1);
+    let head = gguf.embedding_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0) / heads;
+    let width = number("attention.key_length").unwrap_or(head) + number("attention.value_length").unwrap_or(head);
+    let layers = gguf.block_count().and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
+    let longrope = gguf.tensors().iter().any(|tensor| tensor.name.contains("rope_factors_long"));
+    KvShape {
+        values: layers * width * number("attention.head_count_kv").unwrap_or(heads),
+        turns_at: number("rope.scaling.original_context_length").filter(|_| longrope),
     }
 }
 

@@ -5,7 +5,7 @@
 //! so nothing ever has to be evicted. What is in a batch depends on the requests alone, never on time: the same run
 //! gives the same bytes.
 
-use super::super::{Completion, Engine, EngineError, KvMode, Request};
+use super::super::{Completion, EngineError, KvMode, Request};
 use super::slot::{Outcome, Slot};
 use super::{KvStorage, Llama, Weights, backend::backend};
 use crate::error::Place;
@@ -21,9 +21,6 @@ use std::time::Instant;
 /// Tokens decoded together at most.
 pub const BATCH: u32 = 512;
 
-/// Bytes that the KV cache may take beyond the one context that any run needs.
-const KV_BUDGET: usize = 2 << 30;
-
 /// Answers all requests; see [`Engine::generate`].
 pub(super) fn run(
     weights: &mut Weights,
@@ -33,8 +30,7 @@ pub(super) fn run(
 ) -> Result<(), EngineError> {
     let settings = &llama.settings;
     let exact = settings.kv == KvMode::Exact;
-    let sequences = if exact { 1 } else { settings.parallel.clamp(1, 256) };
-    let cells = cells(&weights.model, llama, sequences);
+    let (sequences, cells) = (llama.sequences(), llama.cells());
     let mut context = context(&weights.model, llama, cells, sequences)?;
     if let (Some(adapter), Some((path, scale))) = (&mut weights.adapter, &settings.adapter) {
         context
@@ -64,20 +60,6 @@ pub(super) fn run(
         }
         while scheduler.step(done)? {}
     }
-}
-
-/// Cells of the KV cache: a context for each sequence, within the budget, and always one whole context.
-fn cells(model: &LlamaModel, llama: &Llama, sequences: usize) -> usize {
-    let per_value = match llama.settings.kv_type {
-        KvStorage::F32 => 4,
-        KvStorage::F16 => 2,
-        KvStorage::Q8_0 => 1,
-    };
-    let heads = model.n_head().max(1) as usize;
-    let width = usize::try_from(model.n_embd()).unwrap_or(0) / heads * model.n_head_kv() as usize;
-    let per_cell = (2 * model.n_layer() as usize * width * per_value).max(1);
-    let context = llama.context();
-    (KV_BUDGET / per_cell).clamp(context, context * sequences)
 }
 
 fn context<'a>(
