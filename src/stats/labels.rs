@@ -205,8 +205,8 @@ mod tests {
             ("precision.rare", 0, 5),
         ];
         for (part, right, n) in wanted {
-            let value = f64::from(right) / f64::from(n);
-            let ci = wilson(right as usize, n as usize, LEVEL);
+            let value = right as f64 / n as f64;
+            let ci = wilson(right, n, LEVEL);
             assert_eq!((of(&estimates, part).value, of(&estimates, part).ci), (Some(value), ci), "{part}");
         }
         assert_eq!(*of(&estimates, "recall.rare"), Estimate { value: Some(0.0), stderr: None, ci: None });
