@@ -20,11 +20,12 @@ const MOST_ERROR: usize = 4096;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Runs a program for each completion: the sample as one JSON object on its standard input, and
-/// `{"value": …, "explanation": "…"}` expected on its standard output, where `value` is a boolean, a number, a label
-/// or `{"unscored": "reason"}` and `explanation` may be missing.
+/// `{"value": …, "explanation": "…"}` expected on its standard output, where `value` is a boolean, a number or
+/// `{"unscored": "reason"}` and `explanation` may be missing. A text as value leaves the sample unscored: the metric of a
+/// command is a number, and a label would count nowhere.
 ///
-/// A program that cannot be started, fails, runs out of time or prints anything else leaves the sample unscored, with
-/// the end of its standard error in the reason. It runs in the suite's folder, without a shell, in a process group of
+/// A program that cannot be started, fails, runs out of time or prints anything else leaves the sample unscored, too,
+/// with the end of its standard error in the reason. It runs in the suite's folder, without a shell, in a process group of
 /// its own, so that a timeout ends its children as well.
 #[derive(Debug)]
 pub(super) struct CommandScorer {
@@ -134,6 +135,10 @@ fn read_reply(outcome: &Outcome) -> Judgement {
         Ok(Reply { value: ScoreValue::Number(number), explanation }) => {
             Judgement { value: ScoreValue::number(number), explanation }
         }
+        Ok(Reply { value: ScoreValue::Label(text), .. }) => Judgement::unscored(format!(
+            "a command gives a boolean or a number, and this one gave the text `{}`",
+            clip(&text)
+        )),
         Ok(Reply { value, explanation }) => Judgement { value, explanation },
         Err(reason) => {
             let printed = clip(&String::from_utf8_lossy(&outcome.output));
@@ -246,15 +251,20 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_pass_a_number_a_label_and_unscored() {
+    fn reads_a_pass_a_number_and_unscored() {
         let passed = judge(r#"grep -q '"answer":"42"' && echo '{"value": true, "explanation": "well done"}'"#);
         assert_eq!((passed.value, passed.explanation.as_str()), (ScoreValue::Pass(true), "well done"));
         assert_eq!(judge("echo '{\"value\": 0.5}'").value, ScoreValue::Number(0.5));
-        assert_eq!(judge("echo '{\"value\": \"good\"}'").value, ScoreValue::Label("good".into()));
         assert_eq!(
             judge("echo '{\"value\": {\"unscored\": \"no key\"}}'").value,
             ScoreValue::Unscored("no key".into())
         );
+    }
+
+    #[test]
+    fn a_text_is_unscored_because_it_would_count_nowhere() {
+        let text = judge("echo '{\"value\": \"good\", \"explanation\": \"e\"}'");
+        insta::assert_snapshot!(reason(&text), @"a command gives a boolean or a number, and this one gave the text `good`");
     }
 
     #[test]

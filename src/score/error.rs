@@ -74,18 +74,6 @@ pub enum ScoreError {
         /// What is missing.
         what: &'static str,
     },
-    /// A weight is not a finite number of 0 or more, or those of a group add up to 0.
-    #[error("the weight {weight} cannot be used")]
-    Weight {
-        /// The weight, or the sum of a group's.
-        weight: f64,
-    },
-    /// Two metrics would have the same name.
-    #[error("the name `{name}` is taken by another scorer or group")]
-    NameTwice {
-        /// The name.
-        name: String,
-    },
 }
 
 impl Explain for ScoreError {
@@ -110,8 +98,6 @@ impl Explain for ScoreError {
             Self::NotOnLabel => "drop `not`; a confusion matrix shows what was mistaken for what".into(),
             Self::CommandsOff { .. } => "read the program, then allow it with --allow-commands".into(),
             Self::Command { .. } => "write `run: [python3, judge.py]` and a `timeout_s` of 1 or more".into(),
-            Self::Weight { .. } => "weights are 0 or more, and those of one group add up to more than 0".into(),
-            Self::NameTwice { .. } => "give one of them another `name:`".into(),
         })
     }
 }

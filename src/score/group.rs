@@ -1,6 +1,6 @@
 //! Groups of scorers: their weighted mean is one more metric.
 
-use super::{Score, ScoreError, ScoreValue};
+use super::{Score, ScoreValue};
 use crate::suite::ScorerSpec;
 
 /// Scorers that share a `group:`, with their weights.
@@ -12,32 +12,17 @@ pub(super) struct Group {
     members: Vec<(usize, f64)>,
 }
 
-/// The groups of a list of scorers, in the order in which they are first named, and what is wrong with them: the
-/// scorer concerned and the error.
-pub(super) fn groups(specs: &[ScorerSpec]) -> (Vec<Group>, Vec<(usize, ScoreError)>) {
+/// The groups of a list of scorers, in the order in which they are first named.
+pub(super) fn groups(specs: &[ScorerSpec]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    let mut errors = Vec::new();
     for (at, spec) in specs.iter().enumerate() {
-        if !(spec.weight.is_finite() && spec.weight >= 0.0) {
-            errors.push((at, ScoreError::Weight { weight: spec.weight }));
-        }
         let Some(name) = &spec.group else { continue };
         match groups.iter_mut().find(|group| group.name == *name) {
             Some(group) => group.members.push((at, spec.weight)),
             None => groups.push(Group { name: name.clone(), members: vec![(at, spec.weight)] }),
         }
     }
-    for group in &groups {
-        let first = group.members.first().map_or(0, |(at, _)| *at);
-        let total = group.total();
-        if total <= 0.0 || total.is_infinite() {
-            errors.push((first, ScoreError::Weight { weight: total }));
-        }
-        if specs.iter().any(|spec| spec.name == group.name) {
-            errors.push((first, ScoreError::NameTwice { name: group.name.clone() }));
-        }
-    }
-    (groups, errors)
+    groups
 }
 
 impl Group {
@@ -47,8 +32,14 @@ impl Group {
 
     /// `Σ wᵢ·vᵢ / Σ wᵢ` over the members, where a pass is 1 and a failure 0, and a label is 1 where it is the target and
     /// 0 where it is not. Unscored as soon as one member is (also one of weight 0), because the mean of the others would
-    /// not compare with the mean of all.
+    /// not compare with the mean of all; and where the weights have no finite sum above 0 (a suite's check refuses such
+    /// weights, but a mean of them must not pass for a score).
     pub(super) fn score(&self, scores: &[Score], target: Option<&str>) -> Score {
+        let total = self.total();
+        if !(total.is_finite() && total > 0.0) {
+            let reason = format!("the weights of the group add up to {total}");
+            return self.named(ScoreValue::Unscored(reason), String::new());
+        }
         let mut sum = 0.0;
         let mut terms = Vec::new();
         for (at, weight) in &self.members {
@@ -61,7 +52,7 @@ impl Group {
                 Err(reason) => return self.named(ScoreValue::Unscored(reason), String::new()),
             }
         }
-        self.named(ScoreValue::number(sum / self.total()), format!("({}) / {}", terms.join(" + "), self.total()))
+        self.named(ScoreValue::number(sum / total), format!("({}) / {total}", terms.join(" + ")))
     }
 
     fn named(&self, value: ScoreValue, explanation: String) -> Score {
@@ -108,6 +99,18 @@ mod tests {
         assert_eq!(group().score(&scores, Some("yes")).value, ScoreValue::Number(0.75));
         assert_eq!(group().score(&scores, Some("no")).value, ScoreValue::Number(0.0));
         assert!(matches!(group().score(&scores, None).value, ScoreValue::Unscored(_)));
+    }
+
+    #[test]
+    fn weights_without_a_finite_sum_above_0_leave_the_group_unscored() {
+        let scores = [score("a", ScoreValue::Pass(true)), score("b", ScoreValue::Pass(true))];
+        for (one, other, sum) in
+            [(0.0, 0.0, "0"), (1.0, -2.0, "-1"), (1.0, f64::NAN, "NaN"), (f64::MAX, f64::MAX, "inf")]
+        {
+            let group = Group { name: "all".into(), members: vec![(0, one), (1, other)] };
+            let reason = format!("the weights of the group add up to {sum}");
+            assert_eq!(group.score(&scores, None).value, ScoreValue::Unscored(reason));
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Judgement {
     }
 
     /// The same with `not` put to it: a pass becomes a failure and back, a number `1 - number`. What is unscored
-    /// stays so, and a label (a `command` scorer may say one) has no opposite.
+    /// stays so, and a label has no opposite (a label scorer refuses `not` when it is built).
     pub(super) fn turned_round(self) -> Self {
         match self.value {
             ScoreValue::Pass(pass) => {

@@ -96,7 +96,7 @@ struct Scorer {
 impl Scorers {
     /// Builds the scorers of a variant. `default_answer` is the variant's `answer`; `label_targets` are the distinct
     /// targets of the cases, the labels of a label scorer that names none; without `allow_commands` a `command` scorer
-    /// is an error.
+    /// is an error. Names, weights and groups are taken as they are: the suite's own check has judged them.
     ///
     /// # Errors
     /// Everything that is wrong with any of them, each a [`ScoreProblem`] with the scorer's place.
@@ -113,10 +113,7 @@ impl Scorers {
             CompiledAnswer::new(answer).map_err(|error| problems.push(problem(error))).ok()
         });
         let mut scorers = Vec::new();
-        for (at, spec) in specs.iter().enumerate() {
-            if specs.iter().take(at).any(|other| other.name == spec.name) {
-                problems.push(problem(spec, ScoreError::NameTwice { name: spec.name.clone() }));
-            }
+        for spec in specs {
             if spec.not && matches!(spec.kind, crate::suite::ScorerKind::Label(_)) {
                 problems.push(problem(spec, ScoreError::NotOnLabel));
             }
@@ -135,9 +132,7 @@ impl Scorers {
                 }
             }
         }
-        let (groups, errors) = groups(specs);
-        problems.extend(errors.into_iter().filter_map(|(at, error)| Some(problem(specs.get(at)?, error))));
-        problems.or_ok(Self { scorers, groups })
+        problems.or_ok(Self { scorers, groups: groups(specs) })
     }
 
     /// Judges one completion: a score for each scorer in the suite's order, then one for each group.

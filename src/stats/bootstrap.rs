@@ -1,5 +1,5 @@
 //! The percentile bootstrap: the interval of any statistic (Efron 1979, Annals of Statistics 7(1); Efron and Tibshirani
-//! 1993, chapter 13).
+//! 1993, "An Introduction to the Bootstrap", chapter 13; chapter 8 for samples of several populations, here strata).
 
 use super::DRAWS;
 use super::mean::deviation;
@@ -26,6 +26,23 @@ pub fn bootstrap(n: usize, draws: usize, key: u64, statistic: impl Fn(&[usize]) 
 
 /// Like [`bootstrap()`] for several statistics of the same resamples: one entry a draw, as the closure returned it.
 pub fn bootstrap_each<T: Send>(n: usize, draws: usize, key: u64, statistics: impl Fn(&[usize]) -> T + Sync) -> Vec<T> {
+    bootstrap_strata(&[n], draws, key, statistics)
+}
+
+/// Like [`bootstrap_each`] with each stratum resampled within itself: stratum s holds the next `sizes[s]` indices, and
+/// each draw takes as many of them as it has. One stratum is the plain bootstrap, draw for draw.
+///
+/// ```
+/// let draws = tripos::stats::bootstrap_strata(&[2, 1], 1_000, 7, |picked| picked.to_vec());
+/// assert!(draws.iter().all(|picked| picked[0] < 2 && picked[1] < 2 && picked[2] == 2));
+/// ```
+pub fn bootstrap_strata<T: Send>(
+    sizes: &[usize],
+    draws: usize,
+    key: u64,
+    statistics: impl Fn(&[usize]) -> T + Sync,
+) -> Vec<T> {
+    let n = sizes.iter().sum();
     if n == 0 {
         return Vec::new();
     }
@@ -37,7 +54,12 @@ pub fn bootstrap_each<T: Send>(n: usize, draws: usize, key: u64, statistics: imp
             |picked, draw| {
                 let mut rng = root.clone();
                 rng.set_stream(draw);
-                picked.fill_with(|| below(n, &mut rng));
+                let mut places = picked.iter_mut();
+                let mut first = 0;
+                for size in sizes {
+                    places.by_ref().take(*size).for_each(|place| *place = first + below(*size, &mut rng));
+                    first += size;
+                }
                 statistics(picked)
             },
         )
@@ -54,15 +76,24 @@ fn below(n: usize, rng: &mut impl Rng) -> usize {
 /// The estimate whose value is `value` (the statistic of the data itself), whose standard error is the draws' standard
 /// deviation and whose interval runs between their percentiles. Draws that are not finite are left out.
 ///
-/// Where every draw is equal (all cases right, say) the interval is a point: resampling cannot show what it never saw.
+/// Where every draw is equal (all cases right, say, or one case only) there is neither standard error nor interval:
+/// resampling cannot show what it never saw, and a point would claim certainty.
 #[must_use]
 pub fn percentile_estimate(value: f64, mut draws: Vec<f64>, level: f64) -> Estimate {
     draws.retain(|draw| draw.is_finite());
     draws.sort_by(f64::total_cmp);
     let tail = f64::midpoint(1.0, -level);
+    if !draws.first().zip(draws.last()).is_some_and(|(low, high)| differ(*low, *high)) {
+        return Estimate { value: Some(value), stderr: None, ci: None }.finite();
+    }
     let bounds = (level > 0.0 && level < 1.0).then(|| percentile(&draws, tail).zip(percentile(&draws, 1.0 - tail)));
-    Estimate { value: Some(value), stderr: deviation(&draws), ci: bounds.flatten().map(|(low, high)| [low, high]) }
-        .finite()
+    let ci = bounds.flatten().filter(|(low, high)| differ(*low, *high)).map(|(low, high)| [low, high]);
+    Estimate { value: Some(value), stderr: deviation(&draws), ci }.finite()
+}
+
+/// Whether two numbers differ by more than sums in another order round to.
+fn differ(low: f64, high: f64) -> bool {
+    high - low > 1e-12 * low.abs().max(high.abs())
 }
 
 /// The quantile at `share` (0 to 1) of sorted values, linear between neighbours as NumPy's default (Hyndman and Fan 1996,
@@ -156,6 +187,27 @@ mod tests {
         assert_eq!(bootstrap(3, 10, 1, |_| 0.5).len(), DRAWS);
         assert!(bootstrap(0, 1_000, 1, |_| 0.5).is_empty());
         assert_eq!(percentile_estimate(0.5, Vec::new(), 0.95), Estimate { value: Some(0.5), stderr: None, ci: None });
+    }
+
+    #[test]
+    fn draws_that_are_all_equal_give_no_interval() {
+        for draws in [vec![1.0; 9], vec![0.0; 9], vec![0.1 + 0.2, 0.3, 0.3], vec![0.5], Vec::new()] {
+            assert_eq!(percentile_estimate(0.7, draws, 0.95), Estimate { value: Some(0.7), stderr: None, ci: None });
+        }
+        assert!(percentile_estimate(0.0, vec![-1e-9, 1e-9], 0.5).ci.is_some(), "small draws may differ");
+    }
+
+    #[test]
+    fn each_stratum_is_resampled_within_itself_and_one_stratum_is_the_plain_bootstrap() {
+        let draws = bootstrap_strata(&[3, 0, 5], 2_000, 3, |picked| {
+            assert!(picked[..3].iter().all(|i| *i < 3) && picked[3..].iter().all(|i| (3..8).contains(i)));
+            picked.iter().filter(|i| **i == 7).count()
+        });
+        let hits: usize = draws.iter().sum();
+        assert!(hits.abs_diff(2_000) < 160, "{hits}"); // four standard deviations
+        let all = |picked: &[usize]| picked.to_vec();
+        assert_eq!(bootstrap_strata(&[8], 1_000, 3, all), bootstrap_each(8, 1_000, 3, all));
+        assert!(bootstrap_strata(&[], 1_000, 3, all).is_empty() && bootstrap_strata(&[0, 0], 1_000, 3, all).is_empty());
     }
 
     #[test]

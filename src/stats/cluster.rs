@@ -3,8 +3,8 @@
 
 use super::mean::{average, t_interval};
 use super::metric::Estimate;
-use super::wilson::score_interval;
-use std::collections::BTreeMap;
+use super::wilson::{proportion, score_interval};
+use std::collections::{BTreeMap, HashSet};
 
 /// The mean over all trials with its clustered standard error,
 ///
@@ -46,6 +46,20 @@ pub fn clustered_proportion(values: &[f64], clusters: &[usize], level: f64) -> E
         _ => deviations(values, clusters, p).len() as f64,
     };
     Estimate { value, stderr, ci: score_interval(p, effective, level) }
+}
+
+/// The share of passes (1) among passes and failures (0): [`proportion`] where each value has a cluster of its own, else
+/// [`clustered_proportion`].
+pub(super) fn share(values: &[f64], clusters: &[usize], level: f64) -> Estimate {
+    if repeated(clusters) {
+        return clustered_proportion(values, clusters, level);
+    }
+    proportion(values.iter().filter(|value| **value > 0.5).count(), values.len(), level)
+}
+
+/// Whether a cluster has several values.
+pub(super) fn repeated(clusters: &[usize]) -> bool {
+    clusters.iter().collect::<HashSet<_>>().len() < clusters.len()
 }
 
 /// For each cluster, the sum of its values' deviations from the mean. Ordered, so that sums do not depend on a hash.

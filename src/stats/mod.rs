@@ -2,6 +2,7 @@
 //!
 //! One estimator a file, its source cited: [`wilson`] for proportions, [`mean()`] for numbers, [`clustered`] where a case
 //! was tried several times, [`bootstrap()`] for everything that has no formula, [`Confusion`] for labels.
+//! One quantity has one interval, whatever its name: what is a share of cases is treated as one among the labels, too.
 //! [`metrics_of`] picks among them. Nothing here is ever NaN: what cannot be computed is `None`, `null` in JSON.
 
 mod bootstrap;
@@ -13,7 +14,7 @@ mod metric;
 mod summary;
 mod wilson;
 
-pub use bootstrap::{bootstrap, bootstrap_each, percentile, percentile_estimate};
+pub use bootstrap::{bootstrap, bootstrap_each, bootstrap_strata, percentile, percentile_estimate};
 pub use classification::{Averages, Classification, Confusion, LabelScores};
 pub use cluster::{clustered, clustered_proportion};
 pub use mean::{mean, t_interval};

@@ -2,11 +2,10 @@
 
 use super::LEVEL;
 use super::classification::Confusion;
-use super::cluster::{clustered, clustered_proportion};
+use super::cluster::{clustered, repeated, share};
 use super::labels::{Judged, label_estimates};
 use super::mean::mean;
 use super::metric::{Counts, Direction, Estimate, Metric};
-use super::wilson::proportion;
 use crate::score::{Score, ScoreValue};
 use std::collections::{HashMap, HashSet};
 
@@ -149,10 +148,8 @@ fn number_metric(name: String, trials: &[Trial<'_>], value: impl Fn(&Trial<'_>) 
 /// Wilson or t, with clustered errors where a case has several values.
 fn estimate(values: &[f64], cases: &[usize]) -> Estimate {
     let binary = values.iter().all(|value| [0.0, 1.0].contains(value));
-    let repeated = distinct(cases) < values.len();
-    match (binary, repeated) {
-        (true, false) => proportion(values.iter().filter(|value| **value > 0.5).count(), values.len(), LEVEL),
-        (true, true) => clustered_proportion(values, cases, LEVEL),
+    match (binary, repeated(cases)) {
+        (true, _) => share(values, cases, LEVEL),
         (false, false) => mean(values, LEVEL),
         (false, true) => clustered(values, cases, LEVEL),
     }
@@ -162,12 +159,10 @@ fn estimate(values: &[f64], cases: &[usize]) -> Estimate {
 fn label_metrics(name: &str, labels: &[String], trials: &[Trial<'_>]) -> (Vec<Metric>, Confusion) {
     let judged: Vec<_> = trials.iter().filter_map(|trial| judge(trial, labels)).collect();
     let cases: Vec<_> = judged.iter().map(|one| one.case).collect();
-    let right: Vec<_> = judged.iter().map(|one| f64::from(u8::from(one.predicted == Some(one.truth)))).collect();
     let counts = counts(trials, &cases);
     let (parts, confusion) = label_estimates(name, labels, &judged);
-    let metrics = [("accuracy".to_owned(), estimate(&right, &cases))].into_iter().chain(parts);
     let named = |(part, estimate)| Metric::new(format!("{name}.{part}"), estimate, counts, Direction::Higher);
-    (metrics.map(named).collect(), confusion)
+    (parts.into_iter().map(named).collect(), confusion)
 }
 
 /// Where a trial stands in the matrix; `None` is unscored.
