@@ -110,7 +110,7 @@ fn ours(prepared: &Prepared, parent: &Path) -> anyhow::Result<(f64, Vec<Job>)> {
     quiet::wait();
     let began = Instant::now();
     let header = prepared
-        .header(BTreeMap::new(), 0, tripos::ggml::version(), Vec::new())
+        .header(BTreeMap::new(), 0)
         .map_err(|problems| anyhow!("{problems}"))?;
     let mut folder = RunFolder::create(&parent.join("reports"), header)?;
     let never = AtomicBool::new(false);

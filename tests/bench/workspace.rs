@@ -120,6 +120,8 @@ pub(crate) fn settings() -> RunSettings {
         memory: None,
         use_cache: false,
         allow_commands: false,
+        llama_cpp: tripos::ggml::version(),
+        features: Vec::new(),
     }
 }
 
