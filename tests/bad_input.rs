@@ -227,3 +227,58 @@ fn a_second_process_on_the_same_run_is_refused() {
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("another process is writing this run"), "{}", said.stderr);
 }
+
+/// A suite of its own text beside the scripted one's files, checked.
+fn checked_text(suite: &str) -> String {
+    let workspace = Workspace::scripted();
+    workspace.write("suite.yaml", suite);
+    let said = workspace.tripos(&["check", "suite.yaml"]);
+    assert_eq!(said.code, Some(2), "{}\n{}", said.stdout, said.stderr);
+    assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+    said.stderr
+}
+
+const HEAD: &str = "suite: s\nmodel: {scripted: model.yaml}\ncases: [{vars: {q: x}, target: 1}]\n";
+
+#[test]
+fn places_stay_right_after_an_item_that_cannot_be_read() {
+    let stderr = checked_text(&format!(
+        "{HEAD}scorers: [exact]\nvariants:\n  - {{name: a}}\n  - {{name: b, prompt: gone.txt}}\n  - {{name: c, prompt: b.txt, sampling: {{temperature: -1}}}}\n"
+    ));
+    insta::assert_snapshot!(stderr, @"");
+}
+
+#[test]
+fn misspellings_on_every_level_are_reported_at_once() {
+    let stderr = checked_text(&format!(
+        "{HEAD}scorers:\n  - number: {{tolerence: 1}}\n  - exakt\n  - number: {{weight: heavy}}\n  - regex: {{name: r}}\nvariants:\n  - {{name: a, promt: a.txt}}\nextra: 1\n"
+    ));
+    insta::assert_snapshot!(stderr, @"");
+}
+
+#[test]
+fn what_the_suite_says_wrong_is_reported_once_and_at_its_own_place() {
+    let stderr = checked_text(&format!(
+        "{HEAD}scorers: [exact]\nsampling: {{temperature: -1}}\ncontext: 3\nadapter: gone.gguf\nvariants:\n  - {{name: a, prompt: a.txt, examples: 1}}\n  - {{name: b, prompt: b.txt, examples: 1, context: 4}}\nmatrix: {{prompt: [gone.txt], temperature: [0, 1]}}\n"
+    ));
+    insta::assert_snapshot!(stderr, @"");
+    let without = HEAD.replace("model: {scripted: model.yaml}\n", "");
+    let stderr = checked_text(&format!(
+        "{without}scorers: [exact]\nvariants:\n  - {{name: a, prompt: a.txt}}\n  - {{name: b, prompt: b.txt}}\n"
+    ));
+    insta::assert_snapshot!(stderr, @"");
+}
+
+#[test]
+fn an_empty_list_in_a_matrix_is_an_error() {
+    let stderr = checked_text(&format!("{HEAD}scorers: [exact]\nmatrix: {{prompt: [], temperature: []}}\n"));
+    insta::assert_snapshot!(stderr, @"");
+}
+
+#[test]
+fn an_unknown_variant_in_a_rule_is_reported_beside_other_problems() {
+    let stderr = checked_text(&format!(
+        "{HEAD}scorers: [exact]\nvariants:\n  - {{name: a}}\n  - {{name: b, prompt: gone.txt}}\ngate:\n  - {{variant: a, metric: exact, at_least: 0}}\n  - {{variant: b, metric: exact, at_least: 0}}\n  - {{variant: bb, metric: exact, at_least: 0}}\n"
+    ));
+    insta::assert_snapshot!(stderr, @"");
+}

@@ -255,7 +255,7 @@ fn kind_of(kind: &str, settings: serde_yaml::Mapping) -> Result<ScorerKind, serd
         }
         other => {
             let known = KINDS.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
-            return Err(serde_yaml::Error::custom(format!("unknown field `{other}`, expected one of {known}")));
+            return Err(serde_yaml::Error::custom(format!("unknown scorer `{other}`, expected one of {known}")));
         }
     })
 }
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn refuses_an_unknown_kind_and_an_unknown_setting() {
-        assert!(scorer("nmber: {}").unwrap_err().contains("unknown field `nmber`"));
+        assert!(scorer("nmber: {}").unwrap_err().contains("unknown scorer `nmber`"));
         assert!(scorer("exact: {tolerance: 1}").unwrap_err().contains("unknown field `tolerance`"));
         assert!(scorer("perplexity").unwrap_err().contains("not in this version"));
     }
