@@ -282,3 +282,35 @@ fn an_unknown_variant_in_a_rule_is_reported_beside_other_problems() {
     ));
     insta::assert_snapshot!(stderr, @"");
 }
+
+#[test]
+fn a_variable_with_a_reserved_name_is_refused_once_for_a_file() {
+    let rest = "scorers: [exact]\nvariants: [{name: b, prompt: a.txt}]\n";
+    let said = |cases: &str| {
+        let workspace = Workspace::scripted();
+        workspace.write("c.jsonl", "{\"q\":\"1\",\"target\":\"1\",\"a\":1}\n".repeat(3));
+        workspace.write("suite.yaml", format!("suite: s\nmodel: {{scripted: model.yaml}}\ncases: {cases}\n{rest}"));
+        let said = workspace.tripos(&["check", "suite.yaml"]);
+        assert_eq!(said.stderr.matches("a variable cannot be called `target`").count(), 1, "{}", said.stderr);
+        said.stderr
+    };
+    assert!(said("[{vars: {q: x}, target: 1}, {vars: {q: y, target: 2}, target: 2}]").contains("suite.yaml:3:"));
+    assert!(said("{file: c.jsonl, target: a}").contains("c.jsonl:1:1"));
+    assert!(said("{file: c.jsonl, vars: {q: q, target: target}, target: a}").contains("suite.yaml:3:"));
+    let generated = "{generate: {count: 2, let: {n: {int: [1, 2]}}, case: {vars: {q: x, target: y}, target: z}}}";
+    assert!(said(generated).contains("suite.yaml:3:"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_no_regular_file_is_refused_before_it_is_read() {
+    let workspace = Workspace::scripted();
+    let prompt = workspace.read("suite.yaml").replacen("prompt: b.txt", "prompt: /dev/zero", 1);
+    workspace.write("zero.yaml", prompt);
+    let said = workspace.tripos(&["check", "zero.yaml"]);
+    assert!(said.stderr.contains("cannot read the prompt `/dev/zero`: it is not a regular file"), "{}", said.stderr);
+    let pipe = workspace.path().join("pipe.yaml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let said = workspace.tripos(&["check", "pipe.yaml"]);
+    assert!(said.stderr.contains("it is not a regular file"), "{}", said.stderr);
+}

@@ -16,6 +16,9 @@ use crate::error::{Place, Problems};
 use serde_yaml::Value;
 use std::path::{Path, PathBuf};
 
+/// What templates see besides the variables of a case.
+const RESERVED: [&str; 3] = ["target", "examples", "completion"];
+
 /// What the command line puts in the place of what suites say.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
@@ -172,6 +175,7 @@ impl<'a> Loader<'a> {
                 list.iter().enumerate().map(|(i, entry)| (rows::case_from(entry.clone()), place(i))).collect()
             }
         };
+        self.reserved(field, cases, &found);
         for (number, (case, _)) in found.iter_mut().enumerate() {
             if case.id.is_empty() {
                 case.id = (number + 1).to_string();
@@ -182,6 +186,26 @@ impl<'a> Loader<'a> {
             self.fail(field, SuiteProblem::Empty { what: format!("`{field}`"), help });
         }
         found
+    }
+
+    /// Variables that a prompt could not see, because it knows something else by that name: each is said once.
+    fn reserved(&mut self, field: &str, cases: &Cases, found: &[Placed]) {
+        for name in RESERVED {
+            let Some((number, (_, place))) =
+                found.iter().enumerate().find(|(_, (case, _))| case.vars.contains_key(name))
+            else {
+                continue;
+            };
+            let place = match cases {
+                Cases::List(_) => self.place(&format!("{field}[{number}].vars.{name}")),
+                Cases::Generate(_) => self.place(&format!("{field}.generate.case.vars.{name}")),
+                Cases::File(columns) if columns.vars.is_some() => self.place(&format!("{field}.vars.{name}")),
+                Cases::File(_) | Cases::Path(_) | Cases::NotYet(_) => place.clone(),
+            };
+            let what = format!("a variable cannot be called `{name}`: prompts know something else by that name");
+            let help = format!("rename it; of a file's columns: `{field}: {{file: …, vars: {{OTHER_NAME: {name}}}}}`");
+            self.push(SuiteError::new(place, SuiteProblem::Contradiction { what, help }));
+        }
     }
 
     fn scorer(&mut self, index: usize, entry: &ScorerEntry) -> ScorerSpec {
