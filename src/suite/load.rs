@@ -59,7 +59,7 @@ pub(super) struct Loader<'a> {
     pub(super) overrides: &'a Overrides,
     problems: Vec<SuiteError>,
     /// What serde refused and is missing from the values.
-    pruned: Pruned,
+    pub(super) pruned: Pruned,
 }
 
 impl<'a> Loader<'a> {

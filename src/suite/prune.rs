@@ -2,6 +2,7 @@
 //! what was written.
 
 use super::yaml::join;
+use crate::error::nearest;
 use serde_path_to_error::{Path as SerdePath, Segment};
 use serde_yaml::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,10 +59,13 @@ impl Pruned {
         Refused { steps, path: original }
     }
 
-    /// Whether a message only follows from what was taken out before.
+    /// Whether a message only follows from what was taken out before: the field missed, or a misspelling of it.
     pub(super) fn explains(&self, path: &str, message: &str) -> bool {
-        message.starts_with("missing field")
-            && message.split('`').nth(1).is_some_and(|field| self.paths.contains(&join(path, field)))
+        let field = message.starts_with("missing field").then(|| message.split('`').nth(1)).flatten();
+        field.is_some_and(|field| {
+            let taken = |p: &String| p.strip_prefix(path).map(|own| own.trim_start_matches('.').to_owned());
+            self.paths.iter().filter_map(taken).any(|own| own == field || nearest(&own, [field]).is_some())
+        })
     }
 
     /// Takes a refused value out, or the nearest around it that can be; false when that is the whole document.

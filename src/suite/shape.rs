@@ -226,7 +226,12 @@ fn short_field(kind: &str) -> Result<&'static str, serde_yaml::Error> {
 
 /// One common setting, taken out of the map.
 fn take<T: DeserializeOwned>(settings: &mut serde_yaml::Mapping, key: &str) -> Result<Option<T>, serde_yaml::Error> {
-    settings.remove(key).map(serde_yaml::from_value).transpose()
+    let named = |error: serde_yaml::Error| {
+        let message = error.to_string();
+        let has_field = message.starts_with("unknown field") || message.starts_with("missing field");
+        if has_field { error } else { serde_yaml::Error::custom(format!("`{key}`: {message}")) }
+    };
+    settings.remove(key).map(serde_yaml::from_value).transpose().map_err(named)
 }
 
 /// A kind and its own settings.

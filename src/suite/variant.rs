@@ -51,7 +51,10 @@ impl Loader<'_> {
         }
         if file.variants.is_none() && file.matrix.is_none() {
             self.fail("", SuiteProblem::MissingField { field: "variants".into(), within: "the suite".into() });
-        } else if file.variants.as_ref().is_some_and(Vec::is_empty) && file.matrix.is_none() {
+        } else if file.variants.as_ref().is_some_and(Vec::is_empty)
+            && file.matrix.is_none()
+            && !self.pruned.within("variants")
+        {
             let help = "write at least one: `- {name: zero_shot, prompt: prompt.txt}`".into();
             self.fail("variants", SuiteProblem::Empty { what: "`variants`".into(), help });
         }
@@ -209,6 +212,7 @@ impl Loader<'_> {
                     reason: "there is no such file".into(),
                 },
             );
+            return None;
         }
         Some(adapter)
     }

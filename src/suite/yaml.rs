@@ -127,9 +127,19 @@ impl Document {
             Some((field, _)) if message.starts_with("missing field") => {
                 (self.place(path), SuiteProblem::MissingField { field: (*field).to_owned(), within: self.label(path) })
             }
-            _ => (self.place(path), SuiteProblem::WrongValue { path: path.to_owned(), reason: plain_types(message) }),
+            _ => {
+                let named = join(path, self.scorer_kind(path).unwrap_or_default());
+                let path = named.trim_end_matches('.').to_owned();
+                (self.place(&path), SuiteProblem::WrongValue { path, reason: plain_types(message) })
+            }
         };
         SuiteError::new(place, problem)
+    }
+
+    /// The kind of the scorer at a path, where a scorer is there.
+    fn scorer_kind(&self, path: &str) -> Option<&str> {
+        let index: usize = path.strip_prefix("scorers[")?.strip_suffix(']')?.parse().ok()?;
+        only_key(self.value.get("scorers")?.get(index)?)
     }
 
     /// What a user calls the thing at a path: ``variant `terse` ``, `the suite`.
