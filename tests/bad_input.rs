@@ -227,3 +227,156 @@ fn a_second_process_on_the_same_run_is_refused() {
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("another process is writing this run"), "{}", said.stderr);
 }
+
+/// A suite of its own text beside the scripted one's files, checked.
+fn checked_text(suite: &str) -> String {
+    let workspace = Workspace::scripted();
+    workspace.write("suite.yaml", suite);
+    let said = workspace.tripos(&["check", "suite.yaml"]);
+    assert_eq!(said.code, Some(2), "{}\n{}", said.stdout, said.stderr);
+    assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+    said.stderr
+}
+
+const HEAD: &str = "suite: s\nmodel: {scripted: model.yaml}\ncases: [{vars: {q: x}, target: 1}]\n";
+
+#[test]
+fn places_stay_right_after_an_item_that_cannot_be_read() {
+    let stderr = checked_text(&format!(
+        "{HEAD}scorers: [exact]\nvariants:\n  - {{name: a}}\n  - {{name: b, prompt: gone.txt}}\n  - {{name: c, prompt: b.txt, sampling: {{temperature: -1}}}}\n"
+    ));
+    insta::assert_snapshot!(stderr, @r"
+    error: variant `a` has no `prompt`
+      --> suite.yaml:6:5
+      help: add `prompt: …`
+    error: cannot read the prompt `gone.txt`: No such file or directory (os error 2)
+      --> suite.yaml:7:15
+      help: check the path; paths are relative to the suite's file
+    error: `temperature` is -1, which is outside 0 to 100
+      --> suite.yaml:8:41
+    ");
+}
+
+#[test]
+fn misspellings_on_every_level_are_reported_at_once() {
+    let stderr = checked_text(&format!(
+        "{HEAD}scorers:\n  - number: {{tolerence: 1}}\n  - exakt\n  - number: {{weight: heavy}}\n  - regex: {{name: r}}\nvariants:\n  - {{name: a, promt: a.txt}}\nextra: 1\n"
+    ));
+    insta::assert_snapshot!(stderr, @r#"
+    error: unknown field `tolerence` in scorer `number`
+      --> suite.yaml:5:14
+      help: did you mean `tolerance`? (tolerance)
+    error: scorer `exakt` does not exist
+      --> suite.yaml:6:5
+      help: did you mean `exact`? (exact, contains, regex, number, json, label, edit_distance, rouge_l, chrf, command)
+    error: `scorers[2].number`: `weight`: found the text "heavy", expected a number
+      --> suite.yaml:7:5
+    error: scorer `regex` has no `pattern`
+      --> suite.yaml:8:5
+      help: add `pattern: …`
+    error: unknown field `promt` in variant `a`
+      --> suite.yaml:10:15
+      help: did you mean `prompt`? (adapter, answer, context, examples, model, name, prompt, sampling)
+    error: unknown field `extra` in the file
+      --> suite.yaml:11:1
+      help: known here: adapter, answer, cases, context, date, description, examples, gate, kv_type, matrix, max_unscored, model, sampling, scorers, suite, template_vars, variants
+    "#);
+}
+
+#[test]
+fn what_the_suite_says_wrong_is_reported_once_and_at_its_own_place() {
+    let stderr = checked_text(&format!(
+        "{HEAD}scorers: [exact]\nsampling: {{temperature: -1}}\ncontext: 3\nadapter: gone.gguf\nvariants:\n  - {{name: a, prompt: a.txt, examples: 1}}\n  - {{name: b, prompt: b.txt, examples: 1, context: 4}}\nmatrix: {{prompt: [gone.txt], temperature: [0, 1]}}\n"
+    ));
+    insta::assert_snapshot!(stderr, @r"
+    error: `temperature` is -1, which is outside 0 to 100
+      --> suite.yaml:5:12
+    error: `context` is 3 tokens
+      --> suite.yaml:6:1
+      help: it is a number from 16 to 16777216
+    error: cannot read the adapter `gone.gguf`: there is no such file
+      --> suite.yaml:7:1
+      help: check the path; paths are relative to the suite's file
+    error: the variant asks for examples, and the suite has no `examples`
+      --> suite.yaml:9:30
+      help: add `examples:` with solved cases, in the same shapes as `cases:`
+    error: `context` is 4 tokens
+      --> suite.yaml:10:43
+      help: it is a number from 16 to 16777216
+    error: cannot read the prompt `gone.txt`: No such file or directory (os error 2)
+      --> suite.yaml:11:10
+      help: check the path; paths are relative to the suite's file
+    ");
+    let without = HEAD.replace("model: {scripted: model.yaml}\n", "");
+    let stderr = checked_text(&format!(
+        "{without}scorers: [exact]\nvariants:\n  - {{name: a, prompt: a.txt}}\n  - {{name: b, prompt: b.txt}}\n"
+    ));
+    insta::assert_snapshot!(stderr, @r"
+    error: the variant has no model
+      --> suite.yaml:5:5
+      help: add `model: FILE.gguf` to the suite or the variant, or give --model FILE.gguf
+    ");
+}
+
+#[test]
+fn an_empty_list_in_a_matrix_is_an_error() {
+    let stderr = checked_text(&format!("{HEAD}scorers: [exact]\nmatrix: {{prompt: [], temperature: []}}\n"));
+    insta::assert_snapshot!(stderr, @r"
+    error: `matrix.prompt` is empty
+      --> suite.yaml:5:10
+      help: write at least one value, or leave the list out
+    error: `matrix.temperature` is empty
+      --> suite.yaml:5:22
+      help: write at least one value, or leave the list out
+    ");
+}
+
+#[test]
+fn an_unknown_variant_in_a_rule_is_reported_beside_other_problems() {
+    let stderr = checked_text(&format!(
+        "{HEAD}scorers: [exact]\nvariants:\n  - {{name: a}}\n  - {{name: b, prompt: gone.txt}}\ngate:\n  - {{variant: a, metric: exact, at_least: 0}}\n  - {{variant: b, metric: exact, at_least: 0}}\n  - {{variant: bb, metric: exact, at_least: 0}}\n"
+    ));
+    insta::assert_snapshot!(stderr, @r"
+    error: variant `a` has no `prompt`
+      --> suite.yaml:6:5
+      help: add `prompt: …`
+    error: cannot read the prompt `gone.txt`: No such file or directory (os error 2)
+      --> suite.yaml:7:15
+      help: check the path; paths are relative to the suite's file
+    error: variant `bb` does not exist
+      --> suite.yaml:11:5
+      help: did you mean `b`? (a, b)
+    ");
+}
+
+#[test]
+fn a_variable_with_a_reserved_name_is_refused_once_for_a_file() {
+    let rest = "scorers: [exact]\nvariants: [{name: b, prompt: a.txt}]\n";
+    let said = |cases: &str| {
+        let workspace = Workspace::scripted();
+        workspace.write("c.jsonl", "{\"q\":\"1\",\"target\":\"1\",\"a\":1}\n".repeat(3));
+        workspace.write("suite.yaml", format!("suite: s\nmodel: {{scripted: model.yaml}}\ncases: {cases}\n{rest}"));
+        let said = workspace.tripos(&["check", "suite.yaml"]);
+        assert_eq!(said.stderr.matches("a variable cannot be called `target`").count(), 1, "{}", said.stderr);
+        said.stderr
+    };
+    assert!(said("[{vars: {q: x}, target: 1}, {vars: {q: y, target: 2}, target: 2}]").contains("suite.yaml:3:"));
+    assert!(said("{file: c.jsonl, target: a}").contains("c.jsonl:1:1"));
+    assert!(said("{file: c.jsonl, vars: {q: q, target: target}, target: a}").contains("suite.yaml:3:"));
+    let generated = "{generate: {count: 2, let: {n: {int: [1, 2]}}, case: {vars: {q: x, target: y}, target: z}}}";
+    assert!(said(generated).contains("suite.yaml:3:"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_no_regular_file_is_refused_before_it_is_read() {
+    let workspace = Workspace::scripted();
+    let prompt = workspace.read("suite.yaml").replacen("prompt: b.txt", "prompt: /dev/zero", 1);
+    workspace.write("zero.yaml", prompt);
+    let said = workspace.tripos(&["check", "zero.yaml"]);
+    assert!(said.stderr.contains("cannot read the prompt `/dev/zero`: it is not a regular file"), "{}", said.stderr);
+    let pipe = workspace.path().join("pipe.yaml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let said = workspace.tripos(&["check", "pipe.yaml"]);
+    assert!(said.stderr.contains("it is not a regular file"), "{}", said.stderr);
+}

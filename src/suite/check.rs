@@ -4,12 +4,19 @@ use super::error::{SuiteError, SuiteProblem};
 use super::rows::Placed;
 use super::scorer::{ScorerKind, ScorerSpec};
 use super::yaml::Document;
-use super::{Answer, Bound, Case, ModelRef, Suite};
+use super::{Answer, Bound, Case, Suite};
 use crate::error::Place;
 use std::collections::{BTreeSet, HashMap};
 
-/// The least context that llama.cpp and a prompt can do anything with.
-const LEAST_CONTEXT: u32 = 16;
+/// The names in a suite's file, which may be more than could be read.
+pub(super) struct Written {
+    /// Every variant.
+    pub variants: Vec<String>,
+    /// Whether those are all.
+    pub variants_known: bool,
+    /// Whether every scorer could be read, and so every metric is known.
+    pub metrics_known: bool,
+}
 
 /// Ids are unique.
 pub(super) fn cases(what: &'static str, cases: &[Placed], problems: &mut Vec<SuiteError>) {
@@ -43,13 +50,18 @@ fn regex_reason(error: &regex::Error) -> String {
 }
 
 /// All that needs the whole suite.
-pub(super) fn suite(suite: &Suite, document: &Document, strict: bool, problems: &mut Vec<SuiteError>) {
+pub(super) fn suite(
+    suite: &Suite,
+    document: &Document,
+    written: &Written,
+    strict: bool,
+    problems: &mut Vec<SuiteError>,
+) {
     let mut check = Check { suite, document, problems };
     check.names();
     check.numbers();
-    check.models();
-    check.scorers();
-    check.rules();
+    check.scorers(written.metrics_known);
+    check.rules(written);
     check.targets(strict);
     check.examples();
 }
@@ -109,36 +121,10 @@ impl Check<'_> {
         {
             self.refuse("date", format!("`date` is `{date}`"), "write it as YYYY-MM-DD, for example 2026-01-31");
         }
-        for variant in &self.suite.variants {
-            if let Some(context) = variant.context
-                && !(LEAST_CONTEXT..=1 << 24).contains(&context)
-            {
-                let what = format!("`context` is {context} tokens");
-                let help = format!("it is a number from {LEAST_CONTEXT} to 16777216");
-                self.fail(&variant.place, SuiteProblem::Contradiction { what, help });
-            }
-        }
     }
 
-    fn models(&mut self) {
-        let mut said = BTreeSet::new();
-        for variant in &self.suite.variants {
-            let path = variant.model.path();
-            let reason = match std::fs::metadata(path) {
-                Ok(meta) if meta.is_file() => continue,
-                Ok(_) => "it is not a file".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            if said.insert(&variant.model) {
-                let kind = if matches!(variant.model, ModelRef::Gguf(_)) { "model" } else { "script" };
-                let what = format!("the {kind} `{}`", path.display());
-                self.fail(&variant.place, SuiteProblem::Unreadable { what, reason });
-            }
-        }
-    }
-
-    fn scorers(&mut self) {
-        if self.suite.scorers.is_empty() {
+    fn scorers(&mut self, metrics_known: bool) {
+        if self.suite.scorers.is_empty() && metrics_known {
             let help = "write at least one: `- exact`".into();
             let place = self.document.place("scorers");
             self.fail(&place, SuiteProblem::Empty { what: "`scorers`".into(), help });
@@ -158,14 +144,10 @@ impl Check<'_> {
                 let help = "each gives a metric of its name: choose another".into();
                 self.fail(&scorer.place, SuiteProblem::Contradiction { what, help });
             }
-            if let Some(problem) = scorer.answer.as_ref().and_then(expression) {
-                self.fail(&scorer.place, problem);
-            }
         }
     }
 
-    fn rules(&mut self) {
-        let variants: Vec<String> = self.suite.variants.iter().map(|v| v.name.clone()).collect();
+    fn rules(&mut self, written: &Written) {
         let metrics = self.suite.metric_names();
         for rule in &self.suite.gate {
             let unknown = |what, name: &String, known: &[String]| {
@@ -175,12 +157,12 @@ impl Check<'_> {
                     known: known.to_vec(),
                 })
             };
-            // A variant that failed to load has its own error.
-            let all_loaded = self.problems.is_empty();
-            if let Some(problem) = unknown("variant", &rule.variant, &variants).filter(|_| all_loaded) {
+            // A variant or scorer that could not be read has its own error.
+            let variant = unknown("variant", &rule.variant, &written.variants).filter(|_| written.variants_known);
+            if let Some(problem) = variant {
                 self.fail(&rule.place, problem);
             }
-            if let Some(problem) = unknown("metric", &rule.metric, &metrics) {
+            if let Some(problem) = unknown("metric", &rule.metric, &metrics).filter(|_| written.metrics_known) {
                 self.fail(&rule.place, problem);
             }
             let (name, value) = match rule.bound {

@@ -16,6 +16,12 @@ use tera::{Context, Tera};
 
 /// Draws per case wanted before a generator gives up (a `held_out` split keeps a tenth of them).
 const DRAWS_PER_CASE: usize = 1_000;
+/// Draws per binding after which all were seen, but for a chance of e^-100.
+const DRAWS_PER_BINDING: usize = 100;
+/// Draws after which even a large space is given up, unless more than a twentieth as many cases are wanted.
+const MOST_DRAWS: usize = 10_000_000;
+/// Most cases of one generator.
+const MOST_CASES: usize = 10_000_000;
 
 /// How one variable is drawn.
 enum Draw {
@@ -30,10 +36,18 @@ pub(super) fn generate(spec: &Generate) -> Result<Vec<Case>, SuiteProblem> {
     let draws = draws(spec)?;
     let counted = counted(spec, &draws)?;
     let templates = Templates::compile(spec)?;
+    let bindings = draws.iter().fold(1_usize, |all, (_, draw)| all.saturating_mul(draw.size()));
+    if spec.count.min(bindings) > MOST_CASES {
+        let what = format!("`count` is {}", spec.count);
+        return Err(SuiteProblem::Contradiction {
+            what,
+            help: format!("a generator makes at most {MOST_CASES} cases"),
+        });
+    }
     let mut rng = seed::rng(seed::key(spec.seed, &["generate"]));
     let mut seen = HashSet::new();
     let mut cases = Vec::with_capacity(spec.count.min(1 << 20));
-    for _ in 0..spec.count.saturating_mul(DRAWS_PER_CASE).saturating_add(10_000) {
+    for _ in 0..most_draws(spec.count, bindings) {
         if cases.len() == spec.count {
             break;
         }
@@ -51,7 +65,23 @@ pub(super) fn generate(spec: &Generate) -> Result<Vec<Case>, SuiteProblem> {
     Ok(cases)
 }
 
+/// Draws after which a generator gives up.
+fn most_draws(count: usize, bindings: usize) -> usize {
+    let wanted = count.min(bindings);
+    (wanted * DRAWS_PER_CASE + 10_000)
+        .min(bindings.saturating_mul(DRAWS_PER_BINDING))
+        .min(MOST_DRAWS.max(wanted.saturating_mul(20)))
+}
+
 impl Draw {
+    /// How many values it can give.
+    fn size(&self) -> usize {
+        match self {
+            Self::Int(low, high) => usize::try_from(high.abs_diff(*low)).map_or(usize::MAX, |n| n.saturating_add(1)),
+            Self::Pick(list) => list.len(),
+        }
+    }
+
     fn value(&self, rng: &mut ChaCha8Rng) -> Value {
         match self {
             Self::Int(low, high) => Value::from(rng.random_range(*low..=*high)),
@@ -219,6 +249,15 @@ mod tests {
             generate(&serde_yaml::from_str(few).unwrap()),
             Err(SuiteProblem::FewBindings { found: 2, count: 5 })
         );
+        let many = "{count: 3000000000, let: {a: {int: [1, 3]}, b: {pick: [1, 2, 3]}}, case: {vars: {q: '{{ a }}'}}}";
+        assert_eq!(
+            generate(&serde_yaml::from_str(many).unwrap()),
+            Err(SuiteProblem::FewBindings { found: 9, count: 3_000_000_000 })
+        );
+        let huge =
+            "{count: 3000000000, let: {a: {int: [-9223372036854775808, 9223372036854775807]}}, case: {vars: {q: x}}}";
+        let error = generate(&serde_yaml::from_str(huge).unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "`count` is 3000000000");
         for (template, expected) in [("{{ b }}", "b"), ("{{ a", "vars.q")] {
             let yaml = format!("{{count: 1, let: {{a: {{pick: [1]}}}}, case: {{vars: {{q: '{template}'}}}}}}");
             let error = generate(&serde_yaml::from_str(&yaml).unwrap()).unwrap_err().to_string();

@@ -1,18 +1,23 @@
 //! From a suite's file to a [`Suite`]: paths joined, defaults filled in, cases read or generated, all problems listed.
 
 use super::case::Case;
-use super::check;
+use super::check::{self, Written};
 use super::error::{SuiteError, SuiteProblem};
-use super::file::{AnswerEntry, ModelEntry, RuleEntry, SamplingEntry, SuiteFile, VariantEntry};
+use super::file::{RuleEntry, SuiteFile};
 use super::generate::generate;
+use super::matrix::matrix;
+use super::prune::Pruned;
 use super::rows::{self, Placed};
 use super::scorer::{ScorerKind, ScorerSpec};
-use super::shape::{Cases, ExamplesWanted, ScorerEntry};
-use super::yaml::{Document, read_text};
-use super::{AdapterRef, Answer, Bound, ExampleChoice, ModelRef, PromptFile, Rule, Suite, Variant};
+use super::shape::{Cases, ScorerEntry};
+use super::yaml::Document;
+use super::{AdapterRef, Bound, ModelRef, Rule, Suite};
 use crate::error::{Place, Problems};
-use crate::sampling::Sampling;
+use serde_yaml::Value;
 use std::path::{Path, PathBuf};
+
+/// What templates see besides the variables of a case.
+const RESERVED: [&str; 3] = ["target", "examples", "completion"];
 
 /// What the command line puts in the place of what suites say.
 #[derive(Debug, Clone, Default)]
@@ -48,36 +53,66 @@ pub fn load_text(path: &Path, text: &str, overrides: &Overrides) -> (Option<Suit
 }
 
 /// One reading of one suite: the problems gather here.
-struct Loader<'a> {
+pub(super) struct Loader<'a> {
     path: &'a Path,
     document: &'a Document,
-    overrides: &'a Overrides,
+    pub(super) overrides: &'a Overrides,
     problems: Vec<SuiteError>,
+    /// What serde refused and is missing from the values.
+    pub(super) pruned: Pruned,
 }
 
 impl<'a> Loader<'a> {
     fn new(path: &'a Path, document: &'a Document, overrides: &'a Overrides) -> Self {
-        Self { path, document, overrides, problems: Vec::new() }
+        Self { path, document, overrides, problems: Vec::new(), pruned: Pruned::default() }
     }
 
     fn suite(mut self) -> (Option<Suite>, Problems) {
-        let (file, found) = self.document.read::<SuiteFile>();
-        self.problems.extend(found);
-        let suite = file.map(|file| self.resolve(file));
+        let read = self.document.read::<SuiteFile>();
+        self.problems.extend(read.problems);
+        self.pruned = read.pruned;
+        let suite = read.value.map(|file| self.resolve(file));
         let mut problems = Problems::new();
         problems.extend(self.problems);
         (suite, problems)
     }
 
-    fn fail(&mut self, path: &str, problem: SuiteProblem) {
-        self.problems.push(SuiteError::new(self.document.place(path), problem));
+    /// The place of a value by its path in what was read, which may lack items of the document's lists.
+    pub(super) fn place(&self, path: &str) -> Place {
+        self.document.place(&self.pruned.original(path))
+    }
+
+    /// Reports a problem at a path, unless it is there already.
+    pub(super) fn fail(&mut self, path: &str, problem: SuiteProblem) {
+        self.push(SuiteError::new(self.place(path), problem));
+    }
+
+    /// Reports a problem of the whole suite at the first path that shows it.
+    pub(super) fn fail_once(&mut self, path: &str, problem: SuiteProblem) {
+        self.push_once(SuiteError::new(self.place(path), problem));
+    }
+
+    /// Reports a problem, unless it is there already, wherever.
+    pub(super) fn push_once(&mut self, error: SuiteError) {
+        if self.problems.iter().all(|earlier| earlier.problem != error.problem) {
+            self.problems.push(error);
+        }
+    }
+
+    /// Reports a problem, unless it is there already.
+    pub(super) fn push(&mut self, error: SuiteError) {
+        if !self.problems.contains(&error) {
+            self.problems.push(error);
+        }
     }
 
     fn resolve(&mut self, file: SuiteFile) -> Suite {
         let placed = self.cases("cases", &file.cases);
         let examples = file.examples.as_ref().map_or_else(Vec::new, |pool| self.cases("examples", pool));
         let scorers = file.scorers.iter().enumerate().map(|(i, entry)| self.scorer(i, entry)).collect();
+        self.inherited(&file);
         let variants = self.variants(&file);
+        let written = self.written(&file);
         let gate = file.gate.iter().enumerate().filter_map(|(i, rule)| self.rule(i, rule)).collect();
         check::cases("case", &placed, &mut self.problems);
         check::cases("example", &examples, &mut self.problems);
@@ -96,12 +131,23 @@ impl<'a> Loader<'a> {
             max_unscored: file.max_unscored,
             path: self.path.to_path_buf(),
         };
-        check::suite(&suite, self.document, self.overrides.strict, &mut self.problems);
+        check::suite(&suite, self.document, &written, self.overrides.strict, &mut self.problems);
         suite
     }
 
+    /// The names that a gate may use, whether or not what they name could be read.
+    fn written(&self, file: &SuiteFile) -> Written {
+        let listed = self.document.value().get("variants").and_then(Value::as_sequence).into_iter().flatten();
+        let listed = listed.filter_map(|entry| Some(entry.get("name")?.as_str()?.to_owned()));
+        Written {
+            variants: listed.chain(matrix(file).into_iter().map(|entry| entry.name)).collect(),
+            variants_known: !self.pruned.within("matrix"),
+            metrics_known: !self.pruned.within("scorers"),
+        }
+    }
+
     /// A path as written, seen from the suite's folder.
-    fn join(&self, written: &str) -> PathBuf {
+    pub(super) fn join(&self, written: &str) -> PathBuf {
         tidy(self.path.parent().unwrap_or(Path::new("")).join(written))
     }
 
@@ -116,7 +162,7 @@ impl<'a> Loader<'a> {
             Cases::File(columns) => rows::read(&self.join(&columns.file), Some(columns), &mut self.problems),
             Cases::Generate(spec) => match generate(spec) {
                 Ok(cases) => {
-                    let place = self.document.place(&format!("{field}.generate"));
+                    let place = self.place(&format!("{field}.generate"));
                     cases.into_iter().map(|case| (case, place.clone())).collect()
                 }
                 Err(problem) => {
@@ -125,10 +171,11 @@ impl<'a> Loader<'a> {
                 }
             },
             Cases::List(list) => {
-                let place = |i| self.document.place(&format!("{field}[{i}]"));
+                let place = |i| self.place(&format!("{field}[{i}]"));
                 list.iter().enumerate().map(|(i, entry)| (rows::case_from(entry.clone()), place(i))).collect()
             }
         };
+        self.reserved(field, cases, &found);
         for (number, (case, _)) in found.iter_mut().enumerate() {
             if case.id.is_empty() {
                 case.id = (number + 1).to_string();
@@ -141,9 +188,29 @@ impl<'a> Loader<'a> {
         found
     }
 
+    /// Variables that a prompt could not see, because it knows something else by that name: each is said once.
+    fn reserved(&mut self, field: &str, cases: &Cases, found: &[Placed]) {
+        for name in RESERVED {
+            let Some((number, (_, place))) =
+                found.iter().enumerate().find(|(_, (case, _))| case.vars.contains_key(name))
+            else {
+                continue;
+            };
+            let place = match cases {
+                Cases::List(_) => self.place(&format!("{field}[{number}].vars.{name}")),
+                Cases::Generate(_) => self.place(&format!("{field}.generate.case.vars.{name}")),
+                Cases::File(columns) if columns.vars.is_some() => self.place(&format!("{field}.vars.{name}")),
+                Cases::File(_) | Cases::Path(_) | Cases::NotYet(_) => place.clone(),
+            };
+            let what = format!("a variable cannot be called `{name}`: prompts know something else by that name");
+            let help = format!("rename it; of a file's columns: `{field}: {{file: …, vars: {{OTHER_NAME: {name}}}}}`");
+            self.push(SuiteError::new(place, SuiteProblem::Contradiction { what, help }));
+        }
+    }
+
     fn scorer(&mut self, index: usize, entry: &ScorerEntry) -> ScorerSpec {
         let path = format!("scorers[{index}]");
-        let place = self.document.place(&path);
+        let place = self.place(&path);
         let mut kind = entry.kind.clone();
         if let ScorerKind::Command(command) = &mut kind {
             command.folder = self.path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
@@ -156,189 +223,6 @@ impl<'a> Loader<'a> {
             answer: entry.answer.clone(),
             kind,
             place,
-        }
-    }
-
-    /// The variants as written, then those of the matrix.
-    fn variants(&mut self, file: &SuiteFile) -> Vec<Variant> {
-        let mut variants: Vec<Variant> = file
-            .variants
-            .iter()
-            .flatten()
-            .enumerate()
-            .filter_map(|(i, entry)| self.variant(&format!("variants[{i}]"), entry, file))
-            .collect();
-        for entry in matrix(file) {
-            variants.extend(self.variant("matrix", &entry, file));
-        }
-        if file.variants.is_none() && file.matrix.is_none() {
-            self.fail("", SuiteProblem::MissingField { field: "variants".into(), within: "the suite".into() });
-        } else if file.variants.as_ref().is_some_and(Vec::is_empty) && file.matrix.is_none() {
-            let help = "write at least one: `- {name: zero_shot, prompt: prompt.txt}`".into();
-            self.fail("variants", SuiteProblem::Empty { what: "`variants`".into(), help });
-        }
-        variants
-    }
-
-    fn variant(&mut self, path: &str, entry: &VariantEntry, file: &SuiteFile) -> Option<Variant> {
-        for (feature, value) in [("then", &entry.then), ("repeats", &entry.repeats), ("reduce", &entry.reduce)] {
-            if value.is_some() {
-                self.fail(&format!("{path}.{feature}"), SuiteProblem::NotYet { feature: feature.to_owned() });
-            }
-        }
-        let sampling = self.sampling(path, &entry.sampling, file);
-        let answer = self.answer(path, entry.answer.as_ref(), file);
-        let examples = self.example_choice(path, entry.examples.as_ref(), file);
-        let model = self.model(path, entry.model.as_ref().or(file.model.as_ref()));
-        let adapter = self.adapter(path, entry.adapter.as_deref().or(file.adapter.as_deref()));
-        let prompt = self.prompt(path, &entry.prompt);
-        Some(Variant {
-            name: entry.name.clone(),
-            prompt: prompt?,
-            examples,
-            model: model?,
-            adapter,
-            sampling,
-            answer,
-            context: self.overrides.context.or(entry.context).or(file.context),
-            place: self.document.place(path),
-        })
-    }
-
-    fn sampling(&mut self, path: &str, entry: &SamplingEntry, file: &SuiteFile) -> Sampling {
-        for (at, entry) in [("sampling".to_owned(), &file.sampling), (format!("{path}.sampling"), entry)] {
-            // The suite's own settings are reported once, with its first variant.
-            if at == "sampling" && !matches!(path, "variants[0]" | "matrix") {
-                continue;
-            }
-            for feature in entry.not_yet() {
-                self.fail(&format!("{at}.{feature}"), SuiteProblem::NotYet { feature: format!("sampling: {feature}") });
-            }
-            for wrong in entry.spec().out_of_range() {
-                self.fail(&format!("{at}.{}", wrong.field), wrong.into());
-            }
-        }
-        let mut sampling = entry.spec().over(&file.sampling.spec().over(&Sampling::default()));
-        if let Some(seed) = self.overrides.seed {
-            sampling.seed = seed;
-        }
-        sampling
-    }
-
-    fn answer(&mut self, path: &str, entry: Option<&AnswerEntry>, file: &SuiteFile) -> Option<Answer> {
-        let (at, entry) = match entry {
-            Some(entry) => (format!("{path}.answer"), entry),
-            None => ("answer".to_owned(), file.answer.as_ref()?),
-        };
-        let problem = match entry.resolve() {
-            Ok(answer) => match check::expression(&answer) {
-                None => return Some(answer),
-                Some(problem) => problem,
-            },
-            Err(what) => SuiteProblem::Contradiction {
-                what,
-                help: "`number` and `letter` take `which`, `json` takes `pointer`, `pattern` takes `regex`, `group`, `which`"
-                    .into(),
-            },
-        };
-        let error = SuiteError::new(self.document.place(&at), problem);
-        if !self.problems.contains(&error) {
-            self.problems.push(error);
-        }
-        None
-    }
-
-    fn example_choice(
-        &mut self,
-        path: &str,
-        wanted: Option<&ExamplesWanted>,
-        file: &SuiteFile,
-    ) -> Option<ExampleChoice> {
-        let ExamplesWanted(entry) = wanted?;
-        if entry.count == 0 {
-            return None;
-        }
-        let Some(select) = entry.select.select() else {
-            let feature = "examples: {select: similar}".to_owned();
-            self.fail(&format!("{path}.examples.select"), SuiteProblem::NotYet { feature });
-            return None;
-        };
-        if file.examples.is_none() {
-            let what = "the variant asks for examples, and the suite has no `examples`".into();
-            let help = "add `examples:` with solved cases, in the same shapes as `cases:`".into();
-            self.fail(&format!("{path}.examples"), SuiteProblem::Contradiction { what, help });
-        }
-        Some(ExampleChoice { count: entry.count, select, seed: entry.seed })
-    }
-
-    fn model(&mut self, path: &str, entry: Option<&ModelEntry>) -> Option<ModelRef> {
-        if let Some(model) = &self.overrides.model {
-            return Some(model.clone());
-        }
-        let model = match entry {
-            Some(ModelEntry::Path(path)) => ModelRef::Gguf(self.join(path)),
-            Some(ModelEntry::Scripted(path)) => ModelRef::Scripted(self.join(path)),
-            Some(ModelEntry::NotYet(feature)) => {
-                let error = SuiteError::new(self.model_place(path), SuiteProblem::NotYet { feature: feature.clone() });
-                if !self.problems.contains(&error) {
-                    self.problems.push(error);
-                }
-                return None;
-            }
-            None => {
-                self.fail(
-                    path,
-                    SuiteProblem::Contradiction {
-                        what: "the variant has no model".into(),
-                        help: "add `model: FILE.gguf` to the suite or the variant, or give --model FILE.gguf".into(),
-                    },
-                );
-                return None;
-            }
-        };
-        Some(model)
-    }
-
-    /// The variant's `model:`, or the suite's.
-    fn model_place(&self, path: &str) -> Place {
-        let own = self.document.place(&format!("{path}.model"));
-        if own == self.document.place(path) { self.document.place("model") } else { own }
-    }
-
-    fn adapter(&mut self, path: &str, written: Option<&str>) -> Option<AdapterRef> {
-        if self.overrides.adapter.is_some() {
-            return self.overrides.adapter.clone();
-        }
-        let (file, scale) = split_scale(written?);
-        let adapter = AdapterRef { path: self.join(file), scale };
-        if !adapter.path.is_file() {
-            self.fail(
-                &format!("{path}.adapter"),
-                SuiteProblem::Unreadable {
-                    what: format!("the adapter `{}`", adapter.path.display()),
-                    reason: "there is no such file".into(),
-                },
-            );
-        }
-        Some(adapter)
-    }
-
-    fn prompt(&mut self, path: &str, written: &str) -> Option<PromptFile> {
-        let file = self.join(written);
-        match read_text(&file, "the prompt") {
-            Ok(text) => {
-                let text = text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(&text);
-                Some(PromptFile { path: file, text: text.to_owned() })
-            }
-            Err(SuiteError { problem: SuiteProblem::Unreadable { reason, .. }, .. }) => {
-                let what = format!("the prompt `{}`", file.display());
-                self.fail(&format!("{path}.prompt"), SuiteProblem::Unreadable { what, reason });
-                None
-            }
-            Err(error) => {
-                self.problems.push(error);
-                None
-            }
         }
     }
 
@@ -364,7 +248,7 @@ impl<'a> Loader<'a> {
             metric: entry.metric.clone(),
             bound,
             confidence: entry.confidence.unwrap_or(0.95),
-            place: self.document.place(&path),
+            place: self.place(&path),
         })
     }
 }
@@ -376,52 +260,6 @@ pub fn split_scale(written: &str) -> (&str, f32) {
         Some((file, scale)) => (file, scale),
         None => (written, 1.0),
     }
-}
-
-/// Every combination of a matrix as a variant, named by its parts.
-fn matrix(file: &SuiteFile) -> Vec<VariantEntry> {
-    let Some(matrix) = &file.matrix else { return Vec::new() };
-    let stem = |path: &str| Path::new(path).file_stem().map_or(path.to_owned(), |s| s.to_string_lossy().into_owned());
-    let mut entries = Vec::new();
-    let models: Vec<Option<&ModelEntry>> = options(matrix.model.as_deref());
-    let examples: Vec<Option<&ExamplesWanted>> = options(matrix.examples.as_deref());
-    let temperatures: Vec<Option<&f32>> = options(matrix.temperature.as_deref());
-    for prompt in &matrix.prompt {
-        for model in &models {
-            for example in &examples {
-                for temperature in &temperatures {
-                    let model_name = model.map(|m| match m {
-                        ModelEntry::Path(path) | ModelEntry::Scripted(path) | ModelEntry::NotYet(path) => stem(path),
-                    });
-                    let parts = [
-                        Some(stem(prompt)),
-                        model_name,
-                        example.map(|e| format!("{}-shot", e.0.count)),
-                        temperature.map(|t| format!("t{t}")),
-                    ];
-                    entries.push(VariantEntry {
-                        name: parts.into_iter().flatten().collect::<Vec<_>>().join("/"),
-                        prompt: prompt.clone(),
-                        examples: example.cloned(),
-                        model: model.cloned(),
-                        adapter: None,
-                        context: None,
-                        sampling: SamplingEntry { temperature: temperature.copied(), ..SamplingEntry::default() },
-                        answer: None,
-                        then: None,
-                        repeats: None,
-                        reduce: None,
-                    });
-                }
-            }
-        }
-    }
-    entries
-}
-
-/// Each of a list, or one absent value.
-fn options<T>(list: Option<&[T]>) -> Vec<Option<&T>> {
-    list.map_or_else(|| vec![None], |list| list.iter().map(Some).collect())
 }
 
 /// `suites/../prompts/a.txt` as `prompts/a.txt`, where that is the same file (a link could make it another).
@@ -441,7 +279,7 @@ fn tidy(path: PathBuf) -> PathBuf {
     if same(&short, &path) || !path.exists() { short } else { path }
 }
 
-/// Cases by id, for those who look one up.
+/// What scorers take from the cases.
 impl Suite {
     /// The distinct targets of the cases, sorted: the labels where a suite names none.
     #[must_use]

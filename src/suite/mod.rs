@@ -11,9 +11,12 @@ mod error;
 mod file;
 mod generate;
 mod load;
+mod matrix;
+mod prune;
 mod rows;
 mod scorer;
 mod shape;
+mod variant;
 mod yaml;
 
 pub use answer::{Answer, Which};

@@ -3,7 +3,7 @@
 use super::case::{Case, Vars, text_of};
 use super::error::{SuiteError, SuiteProblem};
 use super::file::{CaseEntry, CaseFile};
-use super::yaml::Document;
+use super::yaml::{Document, open_file};
 use crate::error::Place;
 use serde_json::Value;
 use std::fs::File;
@@ -120,12 +120,7 @@ fn renamed(mut row: Vars, columns: &CaseFile) -> Result<Case, SuiteProblem> {
 }
 
 fn open(path: &Path, problems: &mut Vec<SuiteError>) -> Option<File> {
-    File::open(path)
-        .and_then(|f| {
-            f.metadata()
-                .and_then(|m| if m.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(()) })
-                .map(|()| f)
-        })
+    open_file(path)
         .map_err(|e| {
             problems.push(SuiteError::new(
                 Place::file(path),
@@ -208,10 +203,10 @@ fn yaml_rows(path: &Path, limit: usize, problems: &mut Vec<SuiteError>) -> Vec<(
             return Vec::new();
         }
     };
-    let (rows, found) = document.read::<Vec<Vars>>();
-    problems.extend(found);
-    let rows = rows.unwrap_or_default();
-    rows.into_iter().take(limit).enumerate().map(|(i, row)| (row, document.place(&format!("[{i}]")))).collect()
+    let read = document.read::<Vec<Vars>>();
+    problems.extend(read.problems);
+    let place = |i| document.place(&read.pruned.original(&format!("[{i}]")));
+    read.value.unwrap_or_default().into_iter().take(limit).enumerate().map(|(i, row)| (row, place(i))).collect()
 }
 
 #[cfg(test)]

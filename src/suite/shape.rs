@@ -226,7 +226,12 @@ fn short_field(kind: &str) -> Result<&'static str, serde_yaml::Error> {
 
 /// One common setting, taken out of the map.
 fn take<T: DeserializeOwned>(settings: &mut serde_yaml::Mapping, key: &str) -> Result<Option<T>, serde_yaml::Error> {
-    settings.remove(key).map(serde_yaml::from_value).transpose()
+    let named = |error: serde_yaml::Error| {
+        let message = error.to_string();
+        let has_field = message.starts_with("unknown field") || message.starts_with("missing field");
+        if has_field { error } else { serde_yaml::Error::custom(format!("`{key}`: {message}")) }
+    };
+    settings.remove(key).map(serde_yaml::from_value).transpose().map_err(named)
 }
 
 /// A kind and its own settings.
@@ -255,7 +260,7 @@ fn kind_of(kind: &str, settings: serde_yaml::Mapping) -> Result<ScorerKind, serd
         }
         other => {
             let known = KINDS.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
-            return Err(serde_yaml::Error::custom(format!("unknown field `{other}`, expected one of {known}")));
+            return Err(serde_yaml::Error::custom(format!("unknown scorer `{other}`, expected one of {known}")));
         }
     })
 }
@@ -280,7 +285,7 @@ mod tests {
 
     #[test]
     fn refuses_an_unknown_kind_and_an_unknown_setting() {
-        assert!(scorer("nmber: {}").unwrap_err().contains("unknown field `nmber`"));
+        assert!(scorer("nmber: {}").unwrap_err().contains("unknown scorer `nmber`"));
         assert!(scorer("exact: {tolerance: 1}").unwrap_err().contains("unknown field `tolerance`"));
         assert!(scorer("perplexity").unwrap_err().contains("not in this version"));
     }

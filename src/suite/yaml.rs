@@ -6,12 +6,14 @@
 //! (so an alias bomb costs it nothing).
 
 use super::error::{SuiteError, SuiteProblem};
+use super::prune::Pruned;
 use crate::error::Place;
 use saphyr_parser::{Event, Parser};
 use serde::de::DeserializeOwned;
-use serde_path_to_error::{Path as SerdePath, Segment};
 use serde_yaml::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Largest YAML file that is read.
@@ -28,6 +30,17 @@ pub struct Document {
     value: Value,
     /// Path (`variants[0].sampling`) of each value to (line, column) of its key, or of itself in a list.
     places: HashMap<String, (usize, usize)>,
+}
+
+/// What became of a document.
+#[derive(Debug)]
+pub(super) struct Reading<T> {
+    /// `None` where too much was refused to build one.
+    pub value: Option<T>,
+    /// Every problem.
+    pub problems: Vec<SuiteError>,
+    /// What had to be left out, and so the way from the value's paths to the document's.
+    pub pruned: Pruned,
 }
 
 impl Document {
@@ -68,27 +81,26 @@ impl Document {
         }
     }
 
-    /// Reads the document as a `T`. `None` where too much was refused to build one; the list holds every problem.
-    #[must_use]
-    pub fn read<T: DeserializeOwned>(&self) -> (Option<T>, Vec<SuiteError>) {
-        let mut value = self.value.clone();
-        let mut removed = Removed::default();
+    /// Reads the document as a `T`, and reports everything that serde refuses.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Reading<T> {
+        let mut left = self.value.clone();
+        let mut pruned = Pruned::default();
         let mut problems = Vec::new();
         while problems.len() < MAX_PROBLEMS {
-            let error = match serde_path_to_error::deserialize::<_, T>(value.clone()) {
-                Ok(read) => return (Some(read), problems),
+            let error = match serde_path_to_error::deserialize::<_, T>(left.clone()) {
+                Ok(read) => return Reading { value: Some(read), problems, pruned },
                 Err(error) => error,
             };
-            let path = removed.original(error.path());
             let message = error.inner().to_string();
-            if !removed.explains(&path, &message) {
-                problems.push(self.problem(&path, &message));
+            let refused = pruned.refused(&left, error.path(), &message);
+            if !pruned.explains(&refused.path, &message) {
+                problems.push(self.problem(&refused.path, &message));
             }
-            if !removed.take(&mut value, error.path(), &path, &message) {
+            if !pruned.take(&mut left, refused) {
                 break;
             }
         }
-        (None, problems)
+        Reading { value: None, problems, pruned }
     }
 
     /// serde's message as one of ours.
@@ -96,7 +108,9 @@ impl Document {
         let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
         let (place, problem) = match names.split_first() {
             Some((field, known)) if message.starts_with("unknown field") => {
-                let within = path.strip_suffix(*field).map_or(path, |p| p.trim_end_matches('.'));
+                let own =
+                    path.strip_suffix(*field).and_then(|p| if p.is_empty() { Some(p) } else { p.strip_suffix('.') });
+                let within = own.unwrap_or(path);
                 (
                     self.place(&join(within, field)),
                     SuiteProblem::UnknownField {
@@ -106,12 +120,26 @@ impl Document {
                     },
                 )
             }
+            Some((name, known)) if message.starts_with("unknown scorer") => {
+                let known = known.iter().map(|s| (*s).to_owned()).collect();
+                (self.place(path), SuiteProblem::Unknown { what: "scorer", name: (*name).to_owned(), known })
+            }
             Some((field, _)) if message.starts_with("missing field") => {
                 (self.place(path), SuiteProblem::MissingField { field: (*field).to_owned(), within: self.label(path) })
             }
-            _ => (self.place(path), SuiteProblem::WrongValue { path: path.to_owned(), reason: plain_types(message) }),
+            _ => {
+                let named = join(path, self.scorer_kind(path).unwrap_or_default());
+                let path = named.trim_end_matches('.').to_owned();
+                (self.place(&path), SuiteProblem::WrongValue { path, reason: plain_types(message) })
+            }
         };
         SuiteError::new(place, problem)
+    }
+
+    /// The kind of the scorer at a path, where a scorer is there.
+    fn scorer_kind(&self, path: &str) -> Option<&str> {
+        let index: usize = path.strip_prefix("scorers[")?.strip_suffix(']')?.parse().ok()?;
+        only_key(self.value.get("scorers")?.get(index)?)
     }
 
     /// What a user calls the thing at a path: ``variant `terse` ``, `the suite`.
@@ -122,14 +150,31 @@ impl Document {
         if let Some((list, rest)) = path.split_once('[')
             && let Some((index, below)) = rest.split_once(']')
             && let Some(item) = index.parse::<usize>().ok().and_then(|i| self.value.get(list)?.get(i))
-            && let Some(name) = ["name", "id"].iter().find_map(|key| item.get(key)?.as_str())
         {
-            let part = below.trim_start_matches('.');
-            let part = if part.is_empty() { String::new() } else { format!(", `{part}`") };
-            return format!("{} `{name}`{part}", list.trim_end_matches('s'));
+            let below = below.trim_start_matches('.');
+            let (name, part) = match only_key(item).filter(|_| list == "scorers") {
+                Some(kind) => (Some(kind), below.strip_prefix(kind).map_or(below, |part| part.trim_start_matches('.'))),
+                None => (["name", "id"].iter().find_map(|key| item.get(key)?.as_str()), below),
+            };
+            if let Some(name) = name {
+                let part = if part.is_empty() { String::new() } else { format!(", `{part}`") };
+                return format!("{} `{name}`{part}", list.trim_end_matches('s'));
+            }
         }
         format!("`{path}`")
     }
+}
+
+/// Opens a regular file: a folder cannot be read, a pipe may never answer, and a device may never end.
+pub(super) fn open_file(path: &Path) -> std::io::Result<File> {
+    let kind = std::fs::metadata(path)?;
+    if kind.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    if !kind.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
+    File::open(path)
 }
 
 /// Reads a text file with the checks that every file of ours gets.
@@ -137,16 +182,31 @@ pub(super) fn read_text(path: &Path, what: &str) -> Result<String, SuiteError> {
     let fail = |problem| SuiteError::new(Place::file(path), problem);
     let unreadable =
         |e: std::io::Error| fail(SuiteProblem::Unreadable { what: what.to_owned(), reason: e.to_string() });
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+    let too_large = |bytes| fail(SuiteProblem::TooLarge { bytes, max: MAX_BYTES });
+    let file = open_file(path).map_err(unreadable)?;
+    let bytes = file.metadata().map_err(unreadable)?.len();
     if bytes > MAX_BYTES {
-        return Err(fail(SuiteProblem::TooLarge { bytes, max: MAX_BYTES }));
+        return Err(too_large(bytes));
     }
-    let content = std::fs::read(path).map_err(unreadable)?;
+    // The file may grow meanwhile, and those of `/proc` have no length.
+    let mut content = Vec::new();
+    let read = file.take(MAX_BYTES + 1).read_to_end(&mut content).map_err(unreadable)? as u64;
+    if read > MAX_BYTES {
+        return Err(too_large(read));
+    }
     String::from_utf8(content).map_err(|e| fail(SuiteProblem::NotUtf8 { offset: e.utf8_error().valid_up_to() }))
 }
 
+/// The key of a map that has only one: a scorer's kind.
+fn only_key(value: &Value) -> Option<&str> {
+    match value {
+        Value::Mapping(map) if map.len() == 1 => map.keys().next()?.as_str(),
+        _ => None,
+    }
+}
+
 /// `a` and `b` as one path.
-fn join(path: &str, key: &str) -> String {
+pub(super) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
@@ -173,80 +233,6 @@ fn plain_types(message: &str) -> String {
         out = out.replace(from, to);
     }
     out
-}
-
-/// What was taken out of a document so that the rest could be read.
-#[derive(Default)]
-struct Removed {
-    /// Original paths that were taken out.
-    paths: BTreeSet<String>,
-    /// Original indices taken out of each list, by the list's original path.
-    indices: BTreeMap<String, BTreeSet<usize>>,
-}
-
-impl Removed {
-    /// The path in the document as the user wrote it.
-    fn original(&self, path: &SerdePath) -> String {
-        let mut out = String::new();
-        for segment in path {
-            match segment {
-                Segment::Seq { index } => {
-                    let gone = self.indices.get(&out);
-                    let original = (0..).filter(|i| gone.is_none_or(|g| !g.contains(i))).nth(*index);
-                    out += &format!("[{}]", original.unwrap_or(*index));
-                }
-                Segment::Map { key } => out = join(&out, key),
-                Segment::Enum { .. } | Segment::Unknown => {}
-            }
-        }
-        out
-    }
-
-    /// Whether a message only follows from what was taken out before.
-    fn explains(&self, path: &str, message: &str) -> bool {
-        message.starts_with("missing field")
-            && message.split('`').nth(1).is_some_and(|field| self.paths.contains(&join(path, field)))
-    }
-
-    /// Takes the refused value out; false when it is the whole document.
-    fn take(&mut self, value: &mut Value, path: &SerdePath, original: &str, message: &str) -> bool {
-        let mut segments: Vec<&Segment> =
-            path.iter().filter(|s| matches!(s, Segment::Seq { .. } | Segment::Map { .. })).collect();
-        let unknown = message.starts_with("unknown field").then(|| message.split('`').nth(1)).flatten();
-        let field = Segment::Map { key: unknown.unwrap_or_default().to_owned() };
-        // The path of an unknown field may end at the map or at the field itself.
-        if unknown.is_some() && !matches!(segments.last(), Some(Segment::Map { key }) if Some(key.as_str()) == unknown)
-        {
-            segments.push(&field);
-        }
-        let Some((last, parents)) = segments.split_last() else { return false };
-        let mut target = value;
-        for segment in parents {
-            let next = match segment {
-                Segment::Seq { index } => target.get_mut(*index),
-                Segment::Map { key } => target.get_mut(key.as_str()),
-                Segment::Enum { .. } | Segment::Unknown => None,
-            };
-            match next {
-                Some(next) => target = next,
-                None => return false,
-            }
-        }
-        self.paths.insert(original.to_owned());
-        match (last, target) {
-            (Segment::Map { key }, Value::Mapping(map)) => map.remove(key.as_str()).is_some(),
-            (Segment::Seq { index }, Value::Sequence(list)) if *index < list.len() => {
-                list.remove(*index);
-                if let Some((parent, at)) = original.rsplit_once('[')
-                    && let Ok(at) = at.trim_end_matches(']').parse()
-                {
-                    self.indices.entry(parent.to_owned()).or_default().insert(at);
-                }
-                true
-            }
-            _ => false,
-        }
-    }
 }
 
 /// Where in a container the next value goes.
@@ -330,7 +316,7 @@ mod tests {
 
     fn messages(text: &str) -> String {
         match Document::parse(Path::new("s.yaml"), text) {
-            Ok(document) => document.read::<Outer>().1.iter().map(|e| format!("{} {e}\n", e.place)).collect(),
+            Ok(document) => document.read::<Outer>().problems.iter().map(|e| format!("{} {e}\n", e.place)).collect(),
             Err(error) => format!("{} {error}\n", error.place),
         }
     }
