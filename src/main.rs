@@ -9,6 +9,7 @@ fn main() -> ExitCode {
         cli::complain(&render(&error, false));
         return ExitCode::from(2);
     }
+    cli::spin_less();
     ggml::explain_aborts();
     let arguments = match cli::parse(std::env::args_os()) {
         Ok(arguments) => arguments,

@@ -197,8 +197,10 @@ fn a_full_disk_keeps_what_was_answered() {
     let (_, tail) = tail.split_once("examples:\n").unwrap();
     workspace.write("suite.yaml", format!("{head}cases: c.jsonl\nexamples:\n{tail}"));
     // The shell's file size limit stands in for the disk: both end a write in the middle.
-    let script =
-        format!("ulimit -f 600; trap '' XFSZ; exec {} run suite.yaml --no-cache --quiet --threads 1", env!("CARGO_BIN_EXE_tripos"));
+    let script = format!(
+        "ulimit -f 600; trap '' XFSZ; exec {} run suite.yaml --no-cache --quiet --threads 1",
+        env!("CARGO_BIN_EXE_tripos")
+    );
     let output = std::process::Command::new("bash")
         .args(["-c", &script])
         .current_dir(workspace.path())

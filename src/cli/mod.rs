@@ -16,8 +16,10 @@ mod probe;
 mod progress;
 mod run;
 mod show;
+mod threads;
 
 pub use output::complain;
+pub use threads::spin_less;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;

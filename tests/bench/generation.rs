@@ -109,9 +109,7 @@ fn best_of(peer: &dyn Fn(Setting) -> anyhow::Result<f64>) -> anyhow::Result<Sett
 fn ours(prepared: &Prepared, parent: &Path) -> anyhow::Result<(f64, Vec<Job>)> {
     quiet::wait();
     let began = Instant::now();
-    let header = prepared
-        .header(BTreeMap::new(), 0)
-        .map_err(|problems| anyhow!("{problems}"))?;
+    let header = prepared.header(BTreeMap::new(), 0).map_err(|problems| anyhow!("{problems}"))?;
     let mut folder = RunFolder::create(&parent.join("reports"), header)?;
     let never = AtomicBool::new(false);
     execute(prepared, &mut folder, &BTreeSet::new(), &settings(), (&Silent, &never))
