@@ -86,7 +86,8 @@ impl Loader<'_> {
             adapter,
             sampling,
             answer,
-            context: self.overrides.context.or(entry.context).or(file.context),
+            // One out of range is reported above, and would make every prompt too long as well.
+            context: self.overrides.context.or(entry.context).or(file.context).filter(|c| CONTEXT.contains(c)),
             place: self.place(path),
         })
     }
