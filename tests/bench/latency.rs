@@ -1,6 +1,5 @@
 //! What a user waits for: the help text, and a run that is answered from the cache.
 
-use crate::quiet;
 use crate::spread::Spread;
 use crate::table::Row;
 use crate::workspace::{Asks, Workspace, model};
@@ -10,7 +9,6 @@ use std::time::Instant;
 pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
     let workspace = Workspace::new()?;
     let time = |arguments: &[&str]| -> anyhow::Result<f64> {
-        quiet::wait();
         let began = Instant::now();
         let status = workspace.command(arguments).status()?;
         ensure!(status.success(), "tripos {} ended with {status}", arguments.join(" "));

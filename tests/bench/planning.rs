@@ -1,6 +1,5 @@
 //! Planning and rendering 100,000 trials: four text prompts (two of them with four examples) over 25,000 cases.
 
-use crate::quiet;
 use crate::spread::Spread;
 use crate::table::Row;
 use crate::workspace::{Asks, Workspace, read_suite, settings};
@@ -24,11 +23,9 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
     let mut generating = Vec::new();
     let mut rendering = Vec::new();
     for _ in 0..ROUNDS {
-        quiet::wait();
         let began = Instant::now();
         let suite = read_suite(&path)?;
         generating.push(began.elapsed().as_secs_f64());
-        quiet::wait();
         let began = Instant::now();
         ensure!(plan_and_render(&suite)? == 100_000, "some prompts could not be rendered");
         rendering.push(began.elapsed().as_secs_f64());

@@ -1,4 +1,4 @@
-//! Waits until other programs leave the machine alone: with two threads on two cores, a third program does not cost a
+//! Waits until other programs leave the machine alone, before each look at generation: with two threads on two cores, a third program does not cost a
 //! third of the speed but most of it, because the threads wait for each other many times a token.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ const LOOK: u64 = 100;
 /// The share of all cores that others may use.
 const BUSY: f64 = 0.08;
 
-/// What is left of the time that the whole bench may spend waiting, in ms.
+/// What is left of the time that the bench may spend waiting, in ms.
 static PATIENCE: AtomicU64 = AtomicU64::new(PATIENCE_MS);
 const PATIENCE_MS: u64 = 90_000;
 
