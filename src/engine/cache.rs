@@ -233,6 +233,7 @@ mod tests {
             prompt_tokens_decoded: 3,
             completion_tokens: 2,
             elapsed_s: 0.5,
+            logprobs: None,
         }
     }
 

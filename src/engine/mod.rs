@@ -15,6 +15,7 @@ use crate::sampling::Sampling;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 /// A token id of the model's vocabulary.
 pub type Token = u32;
@@ -40,25 +41,80 @@ pub struct Completion {
     pub stop_reason: StopReason,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Tokens of the prompt that were decoded for this completion; 0 when it came from the cache.
+    /// Tokens of the prompt that were decoded for this completion: what it shares with others is counted once, where it
+    /// was decoded. 0 when it came from the cache.
     pub prompt_tokens_decoded: usize,
     /// Tokens drawn.
     pub completion_tokens: usize,
     /// Its share, by tokens, of the seconds spent decoding; 0 when it came from the cache.
     pub elapsed_s: f64,
+    /// How likely each token drawn was, where `logprobs` asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<Vec<TokenLogprob>>,
 }
 
-/// One prompt to complete.
+/// How likely the model found a token that was drawn, before temperature and all else that steers the draw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    /// The token drawn.
+    pub id: Token,
+    /// Its log-probability (natural logarithm).
+    pub logprob: f32,
+    /// The likeliest tokens with theirs, best first.
+    pub top: Vec<(Token, f32)>,
+}
+
+/// How likely a model finds continuations of a text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Likelihoods {
+    /// Of each continuation, the log-probability of each of its tokens given all before it (natural logarithm).
+    pub logprobs: Vec<Vec<f32>>,
+    /// Tokens that were decoded for it: what it shares with others is counted once, where it was decoded. 0 when it came
+    /// from the cache.
+    pub tokens_decoded: usize,
+    /// Its share, by tokens, of the seconds spent decoding; 0 when it came from the cache.
+    pub elapsed_s: f64,
+}
+
+/// What is wanted of a model behind a list of tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// Go on with it.
+    Generate {
+        /// How tokens are drawn.
+        sampling: Sampling,
+        /// Seed of this request alone (see [`crate::seed::trial`]).
+        seed: u64,
+    },
+    /// Say how likely each of these continuations is; none is empty.
+    Likelihood {
+        /// The continuations.
+        continuations: Vec<Vec<Token>>,
+    },
+    /// The mean of the last layer's states over the tokens: what the text is about, as the model sees it.
+    Embed,
+}
+
+/// One thing asked of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// The caller's number for it, given back with the completion.
+    /// The caller's number for it, given back with the answer.
     pub id: usize,
-    /// The prompt, BOS included.
+    /// The prompt, BOS included; never empty.
     pub tokens: Vec<Token>,
-    /// How tokens are drawn.
-    pub sampling: Sampling,
-    /// Seed of this request alone (see [`crate::seed::trial`]).
-    pub seed: u64,
+    /// What is wanted behind it.
+    pub ask: Ask,
+}
+
+/// What a model answers, of the kind that was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To [`Ask::Generate`].
+    Completion(Completion),
+    /// To [`Ask::Likelihood`].
+    Likelihood(Likelihoods),
+    /// To [`Ask::Embed`]: as long as the model is wide.
+    Embedding(Vec<f32>),
 }
 
 /// What is known of a model before its weights are loaded.
@@ -88,7 +144,7 @@ pub struct ModelFacts {
     pub controls: Vec<String>,
 }
 
-/// Something that completes prompts.
+/// Something that answers requests.
 pub trait Engine: Send + Sync {
     /// What is known of the model.
     fn facts(&self) -> &ModelFacts;
@@ -100,18 +156,19 @@ pub trait Engine: Send + Sync {
     /// tokens, except inside `quoted` (byte ranges of `text`), where they are plain text.
     fn tokenize(&self, text: &str, quoted: &[Range<usize>]) -> Vec<Token>;
 
-    /// Completes the requests, pulling the next when there is room for it, and calls `done` as each is complete, in an
-    /// order that depends on the requests alone. Ends when the requests do and all that were pulled are complete.
+    /// Answers the requests and calls `done` as each is complete, in an order that depends on the requests alone. Once
+    /// `stop` is set, nothing new is begun; what is in flight is finished.
     ///
     /// # Errors
-    /// When the model cannot be loaded or decoding fails; completions handed out before stay good.
-    fn generate(
+    /// When the model cannot be loaded or decoding fails; answers handed out before stay good.
+    fn answer(
         &self,
-        requests: &mut dyn Iterator<Item = Request>,
-        done: &mut dyn FnMut(usize, Completion),
+        requests: Vec<Request>,
+        done: &mut dyn FnMut(usize, Answer),
+        stop: &AtomicBool,
     ) -> Result<(), EngineError>;
 
-    /// Gives the memory of the weights back; the next [`Engine::generate`] loads them again.
+    /// Gives the memory of the weights back; the next [`Engine::answer`] loads them again.
     fn unload(&self) {}
 }
 
@@ -119,7 +176,7 @@ pub trait Engine: Send + Sync {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KvMode {
-    /// One continuous batch of many sequences: fast, the default.
+    /// One continuous batch of many sequences, what they share decoded once: fast, the default.
     #[default]
     Tree,
     /// One trial at a time, in plan order: a trial's text never depends on what else is in the run.

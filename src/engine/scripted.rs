@@ -116,6 +116,7 @@ impl Engine for Scripted {
                 prompt_tokens_decoded: request.tokens.len(),
                 completion_tokens: text.len(),
                 elapsed_s: 0.0,
+                logprobs: None,
                 text,
             };
             done(request.id, completion);

@@ -27,6 +27,7 @@ mod json;
 mod judgement;
 mod kind;
 mod label;
+mod likelihood;
 mod normalise;
 mod number;
 mod regex;
@@ -35,6 +36,7 @@ mod value;
 
 pub use error::{ScoreError, ScoreProblem};
 pub use extract::{CompiledAnswer, extract, strip_think};
+pub use likelihood::Likelihood;
 pub use value::{Score, ScoreValue};
 
 use crate::engine::{Completion, StopReason};
@@ -71,7 +73,7 @@ pub struct Judged<'a> {
 /// let case = Case::new("c-1", [("question", "What is 14 + 15?")], Some("29"));
 /// let completion = Completion {
 ///     text: "That makes $29.00.".into(), tokens: vec![], stop_reason: StopReason::Stop,
-///     prompt_tokens: 0, prompt_tokens_decoded: 0, completion_tokens: 0, elapsed_s: 0.0,
+///     prompt_tokens: 0, prompt_tokens_decoded: 0, completion_tokens: 0, elapsed_s: 0.0, logprobs: None,
 /// };
 /// let scores = scorers.judge(&Judged { case: &case, prompt: "What is 14 + 15?", completion: &completion });
 /// assert_eq!(scores[0].value, ScoreValue::Pass(true));

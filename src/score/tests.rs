@@ -24,6 +24,7 @@ fn said(text: &str) -> Completion {
         prompt_tokens: 0,
         completion_tokens: 0,
         elapsed_s: 0.0,
+        logprobs: None,
     }
 }
 

@@ -12,11 +12,11 @@ mod sample;
 pub use error::StoreError;
 pub use folder::{RunFolder, read_header, read_samples};
 pub use header::{CaseSet, Header, ModelRecord, ScorerRecord, Segment, Status};
-pub use sample::{CaseRecord, PromptRecord, Sample, Trial};
+pub use sample::{CaseRecord, LikelihoodCost, PromptRecord, Repeat, Sample, StageRecord, Trial};
 
 /// The parts of a sample that other rooms made, for those who read runs and know no engine or scorer.
 pub use crate::engine::{Completion, StopReason};
-pub use crate::score::{Score, ScoreValue};
+pub use crate::score::{Likelihood, Score, ScoreValue};
 
 /// The version of the shapes in a run folder.
 pub const SCHEMA: u32 = 1;

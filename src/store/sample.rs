@@ -1,15 +1,17 @@
 //! One recorded trial: a line of `samples.jsonl`.
 
 use crate::engine::{Completion, Token};
-use crate::score::{Score, ScoreValue};
+use crate::score::{Likelihood, Score, ScoreValue};
 use crate::suite::{Case, Vars};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_untagged::UntaggedEnumVisitor;
 
 /// One planned cell: a variant asks a case.
 ///
 /// ```
 /// use tripos::store::Trial;
-/// let trial = Trial { variant: "few_shot".into(), case: "a-17".into(), repeat: 0 };
+/// use tripos::store::Repeat;
+/// let trial = Trial { variant: "few_shot".into(), case: "a-17".into(), repeat: Repeat::Number(0) };
 /// assert_eq!(serde_json::to_string(&trial).unwrap(), r#"{"variant":"few_shot","case":"a-17","repeat":0}"#);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,8 +20,39 @@ pub struct Trial {
     pub variant: String,
     /// The case's id.
     pub case: String,
-    /// Which repeat, from 0.
-    pub repeat: u32,
+    /// Which repeat.
+    pub repeat: Repeat,
+}
+
+/// Which of the repeats of a case a sample is: `0`, `1`, … or `"reduced"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Repeat {
+    /// One of them, from 0.
+    Number(u32),
+    /// What they come to together.
+    Reduced,
+}
+
+impl Serialize for Repeat {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(number) => serializer.serialize_u32(*number),
+            Self::Reduced => serializer.serialize_str("reduced"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Repeat {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        UntaggedEnumVisitor::new()
+            .expecting("a number or \"reduced\"")
+            .u32(|number| Ok(Self::Number(number)))
+            .string(|text| match text {
+                "reduced" => Ok(Self::Reduced),
+                other => Err(serde_untagged::de::Error::custom(format!("found \"{other}\", expected \"reduced\""))),
+            })
+            .deserialize(deserializer)
+    }
 }
 
 /// The case as it was asked.
@@ -53,6 +86,26 @@ pub struct PromptRecord {
     pub case_start: usize,
 }
 
+/// A stage that came before the last one: what it was asked, and what it said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// The prompt.
+    pub prompt: PromptRecord,
+    /// The completion, which the next stage's prompt may quote.
+    pub completion: Completion,
+}
+
+/// What the likelihoods of a sample cost; a completion has its own figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct LikelihoodCost {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens decoded, those of the candidates included; what is shared is counted once.
+    pub prompt_tokens_decoded: usize,
+    /// Its share, by tokens, of the seconds spent decoding.
+    pub elapsed_s: f64,
+}
+
 /// One recorded trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
@@ -60,15 +113,32 @@ pub struct Sample {
     pub trial: Trial,
     /// The case.
     pub case: CaseRecord,
+    /// The stages before the last one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<StageRecord>,
     /// The prompt; absent when it could not be rendered.
     pub prompt: Option<PromptRecord>,
-    /// What the model said; absent when it was not asked.
+    /// What the model said; absent when it was not asked, or was asked for likelihoods only.
     pub completion: Option<Completion>,
+    /// How likely the model finds the candidates, where a scorer judges by that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub likelihood: Vec<Likelihood>,
+    /// What they cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likelihood_cost: Option<LikelihoodCost>,
+    /// Tokens that judges decoded for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub judge_tokens_decoded: usize,
     /// The answer came from the cache.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
     /// The judgements, in the suite's order, groups last.
     pub scores: Vec<Score>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Sample {
