@@ -27,6 +27,9 @@ pub struct Sampling {
     pub stop: Vec<String>,
     /// Moves every draw of the suite.
     pub seed: u64,
+    /// Keep the log-probability of each token drawn, and of so many alternatives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logprobs: Option<u32>,
 }
 
 impl Sampling {
@@ -39,7 +42,16 @@ impl Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { max_tokens: 256, temperature: 0.0, top_k: None, top_p: None, min_p: None, stop: Vec::new(), seed: 0 }
+        Self {
+            max_tokens: 256,
+            temperature: 0.0,
+            top_k: None,
+            top_p: None,
+            min_p: None,
+            stop: Vec::new(),
+            seed: 0,
+            logprobs: None,
+        }
     }
 }
 
@@ -87,6 +99,7 @@ impl SamplingSpec {
             min_p: self.min_p.or(base.min_p),
             stop: self.stop.clone().unwrap_or_else(|| base.stop.clone()),
             seed: self.seed.unwrap_or(base.seed),
+            logprobs: base.logprobs,
         }
     }
 

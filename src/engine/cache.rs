@@ -3,7 +3,7 @@
 //! A key is the SHA-256 of everything that decides an answer (contract.md, section 5), so a swapped model can never
 //! answer for another, and a repeat is never the same row.
 
-use super::{Completion, EngineError, Token};
+use super::{Answer, Ask, Completion, EngineError, Likelihoods, Request, Token};
 use crate::sampling::Sampling;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
@@ -36,28 +36,38 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The key of a generation.
+    /// The key of a request's answer. Repeats of one request are different answers where something is drawn.
     #[must_use]
-    pub fn generate(&self, tokens: &[Token], sampling: &Sampling, trial_seed: u64, repeat: u32) -> Key {
+    pub fn key(&self, request: &Request, repeat: u32) -> Key {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
         };
-        part(b"generate");
+        let bytes = |tokens: &[Token]| tokens.iter().flat_map(|token| token.to_le_bytes()).collect::<Vec<u8>>();
+        part(match request.ask {
+            Ask::Generate { .. } => b"generate",
+            Ask::Likelihood { .. } => b"likelihood",
+            Ask::Embed => b"embed",
+        });
         part(self.model.as_bytes());
         if let Some((sha256, scale)) = &self.adapter {
             part(sha256.as_bytes());
             part(&scale.to_le_bytes());
         }
         part(self.policy.as_bytes());
-        part(&tokens.iter().flat_map(|token| token.to_le_bytes()).collect::<Vec<u8>>());
-        // A greedy answer draws nothing, so the seed cannot change it; leaving it out lets variants share it.
-        let seed = if sampling.is_greedy() { 0 } else { trial_seed };
-        let settings = serde_json::to_vec(&Sampling { seed: 0, ..sampling.clone() }).unwrap_or_default();
-        part(&settings);
-        part(&seed.to_le_bytes());
-        part(&repeat.to_le_bytes());
+        part(&bytes(&request.tokens));
+        match &request.ask {
+            Ask::Generate { sampling, seed } => {
+                // A greedy answer draws nothing, so the seed cannot change it; leaving it out lets variants share it.
+                let seed = if sampling.is_greedy() { 0 } else { *seed };
+                part(&serde_json::to_vec(&Sampling { seed: 0, ..sampling.clone() }).unwrap_or_default());
+                part(&seed.to_le_bytes());
+                part(&repeat.to_le_bytes());
+            }
+            Ask::Likelihood { continuations } => continuations.iter().for_each(|tokens| part(&bytes(tokens))),
+            Ask::Embed => {}
+        }
         hash.finalize().into()
     }
 }
@@ -95,9 +105,9 @@ impl Cache {
 
     /// The answers known for these keys, each in its place; they count as used now. They cost nothing this time:
     /// no tokens decoded, no seconds.
-    pub fn get(&self, keys: &[Key]) -> Result<Vec<Option<Completion>>, EngineError> {
+    pub fn get(&self, keys: &[Key]) -> Result<Vec<Option<Answer>>, EngineError> {
         let mut connection = self.connection();
-        let mut look_up = || -> rusqlite::Result<Vec<Option<Completion>>> {
+        let mut look_up = || -> rusqlite::Result<Vec<Option<Answer>>> {
             // Immediate: a read that turns into a write would fail at once beside another writer.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut found = Vec::with_capacity(keys.len());
@@ -107,11 +117,11 @@ impl Cache {
                     transaction.prepare_cached("UPDATE answers SET used = ?2 WHERE key = ?1 AND used < ?2")?;
                 for key in keys {
                     let answer: Option<String> = select.query_row([key.as_slice()], |row| row.get(0)).optional()?;
-                    let completion = answer.and_then(|text| serde_json::from_str::<Completion>(&text).ok());
-                    if completion.is_some() {
+                    let answer = answer.and_then(|text| serde_json::from_str::<Answer>(&text).ok());
+                    if answer.is_some() {
                         touch.execute(params![key.as_slice(), today()])?;
                     }
-                    found.push(completion.map(|c| Completion { prompt_tokens_decoded: 0, elapsed_s: 0.0, ..c }));
+                    found.push(answer.map(free));
                 }
             }
             transaction.commit()?;
@@ -121,14 +131,14 @@ impl Cache {
     }
 
     /// Keeps answers.
-    pub fn put(&self, answers: &[(Key, Completion)]) -> Result<(), EngineError> {
+    pub fn put(&self, answers: &[(Key, Answer)]) -> Result<(), EngineError> {
         let mut connection = self.connection();
         let mut store = || -> rusqlite::Result<()> {
             let transaction = connection.transaction()?;
             {
                 let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO answers VALUES (?1, ?2, ?3)")?;
-                for (key, completion) in answers {
-                    let text = serde_json::to_string(completion).unwrap_or_default();
+                for (key, answer) in answers {
+                    let text = serde_json::to_string(answer).unwrap_or_default();
                     insert.execute(params![key.as_slice(), text, today()])?;
                 }
             }
@@ -194,6 +204,15 @@ impl Cache {
     }
 }
 
+/// A remembered answer costs nothing this time.
+fn free(answer: Answer) -> Answer {
+    match answer {
+        Answer::Completion(c) => Answer::Completion(Completion { prompt_tokens_decoded: 0, elapsed_s: 0.0, ..c }),
+        Answer::Likelihood(l) => Answer::Likelihood(Likelihoods { tokens_decoded: 0, elapsed_s: 0.0, ..l }),
+        Answer::Embedding(state) => Answer::Embedding(state),
+    }
+}
+
 /// Days since 1970: fine enough to prune by.
 fn today() -> i64 {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -237,43 +256,62 @@ mod tests {
         }
     }
 
+    fn generate(tokens: &[Token], sampling: &Sampling, seed: u64) -> Request {
+        Request { id: 0, tokens: tokens.to_vec(), ask: Ask::Generate { sampling: sampling.clone(), seed } }
+    }
+
+    fn likelihood(tokens: &[Token], continuations: &[&[Token]]) -> Request {
+        let continuations = continuations.iter().map(|c| c.to_vec()).collect();
+        Request { id: 0, tokens: tokens.to_vec(), ask: Ask::Likelihood { continuations } }
+    }
+
     #[test]
     fn every_part_of_a_request_changes_its_key() {
         let base = identity();
         let sampling = Sampling { temperature: 0.5, ..Sampling::default() };
-        let key = base.generate(&[1, 2], &sampling, 7, 0);
-        let others = [
-            Identity { model: "n".into(), ..base.clone() }.generate(&[1, 2], &sampling, 7, 0),
-            Identity { adapter: Some(("a".into(), 1.0)), ..base.clone() }.generate(&[1, 2], &sampling, 7, 0),
-            Identity { adapter: Some(("a".into(), 0.5)), ..base.clone() }.generate(&[1, 2], &sampling, 7, 0),
-            Identity { policy: "exact".into(), ..base.clone() }.generate(&[1, 2], &sampling, 7, 0),
-            base.generate(&[1, 3], &sampling, 7, 0),
-            base.generate(&[1, 2], &Sampling { stop: vec!["x".into()], ..sampling.clone() }, 7, 0),
-            base.generate(&[1, 2], &Sampling { top_k: Some(2), ..sampling.clone() }, 7, 0),
-            base.generate(&[1, 2], &sampling, 8, 0),
-            base.generate(&[1, 2], &sampling, 7, 1),
+        let request = generate(&[1, 2], &sampling, 7);
+        let keys = [
+            base.key(&request, 0),
+            Identity { model: "n".into(), ..base.clone() }.key(&request, 0),
+            Identity { adapter: Some(("a".into(), 1.0)), ..base.clone() }.key(&request, 0),
+            Identity { adapter: Some(("a".into(), 0.5)), ..base.clone() }.key(&request, 0),
+            Identity { policy: "exact".into(), ..base.clone() }.key(&request, 0),
+            base.key(&generate(&[1, 3], &sampling, 7), 0),
+            base.key(&generate(&[1, 2], &Sampling { stop: vec!["x".into()], ..sampling.clone() }, 7), 0),
+            base.key(&generate(&[1, 2], &Sampling { top_k: Some(2), ..sampling.clone() }, 7), 0),
+            base.key(&generate(&[1, 2], &Sampling { logprobs: Some(2), ..sampling.clone() }, 7), 0),
+            base.key(&generate(&[1, 2], &sampling, 8), 0),
+            base.key(&request, 1),
+            base.key(&likelihood(&[1, 2], &[&[3], &[4, 5]]), 0),
+            base.key(&likelihood(&[1, 2], &[&[3, 4], &[5]]), 0),
+            base.key(&likelihood(&[1, 2, 3], &[&[4, 5]]), 0),
+            base.key(&Request { id: 0, tokens: vec![1, 2], ask: Ask::Embed }, 0),
         ];
-        let distinct: std::collections::BTreeSet<Key> = others.iter().copied().chain([key]).collect();
-        assert_eq!(distinct.len(), others.len() + 1);
+        let distinct: std::collections::BTreeSet<Key> = keys.into();
+        assert_eq!(distinct.len(), keys.len());
+        assert_eq!(base.key(&Request { id: 9, ..request.clone() }, 0), keys[0], "the caller's number is no part of it");
     }
 
     #[test]
     fn a_greedy_answer_does_not_depend_on_the_seed() {
         let greedy = Sampling::default();
-        assert_eq!(identity().generate(&[1], &greedy, 1, 0), identity().generate(&[1], &greedy, 2, 0));
+        assert_eq!(identity().key(&generate(&[1], &greedy, 1), 0), identity().key(&generate(&[1], &greedy, 2), 0));
     }
 
     #[test]
     fn gives_back_what_was_put_and_counts_no_cost() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path()).unwrap();
-        let (a, b) = ([1; 32], [2; 32]);
-        cache.put(&[(a, completion("hi"))]).unwrap();
-        let found = Cache::open(dir.path()).unwrap().get(&[a, b]).unwrap();
-        assert_eq!(found[0].as_ref().map(|c| (c.text.as_str(), c.prompt_tokens_decoded)), Some(("hi", 0)));
-        assert_eq!(found[1], None);
-        assert_eq!(cache.size().unwrap().0, 1);
-        assert_eq!((cache.prune(1).unwrap(), cache.prune(0).unwrap()), (0, 1));
+        let told = Likelihoods { logprobs: vec![vec![-0.1, -2.5]], tokens_decoded: 4, elapsed_s: 0.5 };
+        let put = [([1; 32], Answer::Completion(completion("hi"))), ([2; 32], Answer::Likelihood(told.clone()))];
+        cache.put(&put).unwrap();
+        let found = Cache::open(dir.path()).unwrap().get(&[[1; 32], [2; 32], [3; 32]]).unwrap();
+        let Some(Answer::Completion(said)) = &found[0] else { panic!("{found:?}") };
+        assert_eq!((said.text.as_str(), said.prompt_tokens_decoded), ("hi", 0));
+        let free = Likelihoods { tokens_decoded: 0, elapsed_s: 0.0, ..told };
+        assert_eq!((&found[1], &found[2]), (&Some(Answer::Likelihood(free)), &None));
+        assert_eq!(cache.size().unwrap().0, 2);
+        assert_eq!((cache.prune(1).unwrap(), cache.prune(0).unwrap()), (0, 2));
     }
 
     #[test]

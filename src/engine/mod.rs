@@ -107,7 +107,8 @@ pub struct Request {
 }
 
 /// What a model answers, of the kind that was asked for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// To [`Ask::Generate`].
     Completion(Completion),
@@ -115,6 +116,15 @@ pub enum Answer {
     Likelihood(Likelihoods),
     /// To [`Ask::Embed`]: as long as the model is wide.
     Embedding(Vec<f32>),
+}
+
+/// What answering took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Tokens of prompts and continuations given to decode; what is drawn comes on top.
+    pub tokens_decoded: usize,
+    /// Shared beginnings that had to be given up for want of room, and were decoded again.
+    pub evictions: usize,
 }
 
 /// What is known of a model before its weights are loaded.
@@ -156,6 +166,12 @@ pub trait Engine: Send + Sync {
     /// tokens, except inside `quoted` (byte ranges of `text`), where they are plain text.
     fn tokenize(&self, text: &str, quoted: &[Range<usize>]) -> Vec<Token>;
 
+    /// The token that begins a text: BOS, or EOS where there is none; `None` where there is neither.
+    fn start(&self) -> Option<Token>;
+
+    /// The bytes that tokens stand for; those of control tokens are left out.
+    fn bytes(&self, tokens: &[Token]) -> Vec<u8>;
+
     /// Answers the requests and calls `done` as each is complete, in an order that depends on the requests alone. Once
     /// `stop` is set, nothing new is begun; what is in flight is finished.
     ///
@@ -166,7 +182,7 @@ pub trait Engine: Send + Sync {
         requests: Vec<Request>,
         done: &mut dyn FnMut(usize, Answer),
         stop: &AtomicBool,
-    ) -> Result<(), EngineError>;
+    ) -> Result<Effort, EngineError>;
 
     /// Gives the memory of the weights back; the next [`Engine::answer`] loads them again.
     fn unload(&self) {}

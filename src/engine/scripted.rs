@@ -9,14 +9,18 @@
 //!
 //! Its tokens are bytes, so that prompts can be too long for it.
 
-use super::{Completion, Engine, EngineError, ModelFacts, Request, StopReason, Token};
+use super::{
+    Answer, Ask, Completion, Effort, Engine, EngineError, Likelihoods, ModelFacts, Request, StopReason, Token,
+};
 use crate::error::Place;
+use crate::sampling::Sampling;
 use regex::Regex;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Context length where the script names none, in bytes.
 const CONTEXT: u32 = 4096;
@@ -34,7 +38,7 @@ pub struct Scripted {
 #[serde(deny_unknown_fields)]
 struct Script {
     #[serde(default)]
-    answers: Vec<Answer>,
+    answers: Vec<Reply>,
     #[serde(default)]
     otherwise: String,
     context: Option<u32>,
@@ -43,7 +47,7 @@ struct Script {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Answer {
+struct Reply {
     when: String,
     say: String,
 }
@@ -82,8 +86,31 @@ impl Scripted {
         Ok(Self { facts, answers, otherwise: script.otherwise, context: context.unwrap_or(own) as usize })
     }
 
-    fn answer(&self, prompt: &str) -> &str {
+    fn say(&self, prompt: &str) -> &str {
         self.answers.iter().find(|(when, _)| when.is_match(prompt)).map_or(&self.otherwise, |(_, say)| say)
+    }
+
+    fn completion(&self, prompt: &str, sampling: &Sampling) -> Completion {
+        let (text, stop_reason) = cut(self.say(prompt), sampling);
+        Completion {
+            tokens: text.bytes().map(Token::from).collect(),
+            stop_reason,
+            prompt_tokens: prompt.len(),
+            prompt_tokens_decoded: prompt.len(),
+            completion_tokens: text.len(),
+            elapsed_s: 0.0,
+            logprobs: None,
+            text,
+        }
+    }
+
+    /// A byte that it would say next is likely (p = 0.9), any other is not (0.01); a leading space does not count.
+    fn logprobs(&self, prompt: &str, continuation: &[Token]) -> Vec<f32> {
+        let wanted = self.say(prompt).trim_start();
+        let given = text(continuation);
+        let skipped = given.len() - given.trim_start().len();
+        let likely = wanted.bytes().zip(given.trim_start().bytes()).take_while(|(a, b)| a == b).count() + skipped;
+        (0..continuation.len()).map(|at| if at < likely { 0.9_f32.ln() } else { 0.01_f32.ln() }).collect()
     }
 }
 
@@ -100,35 +127,64 @@ impl Engine for Scripted {
         text.bytes().map(Token::from).collect()
     }
 
-    fn generate(
+    fn start(&self) -> Option<Token> {
+        Some(0)
+    }
+
+    fn bytes(&self, tokens: &[Token]) -> Vec<u8> {
+        tokens.iter().filter_map(|token| u8::try_from(*token).ok()).collect()
+    }
+
+    fn answer(
         &self,
-        requests: &mut dyn Iterator<Item = Request>,
-        done: &mut dyn FnMut(usize, Completion),
-    ) -> Result<(), EngineError> {
-        for request in requests {
-            let bytes: Vec<u8> = request.tokens.iter().map(|t| u8::try_from(*t).unwrap_or(b'?')).collect();
-            let prompt = String::from_utf8_lossy(&bytes);
-            let (text, stop_reason) = cut(self.answer(&prompt), &request);
-            let completion = Completion {
-                tokens: text.bytes().map(Token::from).collect(),
-                stop_reason,
-                prompt_tokens: request.tokens.len(),
-                prompt_tokens_decoded: request.tokens.len(),
-                completion_tokens: text.len(),
-                elapsed_s: 0.0,
-                logprobs: None,
-                text,
+        requests: Vec<Request>,
+        done: &mut dyn FnMut(usize, Answer),
+        stop: &AtomicBool,
+    ) -> Result<Effort, EngineError> {
+        let mut effort = Effort::default();
+        for Request { id, tokens, ask } in requests {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            effort.tokens_decoded += tokens.len();
+            let prompt = text(&tokens);
+            let answer = match ask {
+                Ask::Generate { sampling, .. } => Answer::Completion(self.completion(&prompt, &sampling)),
+                Ask::Likelihood { continuations } => Answer::Likelihood(Likelihoods {
+                    logprobs: continuations.iter().map(|c| self.logprobs(&prompt, c)).collect(),
+                    tokens_decoded: tokens.len(),
+                    elapsed_s: 0.0,
+                }),
+                Ask::Embed => Answer::Embedding(letters(&tokens)),
             };
-            done(request.id, completion);
+            done(id, answer);
         }
-        Ok(())
+        Ok(effort)
     }
 }
 
+/// Bytes as text.
+fn text(tokens: &[Token]) -> String {
+    let bytes: Vec<u8> = tokens.iter().map(|t| u8::try_from(*t).unwrap_or(b'?')).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// How often each letter comes up, so that texts of the same letters are near each other.
+fn letters(tokens: &[Token]) -> Vec<f32> {
+    let mut counts = vec![0.0; 26];
+    for token in tokens {
+        let letter = u8::try_from(*token).unwrap_or(0).to_ascii_lowercase().wrapping_sub(b'a');
+        if let Some(count) = counts.get_mut(usize::from(letter)) {
+            *count += 1.0;
+        }
+    }
+    counts
+}
+
 /// The answer up to the first stop text or `max_tokens` bytes.
-fn cut(answer: &str, request: &Request) -> (String, StopReason) {
-    let most = usize::try_from(request.sampling.max_tokens).unwrap_or(usize::MAX);
-    let end = request.sampling.stop.iter().filter_map(|stop| answer.find(stop)).min().unwrap_or(answer.len());
+fn cut(answer: &str, sampling: &Sampling) -> (String, StopReason) {
+    let most = usize::try_from(sampling.max_tokens).unwrap_or(usize::MAX);
+    let end = sampling.stop.iter().filter_map(|stop| answer.find(stop)).min().unwrap_or(answer.len());
     if end <= most {
         return (answer[..end].to_owned(), StopReason::Stop);
     }
@@ -138,7 +194,6 @@ fn cut(answer: &str, request: &Request) -> (String, StopReason) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sampling::Sampling;
 
     #[test]
     fn answers_by_the_first_match_and_honours_stop_and_length() {
@@ -147,9 +202,14 @@ mod tests {
         std::fs::write(&path, "answers: [{when: '2 \\+ 2', say: \"4\\n\\nQ: next\"}]\notherwise: caféine\n").unwrap();
         let model = Scripted::open(&path, None).unwrap();
         let ask = |prompt: &str, sampling: Sampling| {
-            let request = Request { id: 3, tokens: model.tokenize(prompt, &[]), sampling, seed: 0 };
+            let ask = Ask::Generate { sampling, seed: 0 };
+            let request = Request { id: 3, tokens: model.tokenize(prompt, &[]), ask };
             let mut said = Vec::new();
-            model.generate(&mut [request].into_iter(), &mut |id, c| said.push((id, c.text, c.stop_reason))).unwrap();
+            let mut hear = |id, answer| {
+                let Answer::Completion(c) = answer else { panic!("{answer:?}") };
+                said.push((id, c.text, c.stop_reason));
+            };
+            model.answer(vec![request], &mut hear, &AtomicBool::new(false)).unwrap();
             said.remove(0)
         };
         let stop = Sampling { stop: vec!["\n".into()], ..Sampling::default() };

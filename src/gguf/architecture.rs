@@ -167,6 +167,28 @@ const OTHER: [&str; 24] = [
 /// Decoders without attention in any layer; they have no heads.
 const RECURRENT: [&str; 6] = ["mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"];
 
+/// Decoders with attention in some layers and a state in others (`llm_arch_is_hybrid`).
+const HYBRID: [&str; 18] = [
+    "jamba",
+    "falcon-h1",
+    "plamo2",
+    "granitehybrid",
+    "lfm2",
+    "lfm2moe",
+    "nemotron_h",
+    "nemotron_h_moe",
+    "qwen3next",
+    "kimi-linear",
+    "bailingmoe3",
+    "kimi-k3",
+    "glm5-next",
+    "qwen35",
+    "qwen35moe",
+    "qwen4exp",
+    "deepseek4",
+    "minimax-01",
+];
+
 /// Decoders that llama.cpp lays out alike: RMS norm, rotary attention, gated feed-forward, whose tensors can be checked by
 /// one list (`src/models/{llama,qwen2,qwen3,mistral3,smollm3,granite}.cpp`). Their graphs assert that the head sizes
 /// of keys and values and the rotated dimensions are equal.
@@ -200,6 +222,11 @@ pub(super) fn family(name: &str) -> Option<Family> {
     }
 }
 
+/// Whether some of its layers keep a state for each sequence beside, or instead of, keys and values for each token.
+pub(super) fn keeps_states(name: &str) -> bool {
+    RECURRENT.contains(&name) || HYBRID.contains(&name)
+}
+
 /// The names of all architectures that can be asked.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     GENERATIVE.into_iter()
@@ -211,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_special_families_are_decoders() {
-        assert!(RECURRENT.iter().chain(&LLAMA_LIKE).all(|name| GENERATIVE.contains(name)));
+        assert!(RECURRENT.iter().chain(&LLAMA_LIKE).chain(&HYBRID).all(|name| GENERATIVE.contains(name)));
         assert!(OTHER.iter().all(|name| !GENERATIVE.contains(name)));
         assert_eq!((family("llama"), family("mamba")), (Some(Family::LlamaLike), Some(Family::Recurrent)));
         assert_eq!(

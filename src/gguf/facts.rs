@@ -1,6 +1,7 @@
 //! What a file says about its model, for people and for the engine.
 
 use super::Gguf;
+use super::architecture;
 use super::tensor::TensorType;
 use std::collections::BTreeMap;
 
@@ -49,6 +50,12 @@ impl Gguf {
     #[must_use]
     pub fn block_count(&self) -> Option<u64> {
         self.hyperparameter("block_count")
+    }
+
+    /// Whether some of its layers keep a state for each sequence: recurrent models, and hybrids of those with attention.
+    #[must_use]
+    pub fn keeps_states(&self) -> bool {
+        self.architecture().is_some_and(architecture::keeps_states)
     }
 
     /// The spellings of its tokens, by id; empty when it has no vocabulary.

@@ -1,25 +1,25 @@
 //! Asks every trial of a plan that is not recorded yet.
 //!
-//! Trials are rendered and tokenised on every core, a window at a time, so that a run of any length needs the memory of
-//! one window. Each window is looked up in the cache first; the rest is pulled by the engine as it has room.
+//! Trials are taken a window at a time, so that a run of any length needs the memory of one window: rendered and
+//! tokenised on every core, looked up in the cache, and the rest handed to the engine together, which decodes what they
+//! share once. A trial is recorded as soon as its last answer is there.
 
 use super::models::RunSettings;
 use super::observer::Observer;
 use super::prepare::{Asked, Prepared};
 use super::record::Recorder;
 use super::select::Cell;
+use super::underway::Underway;
 use crate::engine::cache::{Cache, Identity, Key};
-use crate::engine::{Engine, Request};
+use crate::engine::{Answer, Engine, Request};
 use crate::error::Problems;
 use crate::prompt::Renderer;
-use crate::seed;
 use crate::store::{RunFolder, Trial};
 use rayon::prelude::*;
-use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Trials rendered at a time.
+/// Trials in a window.
 const WINDOW: usize = 2_000;
 
 /// How a run ended.
@@ -46,31 +46,20 @@ pub fn execute(
     let (observer, stop) = watch;
     let cache = settings.memory.as_deref().filter(|_| settings.use_cache);
     observer.started(prepared.plan.len(), recorded.len());
-    let recorder = RefCell::new(Recorder::new(prepared, folder, observer, cache));
+    let mut recorder = Recorder::new(prepared, folder, observer, cache);
     let mut result = Ok(());
     for group in groups(prepared) {
-        let mut feeder = Feeder::new(prepared, &group, recorded, (&recorder, cache, stop))?;
-        let pending: RefCell<HashMap<usize, (Asked, Option<Key>)>> = RefCell::new(HashMap::new());
-        let mut requests = std::iter::from_fn(|| {
-            let (request, asked, key) = feeder.next()?;
-            pending.borrow_mut().insert(request.id, (asked, key));
-            Some(request)
-        });
-        let mut done = |id: usize, completion| {
-            if let Some((asked, key)) = pending.borrow_mut().remove(&id) {
-                recorder.borrow_mut().answered(asked, completion, key);
-            }
-        };
         let Some(engine) = engine_of(prepared, &group) else { continue };
-        result = engine.generate(&mut requests, &mut done).map_err(Problems::from);
-        recorder.borrow_mut().remember();
+        result = Round::new(prepared, engine, &group, (cache, stop))
+            .and_then(|round| round.run(cells(prepared, &group, recorded), &mut recorder));
+        recorder.remember();
         engine.unload();
-        if result.is_err() || stop.load(Ordering::Relaxed) || recorder.borrow().failed.is_some() {
+        if result.is_err() || stop.load(Ordering::Relaxed) || recorder.failed.is_some() {
             break;
         }
     }
     observer.finished();
-    if let Some(problems) = recorder.into_inner().failed {
+    if let Some(problems) = recorder.failed {
         return Err(problems);
     }
     result?;
@@ -95,24 +84,31 @@ fn engine_of<'a>(prepared: &'a Prepared, group: &[usize]) -> Option<&'a dyn Engi
     prepared.models.of(prepared.variant(*group.first()?)?).map(|(_, engine, _)| engine)
 }
 
-/// Makes requests of the trials of one engine, a window ahead.
-struct Feeder<'a, 'r> {
-    prepared: &'a Prepared<'a>,
-    renderers: HashMap<usize, (Renderer<'a>, Option<Identity>)>,
-    cells: Box<dyn Iterator<Item = Cell> + 'a>,
-    ready: VecDeque<(Asked, Option<Key>)>,
-    recorder: &'r RefCell<Recorder<'a>>,
-    cache: Option<&'a Cache>,
-    stop: &'a AtomicBool,
-    next_id: usize,
+/// The trials of some variants that are not recorded yet, in order.
+fn cells<'p>(
+    prepared: &'p Prepared,
+    group: &'p [usize],
+    recorded: &'p BTreeSet<Trial>,
+) -> impl Iterator<Item = Cell> + 'p {
+    let cells = group.iter().flat_map(|&variant| prepared.plan.cells_of(variant));
+    cells.filter(move |cell| recorded.is_empty() || !recorded.contains(&prepared.trial(*cell)))
 }
 
-impl<'a, 'r> Feeder<'a, 'r> {
+/// The trials of one engine.
+struct Round<'a> {
+    prepared: &'a Prepared<'a>,
+    engine: &'a dyn Engine,
+    renderers: HashMap<usize, (Renderer<'a>, Option<Identity>)>,
+    cache: Option<&'a Cache>,
+    stop: &'a AtomicBool,
+}
+
+impl<'a> Round<'a> {
     fn new(
         prepared: &'a Prepared<'a>,
+        engine: &'a dyn Engine,
         group: &[usize],
-        recorded: &'a BTreeSet<Trial>,
-        shared: (&'r RefCell<Recorder<'a>>, Option<&'a Cache>, &'a AtomicBool),
+        (cache, stop): (Option<&'a Cache>, &'a AtomicBool),
     ) -> Result<Self, Problems> {
         let mut renderers = HashMap::new();
         for &variant in group {
@@ -120,91 +116,78 @@ impl<'a, 'r> Feeder<'a, 'r> {
                 renderers.insert(variant, (renderer, prepared.identity(variant)));
             }
         }
-        let group = group.to_vec();
-        let cells = group
-            .into_iter()
-            .flat_map(move |variant| prepared.plan.cells_of(variant))
-            .filter(move |cell| recorded.is_empty() || !recorded.contains(&prepared.trial(*cell)));
-        let (recorder, cache, stop) = shared;
-        Ok(Self {
-            prepared,
-            renderers,
-            cells: Box::new(cells),
-            ready: VecDeque::new(),
-            recorder,
-            cache,
-            stop,
-            next_id: 0,
-        })
+        Ok(Self { prepared, engine, renderers, cache, stop })
     }
 
-    /// The next request, its prompt, and its key in the cache; `None` at the end, or when the run is to stop.
-    fn next(&mut self) -> Option<(Request, Asked, Option<Key>)> {
-        loop {
-            if self.stop.load(Ordering::Relaxed) || self.recorder.borrow().failed.is_some() {
-                return None;
-            }
-            let Some((asked, key)) = self.ready.pop_front() else {
-                if !self.window() {
-                    return None;
-                }
-                continue;
-            };
-            let Some(variant) = self.prepared.variant(asked.cell.variant) else { continue };
-            let Some((_, tokens)) = &asked.prompt else { continue };
-            self.next_id += 1;
-            let request = Request {
-                id: self.next_id,
-                tokens: tokens.clone(),
-                sampling: variant.sampling.clone(),
-                seed: self.seed(&asked),
-            };
-            return Some((request, asked, key));
+    fn run(&self, cells: impl Iterator<Item = Cell>, recorder: &mut Recorder<'a>) -> Result<(), Problems> {
+        let mut cells = cells.peekable();
+        while cells.peek().is_some() && !self.stop.load(Ordering::Relaxed) && recorder.failed.is_none() {
+            let window: Vec<Cell> = cells.by_ref().take(WINDOW).collect();
+            self.window(window, recorder)?;
         }
+        Ok(())
     }
 
-    fn seed(&self, asked: &Asked) -> u64 {
-        let trial = self.prepared.trial(asked.cell);
-        let seed = self.prepared.variant(asked.cell.variant).map_or(0, |v| v.sampling.seed);
-        seed::trial(seed, &trial.variant, &trial.case, trial.repeat)
-    }
-
-    /// Renders the next window; what cannot be asked and what the cache knows is recorded at once. False at the end.
-    fn window(&mut self) -> bool {
-        let cells: Vec<Cell> = self.cells.by_ref().take(WINDOW).collect();
-        if cells.is_empty() {
-            return false;
+    /// One window: stage by stage, until every trial in it is recorded.
+    fn window(&self, window: Vec<Cell>, recorder: &mut Recorder<'a>) -> Result<(), Problems> {
+        let ask = |cell: Cell| Some(self.prepared.ask(&self.renderers.get(&cell.variant)?.0, cell, false));
+        let asked: Vec<Asked> = window.into_par_iter().filter_map(ask).collect();
+        let mut trials: Vec<Underway> = asked.into_iter().map(Underway::new).collect();
+        while !trials.is_empty() && !self.stop.load(Ordering::Relaxed) {
+            trials = self.stage(trials, recorder)?;
         }
-        let (prepared, renderers) = (self.prepared, &self.renderers);
-        let asked: Vec<Asked> = cells
-            .into_par_iter()
-            .filter_map(|cell| Some(prepared.ask(&renderers.get(&cell.variant)?.0, cell, false)))
-            .collect();
-        let keys: Vec<Option<Key>> = asked.iter().map(|asked| self.key(asked)).collect();
-        let known = self.look_up(&keys);
-        let mut recorder = self.recorder.borrow_mut();
-        for ((asked, key), known) in asked.into_iter().zip(keys).zip(known) {
+        Ok(())
+    }
+
+    /// Has the requests of one stage answered, from the cache where it knows them; gives back the trials that have
+    /// another stage to go.
+    fn stage(&self, trials: Vec<Underway>, recorder: &mut Recorder<'a>) -> Result<Vec<Underway>, Problems> {
+        let (places, requests) = self.requests(&trials);
+        let known = self.look_up(&places);
+        let mut stage =
+            Stage { round: self, recorder, trials: trials.into_iter().map(Some).collect(), next: Vec::new() };
+        for trial in 0..stage.trials.len() {
+            stage.settle(trial);
+        }
+        let mut unknown = Vec::new();
+        for ((request, known), place) in requests.into_iter().zip(known).zip(&places) {
             match known {
-                _ if asked.refusal.is_some() || asked.prompt.is_none() => recorder.refused(asked),
-                Some(completion) => recorder.recalled(asked, completion),
-                None => self.ready.push_back((asked, key)),
+                Some(answer) => stage.answered(place, answer, true),
+                None => unknown.push(request),
             }
         }
-        true
+        let mut done = |id: usize, answer: Answer| {
+            let Some(place) = places.get(id) else { return };
+            if let Some(key) = place.key {
+                stage.recorder.fresh(key, &answer);
+            }
+            stage.answered(place, answer, false);
+        };
+        self.engine.answer(unknown, &mut done, self.stop)?;
+        Ok(stage.next)
     }
 
-    fn key(&self, asked: &Asked) -> Option<Key> {
-        self.cache?;
-        let (_, identity) = self.renderers.get(&asked.cell.variant)?;
-        let (_, tokens) = asked.prompt.as_ref().filter(|_| asked.refusal.is_none())?;
-        let sampling = &self.prepared.variant(asked.cell.variant)?.sampling;
-        Some(identity.as_ref()?.generate(tokens, sampling, self.seed(asked), asked.cell.repeat))
+    /// The requests of trials, numbered, and where each answer belongs.
+    fn requests(&self, trials: &[Underway]) -> (Vec<Place>, Vec<Request>) {
+        let mut places = Vec::new();
+        let mut requests = Vec::new();
+        for (trial, underway) in trials.iter().enumerate() {
+            let Cell { variant, repeat, .. } = underway.cell();
+            let identity = self.renderers.get(&variant).and_then(|(_, identity)| identity.as_ref());
+            let identity = identity.filter(|_| self.cache.is_some());
+            for (want, request) in underway.requests().enumerate() {
+                let key = identity.map(|identity| identity.key(request, repeat));
+                requests.push(Request { id: places.len(), ..request.clone() });
+                places.push(Place { trial, want, key });
+            }
+        }
+        (places, requests)
     }
 
-    /// What the cache knows of a window; nothing where it fails.
-    fn look_up(&self, keys: &[Option<Key>]) -> Vec<Option<crate::engine::Completion>> {
-        let asked: Vec<Key> = keys.iter().flatten().copied().collect();
-        let found = match self.cache.filter(|_| !asked.is_empty()).map(|cache| cache.get(&asked)) {
+    /// What the cache knows of the requests; nothing where it fails.
+    fn look_up(&self, places: &[Place]) -> Vec<Option<Answer>> {
+        let keys: Vec<Key> = places.iter().filter_map(|place| place.key).collect();
+        let found = match self.cache.filter(|_| !keys.is_empty()).map(|cache| cache.get(&keys)) {
             Some(Ok(found)) => found,
             Some(Err(error)) => {
                 tracing::warn!("{error}: asking the model instead");
@@ -213,6 +196,40 @@ impl<'a, 'r> Feeder<'a, 'r> {
             None => Vec::new(),
         };
         let mut found = found.into_iter();
-        keys.iter().map(|key| key.and_then(|_| found.next().flatten())).collect()
+        places.iter().map(|place| place.key.and_then(|_| found.next().flatten())).collect()
+    }
+}
+
+/// Where an answer belongs.
+struct Place {
+    trial: usize,
+    want: usize,
+    key: Option<Key>,
+}
+
+/// The trials of a window while one of their stages is answered.
+struct Stage<'s, 'a> {
+    round: &'s Round<'a>,
+    recorder: &'s mut Recorder<'a>,
+    trials: Vec<Option<Underway>>,
+    /// Those that go on with another stage.
+    next: Vec<Underway>,
+}
+
+impl Stage<'_, '_> {
+    fn answered(&mut self, place: &Place, answer: Answer, cached: bool) {
+        if let Some(Some(trial)) = self.trials.get_mut(place.trial) {
+            trial.answered(place.want, answer, cached);
+        }
+        self.settle(place.trial);
+    }
+
+    /// Takes a trial whose last answer is there onwards: to its next stage, or into the record.
+    fn settle(&mut self, trial: usize) {
+        let Some(trial) = self.trials.get_mut(trial).and_then(|trial| trial.take_if(|trial| trial.is_answered()))
+        else {
+            return;
+        };
+        self.recorder.record(trial);
     }
 }

@@ -10,6 +10,8 @@ mod observer;
 mod prepare;
 mod record;
 mod select;
+mod underway;
+mod want;
 
 pub use error::RunError;
 pub use execute::{Outcome, execute};
@@ -17,3 +19,4 @@ pub use models::{Models, RunSettings};
 pub use observer::{Observer, Silent};
 pub use prepare::{Asked, Prepared};
 pub use select::{Cell, Plan, Selection};
+pub use want::Want;

@@ -3,6 +3,7 @@
 use super::error::RunError;
 use super::models::{Models, RunSettings};
 use super::select::{Cell, Plan};
+use super::want::{self, Want};
 use crate::engine::cache::Identity;
 use crate::engine::{Engine, Token};
 use crate::error::{Explain, Level, Place, Problems};
@@ -10,7 +11,8 @@ use crate::prompt::{
     ChatSettings, ChatTemplate, Controls, ExampleOrder, Prompt, PromptError, PromptTemplate, Renderer,
 };
 use crate::score::Scorers;
-use crate::store::{CaseRecord, CaseSet, Header, ModelRecord, SCHEMA, ScorerRecord, Status, Trial};
+use crate::seed;
+use crate::store::{CaseRecord, CaseSet, Header, ModelRecord, Repeat, SCHEMA, ScorerRecord, Status, Trial};
 use crate::suite::{Case, ScorerKind, Suite, Variant};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -54,6 +56,8 @@ pub struct Asked {
     pub cell: Cell,
     /// The prompt and its tokens; `None` where it could not be rendered.
     pub prompt: Option<(Prompt, Vec<Token>)>,
+    /// What its model is asked.
+    pub wants: Vec<Want>,
     /// Why it cannot be asked.
     pub refusal: Option<RunError>,
 }
@@ -143,17 +147,27 @@ impl<'a> Prepared<'a> {
     /// rather than a warning.
     #[must_use]
     pub fn ask(&self, renderer: &Renderer, cell: Cell, strict: bool) -> Asked {
+        let mut asked = Asked { cell, prompt: None, wants: Vec::new(), refusal: None };
         let (Some(variant), Some(case)) = (self.variant(cell.variant), self.suite.cases.get(cell.case)) else {
-            return Asked { cell, prompt: None, refusal: None };
+            return asked;
         };
+        let Some((_, engine, _)) = self.models.of(variant) else { return asked };
         let prompt = match renderer.render(case) {
             Ok(prompt) => prompt,
-            Err(error) => return Asked { cell, prompt: None, refusal: Some(not_rendered(variant, &error, !strict)) },
+            Err(error) => return Asked { refusal: Some(not_rendered(variant, &error, !strict)), ..asked },
         };
-        let Some((_, engine, _)) = self.models.of(variant) else { return Asked { cell, prompt: None, refusal: None } };
         let tokens = engine.tokenize(&prompt.text, &prompt.quoted);
-        let refusal = fits(variant, case, tokens.len(), engine.context(), !strict);
-        Asked { cell, prompt: Some((prompt, tokens)), refusal }
+        asked.refusal = fits(variant, case, tokens.len(), engine.context(), !strict);
+        asked.wants.push(want::say(&tokens, &variant.sampling, self.seed(cell)));
+        asked.prompt = Some((prompt, tokens));
+        asked
+    }
+
+    /// The seed of a trial alone.
+    fn seed(&self, cell: Cell) -> u64 {
+        let seed = self.variant(cell.variant).map_or(0, |v| v.sampling.seed);
+        let trial = self.trial(cell);
+        seed::trial(seed, &trial.variant, &trial.case, cell.repeat)
     }
 
     /// The trial of a cell.
@@ -161,7 +175,7 @@ impl<'a> Prepared<'a> {
     pub fn trial(&self, cell: Cell) -> Trial {
         let variant = self.variant(cell.variant).map(|v| v.name.clone()).unwrap_or_default();
         let case = self.suite.cases.get(cell.case).map(|c| c.id.clone()).unwrap_or_default();
-        Trial { variant, case, repeat: cell.repeat }
+        Trial { variant, case, repeat: Repeat::Number(cell.repeat) }
     }
 
     /// What the answers of a variant's model are remembered under.

@@ -3,9 +3,12 @@
 use super::error::RunError;
 use super::observer::Observer;
 use super::prepare::{Asked, Prepared};
-use crate::engine::Completion;
+use super::underway::Underway;
+use super::want::gathered;
 use crate::engine::cache::{Cache, Key};
+use crate::engine::{Answer, Token};
 use crate::error::{Explain, Problems};
+use crate::prompt::Prompt;
 use crate::score::{Judged, Score, ScoreValue};
 use crate::store::{CaseRecord, PromptRecord, RunFolder, Sample};
 use std::collections::HashSet;
@@ -19,7 +22,7 @@ pub(super) struct Recorder<'a> {
     folder: &'a mut RunFolder,
     observer: &'a dyn Observer,
     cache: Option<&'a Cache>,
-    fresh: Vec<(Key, Completion)>,
+    fresh: Vec<(Key, Answer)>,
     /// Kinds of warning that were said.
     said: HashSet<std::mem::Discriminant<RunError>>,
     /// The first thing that went wrong; nothing is recorded after it.
@@ -36,30 +39,12 @@ impl<'a> Recorder<'a> {
         Self { prepared, folder, observer, cache, fresh: Vec::new(), said: HashSet::new(), failed: None }
     }
 
-    /// Records an answer that the model has just given, and remembers it under its key.
-    pub(super) fn answered(&mut self, asked: Asked, completion: Completion, key: Option<Key>) {
-        if let Some(key) = key.filter(|_| self.cache.is_some()) {
-            self.fresh.push((key, completion.clone()));
-            if self.fresh.len() >= CACHE_BATCH {
-                self.remember();
-            }
+    /// Keeps an answer that the model has just given for the cache.
+    pub(super) fn fresh(&mut self, key: Key, answer: &Answer) {
+        self.fresh.push((key, answer.clone()));
+        if self.fresh.len() >= CACHE_BATCH {
+            self.remember();
         }
-        self.record(asked, Some(completion), false);
-    }
-
-    /// Records an answer from the cache.
-    pub(super) fn recalled(&mut self, asked: Asked, completion: Completion) {
-        self.record(asked, Some(completion), true);
-    }
-
-    /// Records a trial that cannot be asked: unscored, with the reason; each kind of reason is said once.
-    pub(super) fn refused(&mut self, asked: Asked) {
-        if let Some(refusal) = &asked.refusal
-            && self.said.insert(std::mem::discriminant(refusal))
-        {
-            self.observer.warning(refusal);
-        }
-        self.record(asked, None, false);
     }
 
     /// Hands the answers since the last time to the cache. A cache that fails costs the answers nothing: it is said
@@ -74,19 +59,28 @@ impl<'a> Recorder<'a> {
         self.fresh.clear();
     }
 
-    fn record(&mut self, asked: Asked, completion: Option<Completion>, cached: bool) {
+    /// Judges and records a trial that has all its answers, or that cannot be asked: unscored, with the reason; each kind
+    /// of reason is said once.
+    pub(super) fn record(&mut self, trial: Underway) {
+        if let Some(refusal) = &trial.asked.refusal
+            && self.said.insert(std::mem::discriminant(refusal))
+        {
+            self.observer.warning(refusal);
+        }
         if self.failed.is_some() {
             return;
         }
-        let sample = self.sample(asked, completion, cached);
+        let sample = self.sample(trial);
         match self.folder.append(&sample) {
             Ok(()) => self.observer.sample(&sample),
             Err(error) => self.failed = Some(error.into()),
         }
     }
 
-    fn sample(&self, asked: Asked, completion: Option<Completion>, cached: bool) -> Sample {
-        let Asked { cell, prompt, refusal } = asked;
+    fn sample(&self, trial: Underway) -> Sample {
+        let (completion, likelihood, likelihood_cost) = gathered(trial.answers());
+        let (completion, cached) = (completion.cloned(), trial.is_cached());
+        let Underway { asked: Asked { cell, prompt, refusal, .. }, before, .. } = trial;
         let case = self.prepared.suite.cases.get(cell.case);
         let scorers = self.prepared.scorers(cell.variant);
         let scores = match (&completion, &prompt, case, scorers) {
@@ -101,19 +95,26 @@ impl<'a> Recorder<'a> {
         Sample {
             trial: self.prepared.trial(cell),
             case: case.map_or_else(|| CaseRecord::from(&crate::suite::Case::default()), CaseRecord::from),
-            prompt: prompt.map(|(prompt, tokens)| {
-                let prefix = self.folder.header().prefixes.iter().find(|(_, text)| prompt.text.starts_with(*text));
-                let shared = prefix.map_or(0, |(_, text)| text.len());
-                PromptRecord {
-                    prefix: prefix.map(|(id, _)| id.clone()),
-                    text: prompt.text.get(shared..).unwrap_or_default().to_owned(),
-                    tokens,
-                    case_start: prompt.case_start,
-                }
-            }),
+            before,
+            prompt: prompt.map(|(prompt, tokens)| self.prompt(&prompt, tokens)),
             completion,
+            likelihood,
+            likelihood_cost,
+            judge_tokens_decoded: 0,
             cached,
             scores,
+        }
+    }
+
+    /// A prompt as it is kept: the part that others share is in the header.
+    fn prompt(&self, prompt: &Prompt, tokens: Vec<Token>) -> PromptRecord {
+        let prefix = self.folder.header().prefixes.iter().find(|(_, text)| prompt.text.starts_with(*text));
+        let shared = prefix.map_or(0, |(_, text)| text.len());
+        PromptRecord {
+            prefix: prefix.map(|(id, _)| id.clone()),
+            text: prompt.text.get(shared..).unwrap_or_default().to_owned(),
+            tokens,
+            case_start: prompt.case_start,
         }
     }
 }

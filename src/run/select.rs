@@ -152,8 +152,8 @@ mod tests {
     fn everything_is_picked_where_nothing_is_named_variant_by_variant() {
         let plan = Selection::default().plan(&suite().1, 0).unwrap();
         assert_eq!(plan.len(), 20);
-        let cells: Vec<_> = plan.cells().map(|c| (c.variant, c.case)).collect();
-        assert_eq!((cells[0], cells[9], cells[10]), ((0, 0), (0, 9), (1, 0)));
+        let cells: Vec<_> = plan.cells_of(1).map(|c| (c.variant, c.case, c.repeat)).collect();
+        assert_eq!((cells[0], cells[9]), ((1, 0, 0), (1, 9, 0)));
     }
 
     #[test]

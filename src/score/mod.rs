@@ -36,7 +36,7 @@ mod value;
 
 pub use error::{ScoreError, ScoreProblem};
 pub use extract::{CompiledAnswer, extract, strip_think};
-pub use likelihood::Likelihood;
+pub use likelihood::{Candidate, Likelihood};
 pub use value::{Score, ScoreValue};
 
 use crate::engine::{Completion, StopReason};

@@ -215,7 +215,7 @@ pub fn read_samples(path: &Path, mut each: impl FnMut(Sample)) -> Result<(), Sto
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{CaseRecord, CaseSet};
+    use crate::store::{CaseRecord, CaseSet, Repeat};
     use crate::suite::Vars;
     use std::collections::BTreeMap;
 
@@ -244,10 +244,14 @@ mod tests {
 
     fn sample(case: &str) -> Sample {
         Sample {
-            trial: Trial { variant: "v".into(), case: case.into(), repeat: 0 },
+            trial: Trial { variant: "v".into(), case: case.into(), repeat: Repeat::Number(0) },
             case: CaseRecord { vars: Vars::new(), target: None, tags: vec![] },
+            before: vec![],
             prompt: None,
             completion: None,
+            likelihood: vec![],
+            likelihood_cost: None,
+            judge_tokens_decoded: 0,
             cached: false,
             scores: vec![],
         }

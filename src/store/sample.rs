@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for Repeat {
             .u32(|number| Ok(Self::Number(number)))
             .string(|text| match text {
                 "reduced" => Ok(Self::Reduced),
-                other => Err(serde_untagged::de::Error::custom(format!("found \"{other}\", expected \"reduced\""))),
+                other => Err(serde::de::Error::custom(format!("found \"{other}\", expected \"reduced\""))),
             })
             .deserialize(deserializer)
     }

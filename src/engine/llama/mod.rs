@@ -1,32 +1,49 @@
 //! GGUF models run by llama.cpp.
 //!
 //! [`Llama::open`] checks the file ([`crate::gguf`]), lets a child process try it ([`probe`]), and loads its
-//! vocabulary; the weights follow on the first [`Engine::generate`], so a run that is answered from the cache never
-//! loads them. `scheduler` keeps many sequences in one continuous batch.
+//! vocabulary; the weights follow on the first [`Engine::answer`], so a run that is answered from the cache never
+//! loads them. `scheduler` keeps many sequences in one continuous batch and decodes what they share (`tree`, `walk`) once.
 
 mod backend;
+mod cells;
+mod context;
+mod draw;
+mod embed;
+mod line;
+mod logprob;
 pub mod probe;
 mod scheduler;
 mod slot;
 mod tokens;
+mod tree;
+mod walk;
 
-use super::{Completion, Engine, EngineError, KvMode, ModelFacts, Request, Token, cache::Cache};
+use super::{Answer, Ask, Effort, Engine, EngineError, KvMode, ModelFacts, Request, Token, cache::Cache};
 use crate::error::{Place, Problems};
 use crate::gguf::{self, Gguf};
 use backend::backend;
+use context::{Purpose, context};
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::model::{LlamaLoraAdapter, LlamaModel};
 use probe::Probe;
+use scheduler::Scheduler;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use tokens::Tokenizer;
 
 pub use scheduler::BATCH;
 
 /// Bytes that the KV cache may take beyond the one context that any run needs.
 const KV_BUDGET: usize = 2 << 30;
+
+/// Sequences that llama.cpp allows in a context (`LLAMA_MAX_SEQ`).
+const MOST_SEQUENCES: usize = 256;
+
+/// Sequences beside the completions where each costs a state.
+const BESIDE_STATES: usize = 8;
 
 /// Context length where neither the suite nor the model asks for less, in tokens.
 const MOST_CONTEXT: u32 = 4096;
@@ -79,6 +96,8 @@ struct KvShape {
     /// A context longer than this changes the rotation of every position (longrope: Phi-3 and its like), so that one
     /// trial's context, not the cells of all, has to decide.
     turns_at: Option<usize>,
+    /// It has layers that keep a state for each sequence (recurrent and hybrid models).
+    keeps_states: bool,
 }
 
 impl std::fmt::Debug for Llama {
@@ -131,19 +150,30 @@ impl Llama {
     pub fn policy(&self) -> String {
         let LlamaSettings { threads, gpu_layers, kv_type, kv, .. } = &self.settings;
         format!(
-            "kv {kv:?}, context {}, continuous batch of {BATCH} tokens, {} sequences in {} cells, nothing shared between \
-             them, KV {kv_type:?}, flash attention auto, {threads} threads, GPU layers {}",
+            "kv {kv:?}, context {}, continuous batch of {BATCH} tokens, {} sequences in {} cells, {}, KV {kv_type:?}, flash attention auto, {threads} threads, GPU layers {}",
             self.context(),
-            self.sequences(),
+            self.parallel(),
             self.cells(),
+            if *kv == KvMode::Tree { "shared beginnings decoded once" } else { "nothing shared between them" },
             gpu_layers.map_or("auto".to_owned(), |n| n.to_string())
         )
         .to_lowercase()
     }
 
-    /// Sequences in flight at most.
+    /// Completions being drawn at a time.
+    fn parallel(&self) -> usize {
+        if self.settings.kv == KvMode::Exact { 1 } else { self.settings.parallel.clamp(1, MOST_SEQUENCES) }
+    }
+
+    /// Sequences of a context: one for each completion, and those of the prefixes and candidates beside them. An attention
+    /// model has as many as llama.cpp allows, since a sequence costs nothing but its cells; a recurrent one keeps a state
+    /// for each.
     fn sequences(&self) -> usize {
-        if self.settings.kv == KvMode::Exact { 1 } else { self.settings.parallel.clamp(1, 256) }
+        match (self.settings.kv, self.shape.keeps_states) {
+            (KvMode::Exact, _) => 1,
+            (KvMode::Tree, false) => MOST_SEQUENCES,
+            (KvMode::Tree, true) => (self.parallel() + BESIDE_STATES).min(MOST_SEQUENCES),
+        }
     }
 
     /// Cells of the KV cache: a context for each sequence, within the budget, and always one whole context.
@@ -156,7 +186,7 @@ impl Llama {
         };
         let budget = KV_BUDGET / (self.shape.values * per_value).max(1);
         let most = self.shape.turns_at.filter(|turn| context <= *turn).unwrap_or(usize::MAX);
-        budget.min(most).clamp(context, context * self.sequences())
+        budget.min(most).clamp(context, context * self.parallel())
     }
 
     /// Loads the weights and the adapter.
@@ -191,14 +221,22 @@ impl Engine for Llama {
         self.tokenizer.tokenize(text, quoted)
     }
 
-    fn generate(
+    fn start(&self) -> Option<Token> {
+        self.tokenizer.start()
+    }
+
+    fn bytes(&self, tokens: &[Token]) -> Vec<u8> {
+        self.tokenizer.bytes(tokens)
+    }
+
+    fn answer(
         &self,
-        requests: &mut dyn Iterator<Item = Request>,
-        done: &mut dyn FnMut(usize, Completion),
-    ) -> Result<(), EngineError> {
-        let mut requests = requests.peekable();
-        if requests.peek().is_none() {
-            return Ok(());
+        requests: Vec<Request>,
+        done: &mut dyn FnMut(usize, Answer),
+        stop: &AtomicBool,
+    ) -> Result<Effort, EngineError> {
+        if requests.is_empty() {
+            return Ok(Effort::default());
         }
         // A thread that panicked while it held the lock left nothing half-done behind: the weights are read-only.
         let mut guard = self.weights.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -206,7 +244,17 @@ impl Engine for Llama {
             Some(weights) => guard.insert(weights),
             None => guard.insert(self.load_weights()?),
         };
-        scheduler::run(weights, self, &mut requests, done)
+        let (texts, lines): (Vec<Request>, Vec<Request>) =
+            requests.into_iter().partition(|request| request.ask == Ask::Embed);
+        let mut effort = embed::run(weights, self, &texts, done)?;
+        if !lines.is_empty() {
+            let sequences = self.sequences();
+            let context = context(weights, self, (self.cells(), sequences), Purpose::Logits)?;
+            let scheduler = Scheduler::new(context, self.tokenizer.vocab(), self, sequences, &lines);
+            let more = scheduler.run(done, stop)?;
+            effort = Effort { tokens_decoded: effort.tokens_decoded + more.tokens_decoded, ..more };
+        }
+        Ok(effort)
     }
 
     fn unload(&self) {
@@ -224,6 +272,7 @@ fn kv_shape(gguf: &Gguf) -> KvShape {
     KvShape {
         values: layers * width * number("attention.head_count_kv").unwrap_or(heads),
         turns_at: number("rope.scaling.original_context_length").filter(|_| longrope),
+        keeps_states: gguf.keeps_states(),
     }
 }
 

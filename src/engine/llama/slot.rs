@@ -1,26 +1,31 @@
-//! One sequence in flight: its prompt, what it has said, and when it is done.
+//! One completion in the making: what it has said, and when it is done.
 
-use super::super::{Completion, Request, StopReason};
+use super::draw::Drawer;
+use super::line::Account;
+use super::logprob::with_alternatives;
+use crate::engine::{Completion, Request, StopReason, TokenLogprob};
+use crate::sampling::Sampling;
 use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::vocab::LlamaVocab;
 
-/// A request being answered in a sequence of its own.
+/// A request being answered token by token.
 pub(super) struct Slot {
-    request: Request,
-    sampler: Option<LlamaSampler>,
-    /// Prompt tokens decoded so far.
-    decoded: usize,
+    /// Which of the requests.
+    pub(super) request: usize,
+    sampling: Sampling,
+    prompt_tokens: usize,
+    drawer: Drawer,
     /// Tokens drawn.
     drawn: Vec<LlamaToken>,
     /// Their bytes: characters may be spread over tokens.
     bytes: Vec<u8>,
     longest_stop: usize,
-    elapsed_s: f64,
+    logprobs: Vec<TokenLogprob>,
 }
 
 /// What became of a slot when a token was drawn.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It wants another token.
     More,
@@ -29,85 +34,68 @@ pub(super) enum Outcome {
 }
 
 impl Slot {
-    pub(super) fn new(request: Request) -> Self {
-        let longest_stop = request.sampling.stop.iter().map(String::len).max().unwrap_or(0);
-        let sampler = sampler(&request);
-        Self { request, sampler, decoded: 0, drawn: Vec::new(), bytes: Vec::new(), longest_stop, elapsed_s: 0.0 }
-    }
-
-    /// Cells of the KV cache that it may come to need.
-    pub(super) fn need(request: &Request) -> usize {
-        request.tokens.len().saturating_add(request.sampling.max_tokens as usize)
-    }
-
-    /// The same for the request it holds.
-    pub(super) fn reserved(&self) -> usize {
-        Self::need(&self.request)
-    }
-
-    /// The tokens to decode next, at most `room`, the position of the first, and whether the last one's logits are
-    /// wanted: the last token drawn, or the next part of the prompt.
-    pub(super) fn next_tokens(&self, room: usize) -> (Vec<LlamaToken>, usize, bool) {
-        if let Some(last) = self.drawn.last() {
-            return (vec![*last], self.request.tokens.len() + self.drawn.len() - 1, true);
+    /// A slot for the request of that index.
+    pub(super) fn new(index: usize, request: &Request, sampling: &Sampling, drawer: Drawer) -> Self {
+        Self {
+            request: index,
+            prompt_tokens: request.tokens.len(),
+            drawer,
+            drawn: Vec::new(),
+            bytes: Vec::new(),
+            longest_stop: sampling.stop.iter().map(String::len).max().unwrap_or(0),
+            logprobs: Vec::new(),
+            sampling: sampling.clone(),
         }
-        let rest = self.request.tokens.get(self.decoded..).unwrap_or_default();
-        let part = rest.iter().take(room).map(|token| LlamaToken(token.cast_signed())).collect();
-        (part, self.decoded, rest.len() <= room)
     }
 
-    /// Whether the whole prompt is decoded, so that each step decodes one drawn token.
-    pub(super) fn is_drawing(&self) -> bool {
-        !self.drawn.is_empty()
-    }
-
-    /// Notes that `count` tokens were decoded in `seconds` (this slot's share).
-    pub(super) fn decoded(&mut self, count: usize, seconds: f64) {
-        if self.drawn.is_empty() {
-            self.decoded += count;
-        }
-        self.elapsed_s += seconds;
+    /// The newest token and its position: what has to be decoded before the next draw. `None` before the first draw.
+    pub(super) fn newest(&self) -> Option<(LlamaToken, usize)> {
+        Some((*self.drawn.last()?, self.prompt_tokens + self.drawn.len() - 1))
     }
 
     /// Draws the next token from the logits at `index` of the last batch.
     pub(super) fn draw(&mut self, context: &LlamaContext, vocab: &LlamaVocab, index: i32) -> Outcome {
-        let token = match &mut self.sampler {
-            Some(sampler) => sampler.sample(context, index),
-            None => greedy(context.get_logits_ith(index)),
-        };
+        let Some(token) = self.drawer.draw(context, index) else { return Outcome::Done };
         if vocab.is_eog(token) {
             return Outcome::Done;
         }
         self.drawn.push(token);
+        if let Some(count) = self.sampling.logprobs {
+            let logits = context.get_logits_ith(index);
+            self.logprobs.push(with_alternatives(logits, token.0.cast_unsigned(), count as usize));
+        }
         let before = self.bytes.len();
         vocab.token_to_piece_into(token, &mut self.bytes, false, None);
-        let full = self.drawn.len() >= self.request.sampling.max_tokens as usize;
-        if full || self.stop_at(before).is_some() { Outcome::Done } else { Outcome::More }
+        if self.is_full() || self.stop_at(before).is_some() { Outcome::Done } else { Outcome::More }
+    }
+
+    fn is_full(&self) -> bool {
+        self.drawn.len() >= self.sampling.max_tokens as usize
     }
 
     /// Where the first stop text begins, looking only at what bytes from `before` on may have completed.
     fn stop_at(&self, before: usize) -> Option<usize> {
         let from = before.saturating_sub(self.longest_stop.saturating_sub(1));
         let tail = self.bytes.get(from..)?;
-        let stops = self.request.sampling.stop.iter();
+        let stops = self.sampling.stop.iter();
         stops.filter_map(|stop| find(tail, stop.as_bytes())).min().map(|at| from + at)
     }
 
-    /// The completion and the request's number.
-    pub(super) fn finish(self) -> (usize, Completion) {
+    /// The completion; the account says what it cost.
+    pub(super) fn finish(self, account: &Account) -> Completion {
         let stop = self.stop_at(0);
-        let full = self.drawn.len() >= self.request.sampling.max_tokens as usize;
+        let cut = self.is_full() && stop.is_none();
         let bytes = self.bytes.get(..stop.unwrap_or(self.bytes.len())).unwrap_or_default();
-        let completion = Completion {
+        Completion {
             text: String::from_utf8_lossy(bytes).into_owned(),
-            stop_reason: if full && stop.is_none() { StopReason::Length } else { StopReason::Stop },
-            prompt_tokens: self.request.tokens.len(),
-            prompt_tokens_decoded: self.decoded,
+            stop_reason: if cut { StopReason::Length } else { StopReason::Stop },
+            prompt_tokens: self.prompt_tokens,
+            prompt_tokens_decoded: account.decoded,
             completion_tokens: self.drawn.len(),
             tokens: self.drawn.iter().map(|token| token.0.cast_unsigned()).collect(),
-            elapsed_s: self.elapsed_s,
-        };
-        (self.request.id, completion)
+            elapsed_s: account.elapsed_s,
+            logprobs: self.sampling.logprobs.map(|_| self.logprobs),
+        }
     }
 }
 
@@ -115,43 +103,16 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len().max(1)).position(|window| window == needle)
 }
 
-/// The likeliest token; of equals the one with the lowest id, so that ties never depend on a sort.
-fn greedy(logits: &[f32]) -> LlamaToken {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (id, logit) in (0..).zip(logits) {
-        if *logit > best.1 {
-            best = (id, *logit);
-        }
-    }
-    LlamaToken(best.0)
-}
-
-/// llama.cpp's samplers in its usual order; `None` for greedy, which needs none of them. The seed of `dist` has 32
-/// bits: both halves of the request's are folded into it.
-fn sampler(request: &Request) -> Option<LlamaSampler> {
-    let sampling = &request.sampling;
-    if sampling.is_greedy() {
-        return None;
-    }
-    let mut chain = Vec::new();
-    chain.extend(sampling.top_k.and_then(|k| i32::try_from(k).ok()).map(LlamaSampler::top_k));
-    chain.extend(sampling.top_p.map(|p| LlamaSampler::top_p(p, 1)));
-    chain.extend(sampling.min_p.map(|p| LlamaSampler::min_p(p, 1)));
-    chain.push(LlamaSampler::temp(sampling.temperature));
-    let folded = (request.seed ^ (request.seed >> 32)) & u64::from(u32::MAX);
-    // llama.cpp takes u32::MAX for "draw a random seed".
-    chain.push(LlamaSampler::dist(u32::try_from(folded).unwrap_or(0).min(u32::MAX - 1)));
-    Some(LlamaSampler::chain(chain, true))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sampling::Sampling;
+    use crate::engine::Ask;
 
     fn slot(stop: &[&str], said: &[&str]) -> Slot {
         let sampling = Sampling { stop: stop.iter().map(|s| (*s).to_owned()).collect(), ..Sampling::default() };
-        let mut slot = Slot::new(Request { id: 0, tokens: vec![1], sampling, seed: 0 });
+        let ask = Ask::Generate { sampling: sampling.clone(), seed: 0 };
+        let request = Request { id: 0, tokens: vec![1], ask };
+        let mut slot = Slot::new(0, &request, &sampling, Drawer::Greedy);
         for piece in said {
             slot.drawn.push(LlamaToken(1));
             slot.bytes.extend_from_slice(piece.as_bytes());
@@ -163,25 +124,19 @@ mod tests {
     fn a_stop_text_is_found_across_token_boundaries_and_cut_off() {
         let slot = slot(&["\n\nQ:"], &["42", "\n", "\nQ", ": next"]);
         assert_eq!(slot.stop_at(slot.bytes.len() - 6), Some(2));
-        let (_, completion) = slot.finish();
+        let completion = slot.finish(&Account::default());
         assert_eq!((completion.text.as_str(), completion.stop_reason), ("42", StopReason::Stop));
     }
 
     #[test]
     fn the_earliest_of_several_stop_texts_counts() {
-        assert_eq!(slot(&["b", "a"], &["xxab"]).finish().1.text, "xx");
+        assert_eq!(slot(&["b", "a"], &["xxab"]).finish(&Account::default()).text, "xx");
     }
 
     #[test]
     fn half_a_character_at_the_end_is_shown_as_a_replacement() {
         let mut slot = slot(&[], &["é"]);
         slot.bytes.truncate(1);
-        assert_eq!(slot.finish().1.text, "\u{fffd}");
-    }
-
-    #[test]
-    fn greedy_takes_the_lowest_id_of_equals_and_survives_nan() {
-        assert_eq!(greedy(&[0.0, 3.0, 3.0]), LlamaToken(1));
-        assert_eq!(greedy(&[f32::NAN, -1.0]), LlamaToken(1));
+        assert_eq!(slot.finish(&Account::default()).text, "\u{fffd}");
     }
 }

@@ -4,6 +4,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
+use llama_cpp_2::vocab::LlamaVocab;
 use std::ops::Range;
 
 /// The vocabulary of a model, with its control tokens found by spelling.
@@ -48,6 +49,27 @@ impl Tokenizer {
         let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&spellings).ok();
         let bos = Some(vocab.bos()).filter(|token| vocab.should_add_bos() && token.0 >= 0);
         Self { model, finder, controls, bos }
+    }
+
+    /// The vocabulary.
+    pub(super) fn vocab(&self) -> LlamaVocab<'_> {
+        self.model.vocab()
+    }
+
+    /// BOS, or EOS where there is none.
+    pub(super) fn start(&self) -> Option<u32> {
+        let vocab = self.model.vocab();
+        [vocab.bos(), vocab.eos()].into_iter().find(|token| token.0 >= 0).map(|token| token.0.cast_unsigned())
+    }
+
+    /// The bytes of tokens, control tokens left out.
+    pub(super) fn bytes(&self, tokens: &[u32]) -> Vec<u8> {
+        let vocab = self.model.vocab();
+        let mut bytes = Vec::with_capacity(tokens.len() * 4);
+        tokens
+            .iter()
+            .for_each(|token| vocab.token_to_piece_into(LlamaToken(token.cast_signed()), &mut bytes, false, None));
+        bytes
     }
 
     /// See [`super::Engine::tokenize`].

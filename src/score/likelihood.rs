@@ -1,0 +1,36 @@
+//! How likely a model finds a text: what scorers by likelihood judge.
+
+use serde::{Deserialize, Serialize};
+
+/// One candidate continuation of a prompt (or one window of a long text) and its log-probability.
+///
+/// ```
+/// use tripos::score::Likelihood;
+/// let line = r#"{"text":" Paris","logprob":-1.2,"tokens":1,"bytes":6,"unconditional":-8.1}"#;
+/// let paris: Likelihood = serde_json::from_str(line)?;
+/// assert_eq!((paris.tokens, paris.bytes), (1, 6));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Likelihood {
+    /// The text behind the prompt, the space before it included.
+    pub text: String,
+    /// Sum of the log-probabilities of its tokens, given all before them (natural logarithm).
+    pub logprob: f64,
+    /// How many tokens were summed over: those of the whole (prompt and candidate) behind what it shares with the prompt.
+    pub tokens: usize,
+    /// Bytes of `text`.
+    pub bytes: usize,
+    /// The same sum without the prompt, behind the token that begins a text; where the scorer needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconditional: Option<f64>,
+}
+
+/// A text whose likelihood behind the prompt a scorer needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The text, the space before it included.
+    pub text: String,
+    /// Whether its likelihood without the prompt is needed, too.
+    pub unconditional: bool,
+}
