@@ -85,7 +85,14 @@ impl<'a> Recorder<'a> {
         let scorers = self.prepared.scorers(cell.variant);
         let scores = match (&completion, &prompt, case, scorers) {
             (Some(completion), Some((prompt, _)), Some(case), Some(scorers)) => {
-                scorers.judge(&Judged { case, prompt: &prompt.text, completion })
+                scorers.judge(&Judged {
+                    case,
+                    prompt: &prompt.text,
+                    chat: false,
+                    completion: Some(completion),
+                    likelihood: &likelihood,
+                    verdicts: &[],
+                })
             }
             (.., scorers) => {
                 let reason = refusal.map_or_else(|| "the trial was not asked".to_owned(), |r| reason(&r));
