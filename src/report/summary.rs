@@ -114,7 +114,12 @@ fn specs(header: &Header) -> Vec<MetricSpec> {
         .map(|scorer| match scorer {
             ScorerRecord::Pass { name } => spec(name, MetricKind::Proportion),
             ScorerRecord::Number { name } => spec(name, MetricKind::Mean),
-            ScorerRecord::Labels { name, labels } => spec(name, MetricKind::Labels { labels: labels.clone() }),
+            ScorerRecord::Labels { name, labels, by_likelihood } => {
+                spec(name, MetricKind::Labels { labels: labels.clone(), by_likelihood: *by_likelihood })
+            }
+            ScorerRecord::Choice { name } => spec(name, MetricKind::Choice),
+            ScorerRecord::Perplexity { name } => spec(name, MetricKind::Perplexity),
+            ScorerRecord::Judge { name } => spec(name, MetricKind::Judge),
         })
         .collect()
 }
@@ -154,7 +159,13 @@ impl VariantRows {
             .rows
             .iter()
             .filter(|row| wanted(row))
-            .map(|row| Row { case: &row.case, scores: &row.scores, truth: row.truth.as_deref(), cut: row.cut })
+            .map(|row| Row {
+                case: &row.case,
+                scores: &row.scores,
+                truth: row.truth.as_deref(),
+                cut: row.cut,
+                windows: &[],
+            })
             .collect();
         let summary = metrics_of(&rows, specs);
         VariantSummary {

@@ -13,7 +13,7 @@ use crate::prompt::{
 use crate::score::Scorers;
 use crate::seed;
 use crate::store::{CaseRecord, CaseSet, Header, ModelRecord, Repeat, SCHEMA, ScorerRecord, Status, Trial};
-use crate::suite::{Case, ScorerKind, Suite, Variant};
+use crate::suite::{Case, Suite, Variant};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashSet};
@@ -255,18 +255,9 @@ impl<'a> Prepared<'a> {
             .suite
             .scorers
             .iter()
-            .map(|spec| match &spec.kind {
-                ScorerKind::Label(_) => {
-                    let labels = first.and_then(|scorers| scorers.labels(&spec.name)).unwrap_or_default();
-                    ScorerRecord::Labels {
-                        name: spec.name.clone(),
-                        labels: labels.iter().map(|&l| l.to_owned()).collect(),
-                    }
-                }
-                ScorerKind::EditDistance(_) | ScorerKind::RougeL(_) | ScorerKind::Chrf(_) | ScorerKind::Command(_) => {
-                    ScorerRecord::Number { name: spec.name.clone() }
-                }
-                _ => ScorerRecord::Pass { name: spec.name.clone() },
+            .map(|spec| {
+                let labels = first.and_then(|scorers| scorers.labels(&spec.name)).unwrap_or_default();
+                ScorerRecord::of(spec, &labels)
             })
             .collect();
         let mut groups: Vec<&String> = Vec::new();

@@ -84,16 +84,14 @@ impl<'a> Recorder<'a> {
         let case = self.prepared.suite.cases.get(cell.case);
         let scorers = self.prepared.scorers(cell.variant);
         let scores = match (&completion, &prompt, case, scorers) {
-            (Some(completion), Some((prompt, _)), Some(case), Some(scorers)) => {
-                scorers.judge(&Judged {
-                    case,
-                    prompt: &prompt.text,
-                    chat: false,
-                    completion: Some(completion),
-                    likelihood: &likelihood,
-                    verdicts: &[],
-                })
-            }
+            (Some(completion), Some((prompt, _)), Some(case), Some(scorers)) => scorers.judge(&Judged {
+                case,
+                prompt: &prompt.text,
+                chat: false,
+                completion: Some(completion),
+                likelihood: &likelihood,
+                verdicts: &[],
+            }),
             (.., scorers) => {
                 let reason = refusal.map_or_else(|| "the trial was not asked".to_owned(), |r| reason(&r));
                 scorers.map(|s| s.names().map(|name| unscored(name, &reason)).collect()).unwrap_or_default()

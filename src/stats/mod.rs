@@ -1,24 +1,30 @@
 //! Room 5: scores become [`Metric`]s, each with its standard error and an interval that says how far to trust it.
 //!
 //! One estimator a file, its source cited: [`wilson`] for proportions, [`mean()`] for numbers, [`clustered`] where a case
-//! was tried several times, [`bootstrap()`] for everything that has no formula, [`Confusion`] for labels.
+//! was tried several times, [`bootstrap()`] for everything that has no formula, [`Confusion`] for labels, [`reliability`]
+//! for probabilities, [`perplexity()`] for corpora.
 //! One quantity has one interval, whatever its name: what is a share of cases is treated as one among the labels, too.
 //! [`metrics_of`] picks among them. Nothing here is ever NaN: what cannot be computed is `None`, `null` in JSON.
 
 mod bootstrap;
+mod calibration;
 mod classification;
 mod cluster;
 mod labels;
 mod mean;
 mod metric;
+mod of_scorer;
+mod perplexity;
 mod summary;
 mod wilson;
 
 pub use bootstrap::{bootstrap, bootstrap_each, bootstrap_strata, percentile, percentile_estimate};
+pub use calibration::{Forecast, ReliabilityBin, calibration_error, reliability};
 pub use classification::{Averages, Classification, Confusion, LabelScores};
 pub use cluster::{clustered, clustered_proportion};
 pub use mean::{mean, t_interval};
 pub use metric::{Counts, Direction, Estimate, Metric, better, tie};
+pub use perplexity::{Surprise, perplexity};
 pub use summary::{MetricKind, MetricSpec, Row, Summary, metrics_of};
 pub use wilson::{proportion, wilson, z_of};
 

@@ -1,13 +1,11 @@
 //! From the scores of one variant to its metrics: which estimator serves which scorer, and who is counted where.
 
-use super::LEVEL;
+use super::calibration::ReliabilityBin;
 use super::classification::Confusion;
-use super::cluster::{clustered, repeated, share};
-use super::labels::{Judged, label_estimates};
-use super::mean::mean;
-use super::metric::{Counts, Direction, Estimate, Metric};
-use crate::score::{Score, ScoreValue};
-use std::collections::{HashMap, HashSet};
+use super::metric::Metric;
+use super::of_scorer::{self, Trial};
+use crate::score::{Likelihood, Score};
+use std::collections::HashMap;
 
 /// One trial of a variant, as far as its metrics need it.
 ///
@@ -20,8 +18,8 @@ use std::collections::{HashMap, HashSet};
 /// }];
 /// let (right, wrong) = (score(true), score(false));
 /// let rows = [
-///     Row { case: "c-1", scores: &right, truth: Some("4"), cut: false },
-///     Row { case: "c-2", scores: &wrong, truth: Some("5"), cut: false },
+///     Row { case: "c-1", scores: &right, truth: Some("4"), cut: false, windows: &[] },
+///     Row { case: "c-2", scores: &wrong, truth: Some("5"), cut: false, windows: &[] },
 /// ];
 /// let spec = MetricSpec { name: "exact".into(), kind: MetricKind::Proportion };
 /// assert_eq!(metrics_of(&rows, &[spec]).metrics[0].value, Some(0.5));
@@ -36,6 +34,8 @@ pub struct Row<'a> {
     pub truth: Option<&'a str>,
     /// Whether `max_tokens` ended the completion.
     pub cut: bool,
+    /// The windows of a long text: what the interval of its perplexity is made from. Empty for any other case.
+    pub windows: &'a [Likelihood],
 }
 
 /// A scorer whose scores are to be summed up.
@@ -59,7 +59,15 @@ pub enum MetricKind {
     Labels {
         /// The labels, in the order of the matrix.
         labels: Vec<String>,
+        /// The scores have probabilities: `brier`, `ece` and `confidence` follow, and a reliability table.
+        by_likelihood: bool,
     },
+    /// `acc`, its other readings, `brier`, `ece` and `confidence`; and a reliability table.
+    Choice,
+    /// Perplexity of the corpus, and `bits_per_byte`.
+    Perplexity,
+    /// The mean of a judge's values, and of its `position_bias` where it was asked in both orders.
+    Judge,
 }
 
 /// The metrics of one variant.
@@ -69,14 +77,17 @@ pub struct Summary {
     pub metrics: Vec<Metric>,
     /// Each label scorer's name and matrix.
     pub confusions: Vec<(String, Confusion)>,
+    /// Each scorer that has probabilities, and how far its confidence can be trusted.
+    pub reliability: Vec<(String, Vec<ReliabilityBin>)>,
 }
 
 /// All metrics of one variant.
 ///
 /// `n` counts cases with a score; `unscored`, `no_answer` and `cut` count rows. A row without a score of a scorer's name
 /// is unscored there, and so is a row of a label scorer whose truth is none of the labels. Each key of `parts` that holds
-/// a number in some row is a metric `scorer.part` over those rows (the others are unscored there). Every metric is
-/// better when higher.
+/// a number in some row is a metric `scorer.part` over those rows (the others are unscored there); what no scored row has,
+/// such as `acc_mi` of a model that cannot give it, is no metric. `brier`, `ece`, perplexities and `position_bias` are
+/// better when lower, all else when higher.
 #[must_use]
 pub fn metrics_of(rows: &[Row<'_>], specs: &[MetricSpec]) -> Summary {
     let cases = case_numbers(rows);
@@ -88,23 +99,35 @@ pub fn metrics_of(rows: &[Row<'_>], specs: &[MetricSpec]) -> Summary {
             .map(|(row, case)| Trial { row, case: *case, score: row.scores.iter().find(|s| s.scorer == spec.name) })
             .collect();
         match &spec.kind {
-            MetricKind::Proportion | MetricKind::Mean => summary.metrics.extend(number_metrics(&spec.name, &trials)),
-            MetricKind::Labels { labels } => {
-                let (metrics, confusion) = label_metrics(&spec.name, labels, &trials);
+            MetricKind::Proportion | MetricKind::Mean => {
+                summary.metrics.extend(of_scorer::numbers(&spec.name, &trials))
+            }
+            MetricKind::Labels { labels, by_likelihood } => {
+                let (metrics, confusion) = of_scorer::labels(&spec.name, labels, &trials);
                 summary.metrics.extend(metrics);
                 summary.confusions.push((spec.name.clone(), confusion));
+                if *by_likelihood {
+                    summary.add(&spec.name, of_scorer::calibration(&spec.name, &trials, |t| t.has_label(labels)));
+                }
             }
+            MetricKind::Choice => {
+                summary.metrics.extend(of_scorer::choice(&spec.name, &trials));
+                let right = |trial: &Trial<'_>| Some(trial.value()? > 0.5);
+                summary.add(&spec.name, of_scorer::calibration(&spec.name, &trials, right));
+            }
+            MetricKind::Perplexity => summary.metrics.extend(of_scorer::perplexity(&spec.name, &trials)),
+            MetricKind::Judge => summary.metrics.extend(of_scorer::judge(&spec.name, &trials)),
         }
     }
     summary
 }
 
-/// A row as one scorer sees it.
-#[derive(Clone, Copy)]
-struct Trial<'a> {
-    row: &'a Row<'a>,
-    case: usize,
-    score: Option<&'a Score>,
+impl Summary {
+    /// Takes in what a scorer's probabilities are worth.
+    fn add(&mut self, scorer: &str, (metrics, bins): (Vec<Metric>, Vec<ReliabilityBin>)) {
+        self.metrics.extend(metrics);
+        self.reliability.push((scorer.to_owned(), bins));
+    }
 }
 
 /// A number for each row's case, in order of first appearance.
@@ -118,91 +141,11 @@ fn case_numbers(rows: &[Row<'_>]) -> Vec<usize> {
         .collect()
 }
 
-/// The scorer's own metric and one for each numeric part.
-fn number_metrics(name: &str, trials: &[Trial<'_>]) -> Vec<Metric> {
-    let whole = |trial: &Trial<'_>| trial.score.and_then(|score| score.value.as_number());
-    let mut metrics = vec![number_metric(name.to_owned(), trials, whole)];
-    for part in numeric_parts(trials) {
-        let value = |trial: &Trial<'_>| trial.score.and_then(|score| score.parts.get(part)?.as_f64());
-        metrics.push(number_metric(format!("{name}.{part}"), trials, value));
-    }
-    metrics
-}
-
-/// The keys of `parts` that hold a number somewhere, in order of first appearance.
-fn numeric_parts<'a>(trials: &[Trial<'a>]) -> Vec<&'a str> {
-    let mut seen = HashSet::new();
-    let parts = trials.iter().filter_map(|trial| trial.score).flat_map(|score| &score.parts);
-    parts.filter(|(key, value)| value.is_number() && seen.insert(key.as_str())).map(|(key, _)| key.as_str()).collect()
-}
-
-/// One metric of the numbers that `value` finds in the trials.
-fn number_metric(name: String, trials: &[Trial<'_>], value: impl Fn(&Trial<'_>) -> Option<f64>) -> Metric {
-    let scored: Vec<_> =
-        trials.iter().filter_map(|trial| Some((trial.case, value(trial).filter(|v| v.is_finite())?))).collect();
-    let (cases, values): (Vec<_>, Vec<_>) = scored.into_iter().unzip();
-    let counts = counts(trials, &cases);
-    Metric::new(name, estimate(&values, &cases), counts, Direction::Higher)
-}
-
-/// Wilson or t, with clustered errors where a case has several values.
-fn estimate(values: &[f64], cases: &[usize]) -> Estimate {
-    let binary = values.iter().all(|value| [0.0, 1.0].contains(value));
-    match (binary, repeated(cases)) {
-        (true, _) => share(values, cases, LEVEL),
-        (false, false) => mean(values, LEVEL),
-        (false, true) => clustered(values, cases, LEVEL),
-    }
-}
-
-/// The metrics of a label scorer, accuracy first, and its matrix.
-fn label_metrics(name: &str, labels: &[String], trials: &[Trial<'_>]) -> (Vec<Metric>, Confusion) {
-    let judged: Vec<_> = trials.iter().filter_map(|trial| judge(trial, labels)).collect();
-    let cases: Vec<_> = judged.iter().map(|one| one.case).collect();
-    let counts = counts(trials, &cases);
-    let (parts, confusion) = label_estimates(name, labels, &judged);
-    let named = |(part, estimate)| Metric::new(format!("{name}.{part}"), estimate, counts, Direction::Higher);
-    (parts.into_iter().map(named).collect(), confusion)
-}
-
-/// Where a trial stands in the matrix; `None` is unscored.
-fn judge(trial: &Trial<'_>, labels: &[String]) -> Option<Judged> {
-    let truth = position(labels, trial.row.truth?)?;
-    let predicted = match &trial.score?.value {
-        ScoreValue::Label(label) => position(labels, label),
-        ScoreValue::Pass(true) => Some(truth),
-        ScoreValue::Pass(false) => None,
-        ScoreValue::Number(_) | ScoreValue::Unscored(_) => return None,
-    };
-    Some(Judged { case: trial.case, truth, predicted })
-}
-
-/// The label written exactly so, else the first that differs in case and outer spaces only.
-fn position(labels: &[String], text: &str) -> Option<usize> {
-    let plain = |text: &str| text.trim().to_lowercase();
-    let exact = labels.iter().position(|label| label == text);
-    exact.or_else(|| labels.iter().position(|label| plain(label) == plain(text)))
-}
-
-/// Who is behind a metric whose values belong to `cases`.
-fn counts(trials: &[Trial<'_>], cases: &[usize]) -> Counts {
-    let unread = |score: &Score| score.value == ScoreValue::Pass(false) && score.answer.is_none();
-    Counts {
-        n: distinct(cases),
-        unscored: trials.len().saturating_sub(cases.len()),
-        no_answer: trials.iter().filter(|trial| trial.score.is_some_and(unread)).count(),
-        cut: trials.iter().filter(|trial| trial.row.cut).count(),
-    }
-}
-
-fn distinct(cases: &[usize]) -> usize {
-    cases.iter().collect::<HashSet<_>>().len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{clustered_proportion, wilson};
+    use crate::score::ScoreValue;
+    use crate::stats::{Direction, LEVEL, clustered_proportion, mean, perplexity, wilson};
     use serde_json::{Value, json};
 
     fn score(value: ScoreValue, answer: Option<&str>, parts: Value) -> Vec<Score> {
@@ -226,13 +169,16 @@ mod tests {
     /// Scores of cases `0`, `1`, …, every truth `yes`, nothing cut.
     fn summary(kind: MetricKind, scores: &[Vec<Score>]) -> Summary {
         let ids: Vec<_> = (0..scores.len()).map(|id| id.to_string()).collect();
-        let rows: Vec<_> =
-            ids.iter().zip(scores).map(|(case, scores)| Row { case, scores, truth: Some("yes"), cut: false }).collect();
+        let rows: Vec<_> = ids
+            .iter()
+            .zip(scores)
+            .map(|(case, scores)| Row { case, scores, truth: Some("yes"), cut: false, windows: &[] })
+            .collect();
         metrics_of(&rows, &[MetricSpec { name: "s".into(), kind }])
     }
 
     fn labels() -> MetricKind {
-        MetricKind::Labels { labels: vec!["yes".into(), "no".into()] }
+        MetricKind::Labels { labels: vec!["yes".into(), "no".into()], by_likelihood: false }
     }
 
     #[test]
@@ -249,7 +195,7 @@ mod tests {
     #[test]
     fn completions_that_were_cut_are_counted_whatever_their_score() {
         let (good, bad) = (pass(true), unscored());
-        let row = |case, scores, cut| Row { case, scores, truth: None, cut };
+        let row = |case, scores, cut| Row { case, scores, truth: None, cut, windows: &[] };
         let rows = [row("a", &good, true), row("b", &good, false), row("c", &bad, true)];
         let spec = MetricSpec { name: "s".into(), kind: MetricKind::Proportion };
         assert_eq!(metrics_of(&rows, &[spec]).metrics[0].cut, 2);
@@ -291,7 +237,7 @@ mod tests {
     #[test]
     fn repeats_count_as_one_case_with_clustered_errors() {
         let (good, bad) = (pass(true), pass(false));
-        let row = |case, scores| Row { case, scores, truth: None, cut: false };
+        let row = |case, scores| Row { case, scores, truth: None, cut: false, windows: &[] };
         let rows = [row("a", &good), row("b", &bad), row("a", &good), row("b", &good), row("c", &bad), row("c", &bad)];
         let spec = MetricSpec { name: "s".into(), kind: MetricKind::Proportion };
         let metric = &metrics_of(&rows, &[spec]).metrics[0];
@@ -321,7 +267,7 @@ mod tests {
     #[test]
     fn a_truth_that_is_no_label_is_unscored() {
         let good = score(ScoreValue::Label("yes".into()), Some("yes"), json!({}));
-        let row = |case, truth| Row { case, scores: &good, truth, cut: false };
+        let row = |case, truth| Row { case, scores: &good, truth, cut: false, windows: &[] };
         let rows = [row("a", Some("yes")), row("b", Some("perhaps")), row("c", None)];
         let summary = metrics_of(&rows, &[MetricSpec { name: "s".into(), kind: labels() }]);
         assert_eq!((summary.metrics[0].n, summary.metrics[0].unscored), (1, 2));
@@ -331,10 +277,116 @@ mod tests {
     fn scorers_keep_their_order_and_do_not_mix() {
         let mut scores = pass(true);
         scores.push(Score { scorer: "t".into(), ..pass(false).remove(0) });
-        let rows = [Row { case: "a", scores: &scores, truth: None, cut: false }];
+        let rows = [Row { case: "a", scores: &scores, truth: None, cut: false, windows: &[] }];
         let spec = |name: &str| MetricSpec { name: name.into(), kind: MetricKind::Proportion };
         let summary = metrics_of(&rows, &[spec("t"), spec("s"), spec("missing")]);
         let shown: Vec<_> = summary.metrics.iter().map(|m| (m.name.as_str(), m.value, m.unscored)).collect();
         assert_eq!(shown, [("t", Some(0.0), 0), ("s", Some(1.0), 0), ("missing", None, 1)]);
+    }
+
+    fn choice(right: bool, confidence: f64, brier: f64, acc_mi: Option<f64>) -> Vec<Score> {
+        let mut parts = json!({"acc_norm": f64::from(u8::from(!right)), "acc_bytes": 1.0, "brier": brier, "confidence": confidence});
+        if let Some(acc_mi) = acc_mi {
+            parts["acc_mi"] = acc_mi.into();
+        }
+        score(ScoreValue::Pass(right), Some("x"), parts)
+    }
+
+    fn values(summary: &Summary) -> Vec<(&str, Option<f64>, Direction)> {
+        summary.metrics.iter().map(|m| (m.name.as_str(), m.value, m.direction)).collect()
+    }
+
+    /// By hand: ece = |0.8 − 1|/2 + |0.6 − 0|/2 = 0.4.
+    #[test]
+    fn a_choice_has_its_readings_and_what_its_probabilities_are_worth() {
+        use Direction::{Higher, Lower};
+        let scores = [choice(true, 0.8, 0.08, Some(0.0)), choice(false, 0.6, 0.72, Some(1.0)), unscored()];
+        let summary = summary(MetricKind::Choice, &scores);
+        let wanted = [
+            ("s.acc", 0.5, Higher),
+            ("s.acc_norm", 0.5, Higher),
+            ("s.acc_bytes", 1.0, Higher),
+            ("s.acc_mi", 0.5, Higher),
+            ("s.brier", 0.4, Lower),
+            ("s.ece", 0.4, Lower),
+            ("s.confidence", 0.7, Higher),
+        ];
+        for ((name, value, direction), wanted) in values(&summary).into_iter().zip(wanted) {
+            assert!(
+                (name, direction) == (wanted.0, wanted.2) && (value.unwrap() - wanted.1).abs() < 1e-12,
+                "{name} {value:?}"
+            );
+        }
+        assert_eq!(summary.metrics.len(), 7);
+        assert!(summary.metrics.iter().all(|m| (m.n, m.unscored) == (2, 1)));
+        assert_eq!(summary.metrics[0].ci, wilson(1, 2, LEVEL));
+        assert_eq!(summary.reliability[0].1.iter().map(|bin| bin.n).sum::<usize>(), 2);
+    }
+
+    #[test]
+    fn a_reading_that_no_case_has_is_no_metric() {
+        let names = |scores: &[Vec<Score>]| -> Vec<String> {
+            summary(MetricKind::Choice, scores).metrics.into_iter().map(|m| m.name).collect()
+        };
+        assert!(!names(&[choice(true, 0.8, 0.1, None)]).contains(&"s.acc_mi".to_owned()));
+        assert_eq!(names(&[score(ScoreValue::Number(0.7), None, json!({}))]), ["s.acc"], "pass@k of choices");
+        assert_eq!(names(&[unscored()]).len(), 7, "of nothing, every metric is there and has no value");
+    }
+
+    #[test]
+    fn labels_with_probabilities_are_calibrated_too() {
+        let label = |text: &str, confidence: f64| {
+            score(ScoreValue::Label(text.into()), Some(text), json!({"confidence": confidence, "brier": 0.5}))
+        };
+        let kind = MetricKind::Labels { labels: vec!["yes".into(), "no".into()], by_likelihood: true };
+        let summary = summary(kind, &[label("yes", 1.0), label("no", 0.75)]);
+        let last: Vec<_> = values(&summary).into_iter().rev().take(3).map(|(name, value, _)| (name, value)).collect();
+        assert_eq!(last, [("s.confidence", Some(0.875)), ("s.ece", Some(0.375)), ("s.brier", Some(0.5))]);
+        assert_eq!(summary.reliability[0].1[9].accuracy, Some(1.0));
+    }
+
+    fn surprised(logprob: f64, tokens: usize, bytes: usize) -> Vec<Score> {
+        let parts = json!({"logprob": logprob, "tokens": tokens, "bytes": bytes, "bits_per_byte": 9.0});
+        score(ScoreValue::Number(9.0), None, parts)
+    }
+
+    #[test]
+    fn a_corpus_is_the_ratio_of_its_sums_and_less_is_better() {
+        let summary = summary(MetricKind::Perplexity, &[surprised(-4.0, 3, 8), unscored(), surprised(-2.0, 1, 4)]);
+        let [whole, bits] = &summary.metrics[..] else { panic!("{summary:?}") };
+        assert!((whole.value.unwrap() - 1.5_f64.exp()).abs() < 1e-12);
+        assert!((bits.value.unwrap() - 6.0 / std::f64::consts::LN_2 / 12.0).abs() < 1e-12);
+        assert_eq!(
+            (bits.name.as_str(), whole.direction, bits.direction),
+            ("s.bits_per_byte", Direction::Lower, Direction::Lower)
+        );
+        assert_eq!((whole.n, whole.unscored, whole.no_answer), (2, 1, 0));
+        assert!(whole.ci.is_some());
+    }
+
+    #[test]
+    fn one_long_text_has_the_interval_of_its_windows() {
+        let window = |logprob| Likelihood { text: String::new(), logprob, tokens: 2, bytes: 4, unconditional: None };
+        let windows = [window(-3.0), window(-1.0), window(-2.0)];
+        let scores = surprised(-6.0, 6, 12);
+        let metric = |windows| {
+            let row = Row { case: "book", scores: &scores, truth: None, cut: false, windows };
+            metrics_of(&[row], &[MetricSpec { name: "s".into(), kind: MetricKind::Perplexity }]).metrics.remove(0)
+        };
+        let texts = windows.each_ref().map(|w| super::of_scorer::surprise(w));
+        let whole = metric(&windows);
+        assert_eq!((whole.n, whole.value, whole.ci), (1, Some(1.0_f64.exp()), perplexity("s", &texts)[0].ci));
+        assert!(whole.ci.is_some());
+        assert_eq!(metric(&[]).ci, None, "where the windows are not known");
+    }
+
+    #[test]
+    fn a_judge_has_its_mean_and_its_position_bias() {
+        let judged = |value, bias: f64| {
+            score(ScoreValue::Number(value), Some("x"), json!({"position_bias": bias, "verdicts": []}))
+        };
+        let summary = summary(MetricKind::Judge, &[judged(0.5, 0.25), judged(0.75, 0.75)]);
+        let wanted = [("s", Some(0.625), Direction::Higher), ("s.position_bias", Some(0.5), Direction::Lower)];
+        assert_eq!(values(&summary), wanted);
     }
 }

@@ -1,6 +1,7 @@
 //! Every setting of a run: `header.json`.
 
 use crate::engine::ModelFacts;
+use crate::suite::{ScorerKind, ScorerSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -81,7 +82,50 @@ pub enum ScorerRecord {
         name: String,
         /// The set, sorted.
         labels: Vec<String>,
+        /// They are found by likelihood, and so have probabilities.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_likelihood: bool,
     },
+    /// Right or wrong by likelihood, with other readings and probabilities.
+    Choice {
+        /// The scorer's name.
+        name: String,
+    },
+    /// Log-probabilities of texts, with their tokens and bytes; lower is better.
+    Perplexity {
+        /// The scorer's name.
+        name: String,
+    },
+    /// What another model's verdict is worth.
+    Judge {
+        /// The scorer's name.
+        name: String,
+    },
+}
+
+impl ScorerRecord {
+    /// What a scorer's values are; `labels` are those of a label scorer.
+    #[must_use]
+    pub fn of(spec: &ScorerSpec, labels: &[&str]) -> Self {
+        let name = spec.name.clone();
+        match &spec.kind {
+            ScorerKind::Label(_) => {
+                let labels = labels.iter().map(|&label| label.to_owned()).collect();
+                Self::Labels { name, labels, by_likelihood: spec.kind.by_likelihood() }
+            }
+            ScorerKind::EditDistance(_) | ScorerKind::RougeL(_) | ScorerKind::Chrf(_) | ScorerKind::Command(_) => {
+                Self::Number { name }
+            }
+            ScorerKind::Choice(_) => Self::Choice { name },
+            ScorerKind::Perplexity(_) => Self::Perplexity { name },
+            ScorerKind::JudgeModel(_) => Self::Judge { name },
+            ScorerKind::Exact(_)
+            | ScorerKind::Contains(_)
+            | ScorerKind::Regex(_)
+            | ScorerKind::Number(_)
+            | ScorerKind::Json(_) => Self::Pass { name },
+        }
+    }
 }
 
 /// Which cases a run asks, or shows.

@@ -143,16 +143,54 @@ fn is_zero(number: &usize) -> bool {
 
 impl Sample {
     /// Whether every scorer passes it: no fail, nothing unscored. Numbers and labels count by what they are compared
-    /// with: a label by the target, a number by being 1.
+    /// with: a label by the target, a number by being 1; that of a judge by being a half, and a perplexity, which is never
+    /// below 1, passes always.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.scores.iter().all(|score| match &score.value {
             ScoreValue::Pass(pass) => *pass,
+            ScoreValue::Number(number) if score.parts.contains_key("verdicts") => *number >= 0.5,
             ScoreValue::Number(number) => *number >= 1.0,
             ScoreValue::Label(label) => {
                 self.case.target.as_deref().is_some_and(|target| target.trim().eq_ignore_ascii_case(label.trim()))
             }
             ScoreValue::Unscored(_) => false,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn passed(value: ScoreValue, parts: Value) -> bool {
+        let Value::Object(parts) = parts else { panic!("parts are an object") };
+        let score = Score { scorer: "s".into(), value, answer: None, explanation: String::new(), parts };
+        Sample {
+            trial: Trial { variant: "v".into(), case: "c".into(), repeat: Repeat::Reduced },
+            case: CaseRecord { vars: Vars::new(), target: Some("yes".into()), tags: vec![] },
+            before: vec![],
+            prompt: None,
+            completion: None,
+            likelihood: vec![],
+            likelihood_cost: None,
+            judge_tokens_decoded: 0,
+            cached: false,
+            scores: vec![score],
+        }
+        .passed()
+    }
+
+    #[test]
+    fn a_sample_passes_by_what_its_scores_are() {
+        assert!(
+            passed(ScoreValue::Label("Yes".into()), json!({})) && !passed(ScoreValue::Label("no".into()), json!({}))
+        );
+        assert!(passed(ScoreValue::Number(1.0), json!({})) && !passed(ScoreValue::Number(0.9), json!({})));
+        assert!(passed(ScoreValue::Number(0.9), json!({"verdicts": [{}]})), "a judge that is rather for it");
+        assert!(!passed(ScoreValue::Number(0.4), json!({"verdicts": [{}]})));
+        assert!(passed(ScoreValue::Number(45.3), json!({"bits_per_byte": 1.4})), "no perplexity is a failure");
+        assert!(!passed(ScoreValue::Unscored("too long".into()), json!({})));
     }
 }
