@@ -167,12 +167,13 @@ impl Llama {
 
     /// Sequences of a context: one for each completion, and those of the prefixes and candidates beside them. An attention
     /// model has as many as llama.cpp allows, since a sequence costs nothing but its cells; a recurrent one keeps a state
-    /// for each.
+    /// for each. More sequences than cells make llama.cpp abort.
     fn sequences(&self) -> usize {
+        let most = MOST_SEQUENCES.min(self.cells());
         match (self.settings.kv, self.shape.keeps_states) {
             (KvMode::Exact, _) => 1,
-            (KvMode::Tree, false) => MOST_SEQUENCES,
-            (KvMode::Tree, true) => (self.parallel() + BESIDE_STATES).min(MOST_SEQUENCES),
+            (KvMode::Tree, false) => most,
+            (KvMode::Tree, true) => (self.parallel() + BESIDE_STATES).min(most),
         }
     }
 

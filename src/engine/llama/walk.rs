@@ -130,7 +130,12 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn begin(&mut self) -> Result<(), EngineError> {
         while let Some(task) = self.tasks.pop() {
             if let Some(again) = self.parent_again(&task) {
-                self.tasks.extend([task, again]);
+                let under_way = self.is_decoded_again(&again);
+                self.tasks.push(task);
+                if under_way {
+                    return Ok(());
+                }
+                self.tasks.push(again);
                 continue;
             }
             let from = self.held_above(&task);
@@ -164,6 +169,11 @@ impl<'w, 'a> Walk<'w, 'a> {
         };
         let evicted = !self.held.contains_key(&parent) && self.waiting[parent] > 1;
         evicted.then_some(Task::Again { node: parent, line })
+    }
+
+    fn is_decoded_again(&self, task: &Task) -> bool {
+        let Task::Again { node: wanted, .. } = task else { return false };
+        self.decoding.iter().any(|d| matches!(&d.task, Task::Again { node, .. } if node == wanted))
     }
 
     /// The nearest node above a task whose sequence is there to be copied.
@@ -271,19 +281,17 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.scheduler.context.decode(&mut self.batch).map_err(failed)?;
         self.scheduler.context.synchronize();
         let each = started.elapsed().as_secs_f64() / f64::from(total);
+        for (decoding, part) in self.decoding.iter().zip(&parts) {
+            let request = self.lines[decoding.line].request;
+            self.scheduler.accounts[request].charge(part.count, each * part.count as f64);
+            self.scheduler.effort.tokens_decoded += part.count;
+        }
         self.draw(each)?;
         self.told(&parts);
         let mut ready = Vec::new();
         for (mut decoding, Part { at, count }) in std::mem::take(&mut self.decoding).into_iter().zip(parts) {
-            let request = self.lines[decoding.line].request;
-            self.scheduler.accounts[request].charge(count, each * count as f64);
-            self.scheduler.effort.tokens_decoded += count;
             decoding.next += count;
-            if decoding.next == decoding.end {
-                ready.push((decoding, at + count))
-            } else {
-                self.decoding.push(decoding)
-            }
+            if decoding.next == decoding.end { ready.push((decoding, at + count)) } else { self.decoding.push(decoding) }
         }
         for (decoding, end) in ready {
             self.ready(decoding, end)?;
