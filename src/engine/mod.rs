@@ -184,6 +184,20 @@ pub trait Engine: Send + Sync {
         stop: &AtomicBool,
     ) -> Result<Effort, EngineError>;
 
+    /// The same, one line of tokens at a time from an empty cache, whatever the engine's own mode: the reference that
+    /// `--kv check` compares with.
+    ///
+    /// # Errors
+    /// As [`Engine::answer`].
+    fn answer_alone(
+        &self,
+        requests: Vec<Request>,
+        done: &mut dyn FnMut(usize, Answer),
+        stop: &AtomicBool,
+    ) -> Result<Effort, EngineError> {
+        self.answer(requests, done, stop)
+    }
+
     /// Gives the memory of the weights back; the next [`Engine::answer`] loads them again.
     fn unload(&self) {}
 }

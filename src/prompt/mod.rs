@@ -20,7 +20,7 @@ pub use chat::ChatPrompt;
 pub use chat_template::{ChatFailure, ChatSettings, ChatTemplate, DEFAULT_DATE, Message, Role};
 pub use control::Controls;
 pub use error::PromptError;
-pub use examples::ExampleOrder;
+pub use examples::{ExampleOrder, Nearest};
 pub use render::Renderer;
 pub use template::TextTemplate;
 

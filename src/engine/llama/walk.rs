@@ -85,7 +85,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         done: &'w mut dyn FnMut(usize, Answer),
     ) -> Self {
         let tree = Tree::new(&lines.iter().map(|line| line.tokens.as_ref()).collect::<Vec<_>>());
-        let room = Room::new(scheduler.llama.cells(), i32::try_from(scheduler.sequences).unwrap_or(1));
+        let room = Room::new(scheduler.limits.cells, i32::try_from(scheduler.limits.sequences).unwrap_or(1));
         Self {
             tells: tells(&tree, lines),
             waiting: vec![0; tree.nodes.len()],
@@ -142,7 +142,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             let cells = self.end_of(&task) - from.map_or(0, |node| self.tree.nodes[node].end) + self.most_drawn(&task);
             let to_decode: usize = self.decoding.iter().map(|d| d.end - d.next).sum();
             let draws = self.drawing.len() + self.decoding.iter().filter(|d| self.draws(&d.task)).count();
-            let busy = to_decode >= BATCH as usize || (self.draws(&task) && draws >= self.scheduler.llama.parallel());
+            let busy = to_decode >= BATCH as usize || (self.draws(&task) && draws >= self.scheduler.limits.parallel);
             if !busy && self.room.fits(cells) {
                 self.start(task, from, cells)?;
                 continue;
@@ -332,7 +332,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn draw(&mut self, each: f64) -> Result<(), EngineError> {
         for (at, Drawing { mut slot, sequence, segment }) in (0..).zip(std::mem::take(&mut self.drawing)) {
             self.scheduler.accounts[slot.request].charge(0, each);
-            match slot.draw(&self.scheduler.context, &self.scheduler.vocab, at) {
+            match slot.draw(&self.scheduler.context, &self.scheduler.tokenizer.vocab(), at) {
                 Outcome::More => self.drawing.push(Drawing { slot, sequence, segment }),
                 Outcome::Done => {
                     self.finish(slot);
@@ -429,7 +429,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             let request = &self.scheduler.requests[index];
             let Ask::Generate { sampling, seed } = &request.ask else { continue };
             let mut slot = Slot::new(index, request, sampling, Drawer::new(sampling, *seed));
-            match slot.draw(&self.scheduler.context, &self.scheduler.vocab, at) {
+            match slot.draw(&self.scheduler.context, &self.scheduler.tokenizer.vocab(), at) {
                 Outcome::More => going_on.push((line, slot)),
                 Outcome::Done => self.finish(slot),
             }
