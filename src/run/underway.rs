@@ -1,6 +1,6 @@
 //! A trial between being asked and being recorded.
 
-use super::prepare::Asked;
+use super::ask::Asked;
 use super::select::Cell;
 use super::want::Want;
 use crate::engine::{Answer, Request};
@@ -21,6 +21,12 @@ impl Underway {
     pub(super) fn new(asked: Asked) -> Self {
         let answers = vec![None; if asked.refusal.is_some() { 0 } else { asked.wants.len() }];
         Self { asked, before: Vec::new(), answers }
+    }
+
+    /// The next stage of a trial, the present one told.
+    pub(super) fn next(self, asked: Asked, told: StageRecord) -> Self {
+        let before = self.before.into_iter().chain([told]).collect();
+        Self { before, ..Self::new(asked) }
     }
 
     pub(super) fn cell(&self) -> Cell {

@@ -21,8 +21,10 @@ mod walk;
 use super::{Answer, Ask, Effort, Engine, EngineError, KvMode, ModelFacts, Request, Token, cache::Cache};
 use crate::error::{Place, Problems};
 use crate::gguf::{self, Gguf};
+use crate::sampling::Sampling;
 use backend::backend;
 use context::{Purpose, context};
+use draw::Drawer;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::model::{LlamaLoraAdapter, LlamaModel};
 use probe::Probe;
@@ -261,6 +263,10 @@ impl Engine for Llama {
 
     fn bytes(&self, tokens: &[Token]) -> Vec<u8> {
         self.tokenizer.bytes(tokens)
+    }
+
+    fn check(&self, sampling: &Sampling) -> Result<(), EngineError> {
+        Drawer::new(sampling, 0, &self.tokenizer).map(|_| ())
     }
 
     fn answer(

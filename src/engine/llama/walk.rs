@@ -398,7 +398,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 self.held.insert(node, (sequence, segment));
             }
             Task::Node(node) => {
-                let mut slots = self.first_draws(node, end);
+                let mut slots = self.first_draws(node, end)?;
                 if self.only_completion(node).is_some() {
                     match slots.pop() {
                         Some((_, slot)) => self.drawing.push(Drawing { slot, sequence, segment }),
@@ -421,20 +421,21 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// The first token of every completion that begins behind a node; returns those that want more.
-    fn first_draws(&mut self, node: usize, end: usize) -> Vec<(usize, Slot)> {
-        let Some(at) = end.checked_sub(1).and_then(|at| i32::try_from(at).ok()) else { return Vec::new() };
+    fn first_draws(&mut self, node: usize, end: usize) -> Result<Vec<(usize, Slot)>, EngineError> {
+        let at = index(end.saturating_sub(1))?;
         let mut going_on = Vec::new();
         for line in self.tree.nodes[node].ends.clone() {
-            let index = self.lines[line].request;
-            let request = &self.scheduler.requests[index];
+            let number = self.lines[line].request;
+            let request = &self.scheduler.requests[number];
             let Ask::Generate { sampling, seed } = &request.ask else { continue };
-            let mut slot = Slot::new(index, request, sampling, Drawer::new(sampling, *seed));
+            let drawer = Drawer::new(sampling, *seed, self.scheduler.tokenizer)?;
+            let mut slot = Slot::new(number, request, sampling, drawer);
             match slot.draw(&self.scheduler.context, &self.scheduler.tokenizer.vocab(), at) {
                 Outcome::More => going_on.push((line, slot)),
                 Outcome::Done => self.finish(slot),
             }
         }
-        going_on
+        Ok(going_on)
     }
 }
 
