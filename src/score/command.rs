@@ -133,13 +133,13 @@ fn read_reply(outcome: &Outcome) -> Judgement {
     }
     match serde_json::from_slice::<Reply>(&outcome.output) {
         Ok(Reply { value: ScoreValue::Number(number), explanation }) => {
-            Judgement { value: ScoreValue::number(number), explanation }
+            Judgement::new(ScoreValue::number(number), explanation)
         }
         Ok(Reply { value: ScoreValue::Label(text), .. }) => Judgement::unscored(format!(
             "a command gives a boolean or a number, and this one gave the text `{}`",
             clip(&text)
         )),
-        Ok(Reply { value, explanation }) => Judgement { value, explanation },
+        Ok(Reply { value, explanation }) => Judgement::new(value, explanation),
         Err(reason) => {
             let printed = clip(&String::from_utf8_lossy(&outcome.output));
             Judgement::unscored(format!("the program printed `{printed}`, not {{\"value\": …}}: {reason}{error}"))

@@ -61,7 +61,7 @@ impl Group {
 }
 
 /// A member's number, or why it has none.
-fn value_of(score: &Score, target: Option<&str>) -> Result<f64, String> {
+pub(super) fn value_of(score: &Score, target: Option<&str>) -> Result<f64, String> {
     match (&score.value, target) {
         (ScoreValue::Pass(pass), _) => Ok(f64::from(u8::from(*pass))),
         (ScoreValue::Number(number), _) => Ok(*number),

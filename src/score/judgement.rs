@@ -1,6 +1,7 @@
 //! What one scorer hands back before names, answers and `not` are put to it.
 
 use super::value::ScoreValue;
+use serde_json::{Map, Value};
 
 /// A value and, where it does not speak for itself, why.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,23 +10,38 @@ pub(super) struct Judgement {
     pub(super) value: ScoreValue,
     /// Why; may be empty.
     pub(super) explanation: String,
+    /// Further numbers.
+    pub(super) parts: Map<String, Value>,
 }
 
 impl Judgement {
+    /// A value, and why.
+    pub(super) fn new(value: ScoreValue, explanation: String) -> Self {
+        Self { value, explanation, parts: Map::new() }
+    }
+
+    /// The same with one more number; one that is not finite is left out.
+    pub(super) fn with(mut self, part: &str, number: f64) -> Self {
+        if number.is_finite() {
+            self.parts.insert(part.to_owned(), number.into());
+        }
+        self
+    }
+
     /// Right, with nothing to explain; or wrong, for a reason.
     pub(super) fn pass(pass: bool, why_not: impl FnOnce() -> String) -> Self {
         let explanation = if pass { String::new() } else { why_not() };
-        Self { value: ScoreValue::Pass(pass), explanation }
+        Self::new(ScoreValue::Pass(pass), explanation)
     }
 
     /// A number that speaks for itself.
     pub(super) fn number(value: f64) -> Self {
-        Self { value: ScoreValue::number(value), explanation: String::new() }
+        Self::new(ScoreValue::number(value), String::new())
     }
 
     /// Not judged, for a reason outside the model.
     pub(super) fn unscored(reason: impl Into<String>) -> Self {
-        Self { value: ScoreValue::Unscored(reason.into()), explanation: String::new() }
+        Self::new(ScoreValue::Unscored(reason.into()), String::new())
     }
 
     /// The same with `not` put to it: a pass becomes a failure and back, a number `1 - number`. What is unscored
@@ -34,11 +50,9 @@ impl Judgement {
         match self.value {
             ScoreValue::Pass(pass) => {
                 let explanation = if pass { "`not`: the condition holds".to_owned() } else { String::new() };
-                Self { value: ScoreValue::Pass(!pass), explanation }
+                Self { value: ScoreValue::Pass(!pass), explanation, ..self }
             }
-            ScoreValue::Number(number) => {
-                Self { value: ScoreValue::number(1.0 - number), explanation: self.explanation }
-            }
+            ScoreValue::Number(number) => Self { value: ScoreValue::number(1.0 - number), ..self },
             ScoreValue::Label(label) => Self::unscored(format!("`not` cannot turn the label `{}` round", clip(&label))),
             ScoreValue::Unscored(_) => self,
         }
@@ -62,7 +76,7 @@ mod tests {
         assert_eq!(Judgement::pass(false, String::new).turned_round().value, ScoreValue::Pass(true));
         assert_eq!(Judgement::number(0.25).turned_round().value, ScoreValue::Number(0.75));
         assert_eq!(Judgement::unscored("x").turned_round().value, ScoreValue::Unscored("x".into()));
-        let label = Judgement { value: ScoreValue::Label("good".into()), explanation: String::new() };
+        let label = Judgement::new(ScoreValue::Label("good".into()), String::new());
         assert!(matches!(label.turned_round().value, ScoreValue::Unscored(_)));
     }
 

@@ -1,18 +1,24 @@
 //! The closed set of scorers, ready for use, and the one place that tells them apart.
 
+use super::by_likelihood::ByLikelihood;
+use super::choice::ChoiceScorer;
 use super::chrf;
 use super::command::CommandScorer;
 use super::contains::ContainsScorer;
 use super::edit_distance;
 use super::exact::ExactScorer;
 use super::json::JsonScorer;
+use super::judge::JudgeScorer;
 use super::judgement::Judgement;
 use super::label::LabelScorer;
+use super::label_likelihood::LabelLikelihood;
 use super::number::NumberScorer;
+use super::perplexity::PerplexityScorer;
 use super::regex::RegexScorer;
 use super::rouge_l;
 use super::{Judged, ScoreError};
-use crate::suite::{Answer, ScorerKind, Which};
+use crate::prompt::PromptError;
+use crate::suite::{Answer, LabelBy, ScorerKind, ScorerSpec, Which};
 use serde_json::{Value, json};
 
 /// One scorer of each kind, built from its settings.
@@ -28,22 +34,47 @@ pub(super) enum Kind {
     RougeL,
     Chrf,
     Command(CommandScorer),
+    Likelihood(ByLikelihood),
+    Judge(Box<JudgeScorer>),
+}
+
+/// What is wrong with a scorer.
+#[derive(Debug)]
+pub(super) enum Wrong {
+    Scorer(ScoreError),
+    /// The prompt of its judge, which has a place of its own.
+    Prompt(PromptError),
+}
+
+impl From<ScoreError> for Wrong {
+    fn from(error: ScoreError) -> Self {
+        Self::Scorer(error)
+    }
 }
 
 impl Kind {
     /// Builds a scorer; `targets` are the labels of a label scorer that names none.
-    pub(super) fn new(spec: &ScorerKind, targets: &[String], allow_commands: bool) -> Result<Self, ScoreError> {
-        Ok(match spec {
+    pub(super) fn new(spec: &ScorerSpec, targets: &[String], allow_commands: bool) -> Result<Self, Wrong> {
+        let name = &spec.name;
+        Ok(match &spec.kind {
             ScorerKind::Exact(spec) => Self::Exact(ExactScorer::new(spec)),
             ScorerKind::Contains(spec) => Self::Contains(ContainsScorer::new(spec)?),
             ScorerKind::Regex(spec) => Self::Regex(RegexScorer::new(spec)?),
             ScorerKind::Number(spec) => Self::Number(NumberScorer::new(spec)?),
             ScorerKind::Json(spec) => Self::Json(Box::new(JsonScorer::new(spec)?)),
-            ScorerKind::Label(spec) => Self::Label(LabelScorer::new(spec, targets)?),
+            ScorerKind::Label(spec) => match spec.by {
+                LabelBy::Text => Self::Label(LabelScorer::new(spec, targets)?),
+                LabelBy::Likelihood => Self::Likelihood(ByLikelihood::Label(LabelLikelihood::new(spec, targets)?)),
+            },
             ScorerKind::EditDistance(_) => Self::EditDistance,
             ScorerKind::RougeL(_) => Self::RougeL,
             ScorerKind::Chrf(_) => Self::Chrf,
             ScorerKind::Command(spec) => Self::Command(CommandScorer::new(spec, allow_commands)?),
+            ScorerKind::Choice(spec) => Self::Likelihood(ByLikelihood::Choice(ChoiceScorer::new(spec))),
+            ScorerKind::Perplexity(spec) => Self::Likelihood(ByLikelihood::Perplexity(PerplexityScorer::new(spec))),
+            ScorerKind::JudgeModel(spec) => {
+                Self::Judge(Box::new(JudgeScorer::new(name, spec).map_err(Wrong::Prompt)?))
+            }
         })
     }
 
@@ -55,7 +86,13 @@ impl Kind {
             Self::Label(scorer) => scorer.unfit(target),
             Self::RougeL => rouge_l::unfit(target),
             Self::Chrf => chrf::unfit(target),
-            Self::Exact(_) | Self::Regex(_) | Self::Json(_) | Self::EditDistance | Self::Command(_) => None,
+            Self::Exact(_)
+            | Self::Regex(_)
+            | Self::Json(_)
+            | Self::EditDistance
+            | Self::Command(_)
+            | Self::Likelihood(_)
+            | Self::Judge(_) => None,
         }
     }
 
@@ -72,13 +109,18 @@ impl Kind {
             Self::RougeL => rouge_l::judge(answer, target),
             Self::Chrf => chrf::judge(answer, target),
             Self::Command(scorer) => scorer.judge(&sample(answer, judged)),
+            Self::Likelihood(scorer) => scorer.judge(judged).0,
+            Self::Judge(scorer) => scorer.judge(judged),
         }
     }
 }
 
 /// Whether a kind judges the whole completion, whatever the variant says about answers.
 pub(super) fn judges_the_whole(kind: &ScorerKind) -> bool {
-    matches!(kind, ScorerKind::Contains(_) | ScorerKind::Regex(_) | ScorerKind::Json(_))
+    matches!(
+        kind,
+        ScorerKind::Contains(_) | ScorerKind::Regex(_) | ScorerKind::Json(_) | ScorerKind::JudgeModel(_)
+    )
 }
 
 /// How a kind reads the answer where neither it nor the variant says how.

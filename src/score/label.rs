@@ -57,13 +57,11 @@ impl LabelScorer {
 
     pub(super) fn judge(&self, answer: &str, target: &str) -> Judgement {
         match self.read(answer) {
-            Ok(label) if label == target => {
-                Judgement { value: ScoreValue::Label(label.to_owned()), explanation: String::new() }
+            Ok(label) if label == target => Judgement::new(ScoreValue::Label(label.to_owned()), String::new()),
+            Ok(label) => {
+                let explanation = format!("read `{}`, expected `{}`", clip(label), clip(target));
+                Judgement::new(ScoreValue::Label(label.to_owned()), explanation)
             }
-            Ok(label) => Judgement {
-                value: ScoreValue::Label(label.to_owned()),
-                explanation: format!("read `{}`, expected `{}`", clip(label), clip(target)),
-            },
             Err(reason) => Judgement::pass(false, || reason),
         }
     }
@@ -119,7 +117,7 @@ mod tests {
 
     fn scorer(labels: &[&str]) -> LabelScorer {
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
-        LabelScorer::new(&Label { labels }, &[]).unwrap()
+        LabelScorer::new(&Label { labels, ..Label::default() }, &[]).unwrap()
     }
 
     fn read<'a>(scorer: &'a LabelScorer, answer: &str) -> Option<&'a str> {

@@ -1,6 +1,6 @@
 //! How likely a model finds a text: what scorers by likelihood judge.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One candidate continuation of a prompt (or one window of a long text) and its log-probability.
 ///
@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct Likelihood {
     /// The text behind the prompt, the space before it included.
     pub text: String,
-    /// Sum of the log-probabilities of its tokens, given all before them (natural logarithm).
+    /// Sum of the log-probabilities of its tokens, given all before them (natural logarithm). JSON has no infinities: an
+    /// impossible text is `null` there.
+    #[serde(deserialize_with = "number_or_impossible")]
     pub logprob: f64,
     /// How many tokens were summed over: those of the whole (prompt and candidate) behind what it shares with the prompt.
     pub tokens: usize,
@@ -27,10 +29,30 @@ pub struct Likelihood {
 }
 
 /// A text whose likelihood behind the prompt a scorer needs.
+///
+/// Between the prompt and the text stands the scorer's `delimiter`. Where the suite gives none, it is one space; and
+/// nothing behind a chat prompt, where the prompt is empty or ends in white space, or where the text begins with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// The text, the space before it included.
     pub text: String,
     /// Whether its likelihood without the prompt is needed, too.
     pub unconditional: bool,
+}
+
+fn number_or_impossible<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NEG_INFINITY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_impossible_text_can_be_written_and_read_again() {
+        let impossible =
+            Likelihood { text: "x".into(), logprob: f64::NEG_INFINITY, tokens: 1, bytes: 1, unconditional: None };
+        let line = serde_json::to_string(&impossible).unwrap();
+        assert_eq!(serde_json::from_str::<Likelihood>(&line).unwrap(), impossible);
+    }
 }

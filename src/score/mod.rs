@@ -4,8 +4,11 @@
 //! fails: what cannot be judged is [`ScoreValue::Unscored`] with its reason. The rules that all scorers share:
 //!
 //! - Think tags are taken off first ([`strip_think`]), then the answer is read ([`extract`]): in the scorer's own way, else
-//!   the variant's, else the kind's (`number`: the last number; any other: the whole text). `contains`, `regex` and `json`
-//!   judge the whole text whatever the variant says.
+//!   the variant's, else the kind's (`number`: the last number; any other: the whole text). `contains`, `regex`, `json` and
+//!   `judge_model` judge the whole text whatever the variant says.
+//! - Scorers by likelihood (`choice`, `perplexity`, `label` with `by: likelihood`) read nothing: they say which texts they
+//!   need the likelihood of ([`Scorers::candidates`]) and judge by that. Another model's judgement is asked for by
+//!   [`Scorers::judges`].
 //! - A case that lacks a target, or has one that cannot be judged against (`number`: no number), is unscored, whatever
 //!   the model said.
 //! - A completion whose answer cannot be read (an empty one, too) is wrong: value false, `answer` none. That holds for
@@ -14,7 +17,11 @@
 //! - A label scorer gives the label read, whether right or wrong; compare it with the target, which is one of the labels
 //!   letter by letter.
 //! - Scorers with a `group:` get one more score named after it, behind the others: the weighted mean of their values.
+//! - Repeats of a case come to one row of scores by [`Scorers::reduce`].
 
+mod by_likelihood;
+mod candidate;
+mod choice;
 mod chrf;
 mod command;
 mod contains;
@@ -24,37 +31,50 @@ mod exact;
 mod extract;
 mod group;
 mod json;
+mod judge;
 mod judgement;
 mod kind;
 mod label;
+mod label_likelihood;
 mod likelihood;
 mod normalise;
 mod number;
+mod perplexity;
+mod reduce;
 mod regex;
 mod rouge_l;
+mod scorer;
 mod value;
 
 pub use error::{ScoreError, ScoreProblem};
 pub use extract::{CompiledAnswer, extract, strip_think};
+pub use judge::{Judge, Verdict};
 pub use likelihood::{Candidate, Likelihood};
 pub use value::{Score, ScoreValue};
 
-use crate::engine::{Completion, StopReason};
+use crate::engine::Completion;
 use crate::error::{Place, Problems};
-use crate::suite::{Answer, Case, ScorerSpec};
+use crate::suite::{Answer, Case, Reduce, ScorerSpec};
+use by_likelihood::ByLikelihood;
 use group::{Group, groups};
-use judgement::Judgement;
-use kind::Kind;
+use kind::{Kind, Wrong};
+use scorer::Scorer;
 
-/// What is judged: one completion of one case.
+/// What is judged: what a model made of one case.
 #[derive(Debug, Clone, Copy)]
 pub struct Judged<'a> {
     /// The case.
     pub case: &'a Case,
-    /// The prompt's text as the model saw it; only `command` scorers are told.
+    /// The prompt's text as the model saw it.
     pub prompt: &'a str,
-    /// What the model said.
-    pub completion: &'a Completion,
+    /// Whether the prompt is a chat.
+    pub chat: bool,
+    /// What the model said; `None` where only likelihoods were asked ([`Scorers::needs_completion`]).
+    pub completion: Option<&'a Completion>,
+    /// How likely the model finds the texts of [`Scorers::candidates`], in any order; or the windows of a long text.
+    pub likelihood: &'a [Likelihood],
+    /// What the judges of [`Scorers::judges`] found, in any order.
+    pub verdicts: &'a [Verdict],
 }
 
 /// The scorers of one variant, ready to judge; they may be shared between threads.
@@ -75,7 +95,10 @@ pub struct Judged<'a> {
 ///     text: "That makes $29.00.".into(), tokens: vec![], stop_reason: StopReason::Stop,
 ///     prompt_tokens: 0, prompt_tokens_decoded: 0, completion_tokens: 0, elapsed_s: 0.0, logprobs: None,
 /// };
-/// let scores = scorers.judge(&Judged { case: &case, prompt: "What is 14 + 15?", completion: &completion });
+/// let scores = scorers.judge(&Judged {
+///     case: &case, prompt: "What is 14 + 15?", chat: false,
+///     completion: Some(&completion), likelihood: &[], verdicts: &[],
+/// });
 /// assert_eq!(scores[0].value, ScoreValue::Pass(true));
 /// assert_eq!(scores[0].answer.as_deref(), Some("29.00"));
 /// ```
@@ -83,16 +106,6 @@ pub struct Judged<'a> {
 pub struct Scorers {
     scorers: Vec<Scorer>,
     groups: Vec<Group>,
-}
-
-/// One scorer with what its kind does not know.
-#[derive(Debug)]
-struct Scorer {
-    name: String,
-    not: bool,
-    needs_target: bool,
-    answer: CompiledAnswer,
-    kind: Kind,
 }
 
 impl Scorers {
@@ -119,19 +132,12 @@ impl Scorers {
             if spec.not && matches!(spec.kind, crate::suite::ScorerKind::Label(_)) {
                 problems.push(problem(spec, ScoreError::NotOnLabel));
             }
-            let answer = Scorer::answer(spec, default.as_ref());
-            let kind = Kind::new(&spec.kind, label_targets, allow_commands);
-            match (answer, kind) {
-                (Ok(answer), Ok(kind)) => scorers.push(Scorer {
-                    name: spec.name.clone(),
-                    not: spec.not,
-                    needs_target: spec.kind.needs_target(),
-                    answer,
-                    kind,
+            match Scorer::new(spec, default.as_ref(), label_targets, allow_commands) {
+                Ok(scorer) => scorers.push(scorer),
+                Err(all) => all.into_iter().for_each(|wrong| match wrong {
+                    Wrong::Scorer(error) => problems.push(problem(spec, error)),
+                    Wrong::Prompt(error) => problems.push(error),
                 }),
-                (answer, kind) => {
-                    problems.extend(answer.err().into_iter().chain(kind.err()).map(|error| problem(spec, error)));
-                }
             }
         }
         problems.or_ok(Self { scorers, groups: groups(specs) })
@@ -140,12 +146,54 @@ impl Scorers {
     /// Judges one completion: a score for each scorer in the suite's order, then one for each group.
     #[must_use]
     pub fn judge(&self, judged: &Judged) -> Vec<Score> {
-        let text = strip_think(&judged.completion.text);
-        let mut scores: Vec<Score> = self.scorers.iter().map(|scorer| scorer.judge(&text, judged)).collect();
-        let target = judged.case.target.as_deref();
+        let scores = self.scorers.iter().map(|scorer| scorer.judge(judged)).collect();
+        self.with_groups(scores, judged.case.target.as_deref())
+    }
+
+    /// The scores of several repeats of one case as one row, in the same order. A group is the mean of its members'
+    /// reduced scores.
+    #[must_use]
+    pub fn reduce(&self, by: Reduce, repeats: &[&[Score]], target: Option<&str>) -> Vec<Score> {
+        let of = |name: &str| repeats.iter().filter_map(|row| row.iter().find(|s| s.scorer == name)).collect::<Vec<_>>();
+        let one = |scorer: &Scorer| reduce::reduce(by, &scorer.name, &of(&scorer.name), target);
+        self.with_groups(self.scorers.iter().map(one).collect(), target)
+    }
+
+    fn with_groups(&self, mut scores: Vec<Score>, target: Option<&str>) -> Vec<Score> {
         let of_groups: Vec<Score> = self.groups.iter().map(|group| group.score(&scores, target)).collect();
         scores.extend(of_groups);
         scores
+    }
+
+    /// Whether any of them judges what the model says, so that a completion is needed.
+    #[must_use]
+    pub fn needs_completion(&self) -> bool {
+        self.scorers.iter().any(|scorer| !matches!(scorer.kind, Kind::Likelihood(_)))
+    }
+
+    /// The texts whose likelihood behind this prompt is needed to judge the case, each once, in the scorers' order. None
+    /// where no scorer asks, or the case does not fit those that do: they will say why.
+    #[must_use]
+    pub fn candidates(&self, case: &Case, prompt: &str, chat: bool) -> Vec<Candidate> {
+        let mut all: Vec<Candidate> = Vec::new();
+        for scorer in &self.scorers {
+            let Kind::Likelihood(scorer) = &scorer.kind else { continue };
+            for candidate in scorer.candidates(case, prompt, chat) {
+                match all.iter_mut().find(|other| other.text == candidate.text) {
+                    Some(other) => other.unconditional |= candidate.unconditional,
+                    None => all.push(candidate),
+                }
+            }
+        }
+        all
+    }
+
+    /// The scorers that ask another model.
+    pub fn judges(&self) -> impl Iterator<Item = Judge<'_>> {
+        self.scorers.iter().filter_map(|scorer| match &scorer.kind {
+            Kind::Judge(judge) => Some(Judge { scorer, judge }),
+            _ => None,
+        })
     }
 
     /// The names of the scores that [`judge`](Self::judge) gives, in its order.
@@ -159,55 +207,9 @@ impl Scorers {
     pub fn labels(&self, name: &str) -> Option<Vec<&str>> {
         self.scorers.iter().find(|scorer| scorer.name == name).and_then(|scorer| match &scorer.kind {
             Kind::Label(labels) => Some(labels.labels()),
+            Kind::Likelihood(ByLikelihood::Label(labels)) => Some(labels.labels()),
             _ => None,
         })
-    }
-}
-
-impl Scorer {
-    /// How a scorer reads its answer.
-    fn answer(spec: &ScorerSpec, default: Option<&CompiledAnswer>) -> Result<CompiledAnswer, ScoreError> {
-        match (&spec.answer, default) {
-            (Some(own), _) => CompiledAnswer::new(own),
-            (None, Some(default)) if !kind::judges_the_whole(&spec.kind) => Ok(default.clone()),
-            (None, _) => CompiledAnswer::new(&kind::own_answer(&spec.kind)),
-        }
-    }
-
-    fn judge(&self, text: &str, judged: &Judged) -> Score {
-        let target = judged.case.target.as_deref();
-        let unfit = match target {
-            None if self.needs_target => Some("the case has no target".to_owned()),
-            None => None,
-            Some(target) => self.kind.unfit(target),
-        };
-        if let Some(reason) = unfit {
-            return self.score(Judgement::unscored(reason), None);
-        }
-        let Some(answer) = extract(&self.answer, text) else {
-            return self.score(Judgement::pass(false, || no_answer(judged.completion)), None);
-        };
-        let judgement = self.kind.judge(&answer, target.unwrap_or_default(), judged);
-        let judgement = if self.not { judgement.turned_round() } else { judgement };
-        let answer = match (&self.kind, &judgement.value) {
-            (Kind::Label(_), ScoreValue::Label(label)) => Some(label.clone()),
-            (Kind::Label(_), _) => None,
-            _ => Some(answer),
-        };
-        self.score(judgement, answer)
-    }
-
-    fn score(&self, judgement: Judgement, answer: Option<String>) -> Score {
-        let Judgement { value, explanation } = judgement;
-        Score { scorer: self.name.clone(), value, answer, explanation, parts: serde_json::Map::new() }
-    }
-}
-
-/// Why no answer was read.
-fn no_answer(completion: &Completion) -> String {
-    match completion.stop_reason {
-        StopReason::Length => "no answer could be read; the completion was cut at max_tokens".to_owned(),
-        StopReason::Stop => "no answer could be read".to_owned(),
     }
 }
 

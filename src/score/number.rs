@@ -63,7 +63,7 @@ fn truth(target: &str) -> &str {
 /// A decimal number of any size, in the one form that equal numbers share: `±digits · 10^power`, the digits
 /// without zeros at either end; zero has no digits, power 0 and no sign.
 #[derive(Debug, PartialEq, Eq)]
-struct Exactly {
+pub(super) struct Exactly {
     negative: bool,
     digits: String,
     power: i64,
@@ -71,7 +71,7 @@ struct Exactly {
 
 impl Exactly {
     /// Reads `[sign] digits [. digits] [e power]` once what people put around it is dropped.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let kept: String = text.chars().filter(|c| !matches!(c, '$' | '€' | '£' | '%' | ',' | '*' | '_')).collect();
         let kept = kept.trim();
         let kept = kept.strip_suffix('.').unwrap_or(kept);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::StopReason;
 use crate::suite::{
     Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Regex, RougeL, ScorerKind, Which,
 };
@@ -15,7 +16,7 @@ fn negated(kind: ScorerKind) -> ScorerSpec {
     ScorerSpec { not: true, ..spec(kind) }
 }
 
-fn said(text: &str) -> Completion {
+pub(super) fn said(text: &str) -> Completion {
     Completion {
         text: text.to_owned(),
         tokens: Vec::new(),
@@ -28,10 +29,14 @@ fn said(text: &str) -> Completion {
     }
 }
 
+fn judged<'a>(case: &'a Case, completion: &'a Completion) -> Judged<'a> {
+    Judged { case, prompt: "?", chat: false, completion: Some(completion), likelihood: &[], verdicts: &[] }
+}
+
 fn judge_all(specs: &[ScorerSpec], answer: Option<&Answer>, text: &str, target: Option<&str>) -> Vec<Score> {
     let case = Case::new("c", [("q", "?")], target);
     let room = Scorers::new(specs, answer, &["yes".into(), "no".into()], true).unwrap();
-    let scores = room.judge(&Judged { case: &case, prompt: "?", completion: &said(text) });
+    let scores = room.judge(&judged(&case, &said(text)));
     assert_eq!(room.names().collect::<Vec<_>>(), scores.iter().map(|s| s.scorer.as_str()).collect::<Vec<_>>());
     scores
 }
@@ -122,7 +127,7 @@ fn a_completion_without_an_answer_is_wrong_for_every_kind_also_under_not() {
     let cut = Completion { stop_reason: StopReason::Length, ..said("<think>so") };
     let case = Case::new("c", [("q", "?")], Some("7"));
     let scorers = Scorers::new(&every_kind(), None, &["7".into()], false).unwrap();
-    let judged = scorers.judge(&Judged { case: &case, prompt: "", completion: &cut });
+    let judged = scorers.judge(&judged(&case, &cut));
     insta::assert_snapshot!(judged[0].explanation, @"no answer could be read; the completion was cut at max_tokens");
 }
 
@@ -191,7 +196,7 @@ fn all_problems_are_reported_at_once_with_their_places() {
         spec(ScorerKind::Regex(Regex { pattern: "a(".into() })),
         spec(ScorerKind::Number(Number { tolerance: Some("-1".into()) })),
         ScorerSpec { name: "shape".into(), ..spec(ScorerKind::Json(Json { schema: Some(json!({"type": 3})) })) },
-        negated(ScorerKind::Label(Label { labels: vec!["a".into()] })),
+        negated(ScorerKind::Label(Label { labels: vec!["a".into()], ..Label::default() })),
         spec(cat()),
     ];
     let bad = Answer::Pattern { regex: "x".into(), group: Some(1), which: Which::First };

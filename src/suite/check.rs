@@ -2,7 +2,7 @@
 
 use super::error::{SuiteError, SuiteProblem};
 use super::rows::Placed;
-use super::scorer::{ScorerKind, ScorerSpec};
+use super::scorer::{Label, LabelBy, ScorerKind, ScorerSpec};
 use super::yaml::Document;
 use super::{Answer, Bound, Case, Suite};
 use crate::error::Place;
@@ -239,14 +239,27 @@ impl Suite {
 }
 
 fn metric_names(scorer: &ScorerSpec, suite: &Suite) -> Vec<String> {
-    let ScorerKind::Label(label) = &scorer.kind else { return vec![scorer.name.clone()] };
+    let name = &scorer.name;
+    let parts = |parts: &[&str]| parts.iter().map(|part| format!("{name}.{part}")).collect::<Vec<_>>();
+    match &scorer.kind {
+        ScorerKind::Label(label) => label_metric_names(name, label, suite),
+        ScorerKind::Choice(_) => parts(&["acc", "acc_norm", "acc_bytes", "acc_mi", "brier", "ece", "confidence"]),
+        ScorerKind::Perplexity(_) => vec![name.clone(), format!("{name}.bits_per_byte")],
+        ScorerKind::JudgeModel(judge) if judge.against_target => vec![name.clone(), format!("{name}.position_bias")],
+        _ => vec![name.clone()],
+    }
+}
+
+fn label_metric_names(name: &str, label: &Label, suite: &Suite) -> Vec<String> {
     let labels = if label.labels.is_empty() { suite.targets() } else { label.labels.clone() };
     let whole =
         ["accuracy", "precision_macro", "recall_macro", "f1_macro", "precision_micro", "recall_micro", "f1_micro"];
     let each = ["precision", "recall", "f1"];
+    let calibration = if label.by == LabelBy::Likelihood { ["brier", "ece", "confidence"].as_slice() } else { &[] };
     whole
         .iter()
-        .map(|part| format!("{}.{part}", scorer.name))
-        .chain(labels.iter().flat_map(|l| each.map(|part| format!("{}.{part}.{l}", scorer.name))))
+        .map(|part| format!("{name}.{part}"))
+        .chain(labels.iter().flat_map(|l| each.map(|part| format!("{name}.{part}.{l}"))))
+        .chain(calibration.iter().map(|part| format!("{name}.{part}")))
         .collect()
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with a suite.
 
+use super::choice::ChoiceFault;
 use crate::error::{Explain, Level, Place, did_you_mean};
 
 /// A problem of a suite, its case files or its prompts' paths, and where it is.
@@ -24,13 +25,26 @@ impl Explain for SuiteError {
     fn level(&self) -> Level {
         match self.problem {
             SuiteProblem::FewExamples { .. } => Level::Note,
-            SuiteProblem::MissingTargets { strict: false, .. } => Level::Warning,
+            SuiteProblem::MissingTargets { strict: false, .. }
+            | SuiteProblem::Unfit { fault: ChoiceFault::Begins { .. }, .. }
+            | SuiteProblem::Unfit { error: false, .. }
+            | SuiteProblem::Begins { .. } => Level::Warning,
             _ => Level::Error,
         }
     }
 
     fn at(&self) -> Option<&Place> {
         Some(&self.place)
+    }
+
+    fn about(&self) -> Option<String> {
+        let SuiteProblem::Unfit { scorer, case, others, .. } = &self.problem else { return None };
+        let others = match others {
+            0 => String::new(),
+            1 => " and 1 other case".to_owned(),
+            others => format!(" and {others} other cases"),
+        };
+        Some(format!("scorer `{scorer}`, case `{case}`{others}"))
     }
 
     fn help(&self) -> Option<String> {
@@ -174,6 +188,30 @@ pub enum SuiteProblem {
         /// Whether that is an error (`check`, `--dry-run`) or leaves them unscored (`run`).
         strict: bool,
     },
+    /// Cases that cannot be asked as multiple choice, or not quite fairly.
+    #[error("{fault}")]
+    Unfit {
+        /// What is wrong with the first of them.
+        fault: ChoiceFault,
+        /// The scorer.
+        scorer: String,
+        /// The first case.
+        case: String,
+        /// How many others have the same kind of fault.
+        others: usize,
+        /// Whether that is an error (`check`, `--dry-run`, or no case is fit) or leaves them unscored (`run`).
+        error: bool,
+    },
+    /// A label or a verdict begins another, and they are compared by likelihood.
+    #[error("`{short}` begins `{long}`, so scorer `{scorer}` can only find it likelier")]
+    Begins {
+        /// The shorter one.
+        short: String,
+        /// The longer one.
+        long: String,
+        /// The scorer.
+        scorer: String,
+    },
     /// Fewer examples than asked for, once the case itself is left out.
     #[error("variant `{variant}` asks for {count} examples; {} only {available}", if *cases == 0 { "the pool has".to_owned() } else { format!("{cases} cases get") })]
     FewExamples {
@@ -238,6 +276,8 @@ impl SuiteProblem {
             Self::NoTargets { .. } | Self::MissingTargets { .. } => {
                 "give each case a `target`, or map a column to it: `cases: {file: …, target: COLUMN}`".into()
             }
+            Self::Unfit { fault, .. } => fault.help().into(),
+            Self::Begins { .. } => "write them so that none is the beginning of another".into(),
             Self::FewExamples { .. } => "those that remain are used".into(),
             Self::Regex { .. } => "see https://docs.rs/regex/#syntax; in YAML use single quotes".into(),
         })

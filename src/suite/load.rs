@@ -2,6 +2,7 @@
 
 use super::case::Case;
 use super::check::{self, Written};
+use super::check_scorers;
 use super::error::{SuiteError, SuiteProblem};
 use super::file::{RuleEntry, SuiteFile};
 use super::generate::generate;
@@ -9,7 +10,7 @@ use super::matrix::matrix;
 use super::prune::Pruned;
 use super::rows::{self, Placed};
 use super::scorer::{ScorerKind, ScorerSpec};
-use super::shape::{Cases, ScorerEntry};
+use super::shape::{Cases, KindEntry, ScorerEntry};
 use super::yaml::Document;
 use super::{AdapterRef, Bound, ModelRef, Rule, Suite};
 use crate::error::{Place, Problems};
@@ -109,13 +110,15 @@ impl<'a> Loader<'a> {
     fn resolve(&mut self, file: SuiteFile) -> Suite {
         let placed = self.cases("cases", &file.cases);
         let examples = file.examples.as_ref().map_or_else(Vec::new, |pool| self.cases("examples", pool));
-        let scorers = file.scorers.iter().enumerate().map(|(i, entry)| self.scorer(i, entry)).collect();
+        let scorers: Vec<ScorerSpec> =
+            file.scorers.iter().enumerate().filter_map(|(i, entry)| self.scorer(i, entry)).collect();
         self.inherited(&file);
         let variants = self.variants(&file);
-        let written = self.written(&file);
+        let written = self.written(&file, scorers.len());
         let gate = file.gate.iter().enumerate().filter_map(|(i, rule)| self.rule(i, rule)).collect();
         check::cases("case", &placed, &mut self.problems);
         check::cases("example", &examples, &mut self.problems);
+        let (cases, places): (Vec<Case>, Vec<Place>) = placed.into_iter().unzip();
         let suite = Suite {
             name: file.suite,
             description: file.description,
@@ -123,7 +126,7 @@ impl<'a> Loader<'a> {
             template_vars: file.template_vars,
             kv_type: file.kv_type,
             seed: self.overrides.seed.unwrap_or(0),
-            cases: placed.into_iter().map(|(case, _)| case).collect(),
+            cases,
             examples: examples.into_iter().map(|(case, _)| case).collect(),
             scorers,
             variants,
@@ -132,17 +135,18 @@ impl<'a> Loader<'a> {
             path: self.path.to_path_buf(),
         };
         check::suite(&suite, self.document, &written, self.overrides.strict, &mut self.problems);
+        check_scorers::scorers(&suite, &places, self.overrides.strict, &mut self.problems);
         suite
     }
 
     /// The names that a gate may use, whether or not what they name could be read.
-    fn written(&self, file: &SuiteFile) -> Written {
+    fn written(&self, file: &SuiteFile, scorers: usize) -> Written {
         let listed = self.document.value().get("variants").and_then(Value::as_sequence).into_iter().flatten();
         let listed = listed.filter_map(|entry| Some(entry.get("name")?.as_str()?.to_owned()));
         Written {
             variants: listed.chain(matrix(file).into_iter().map(|entry| entry.name)).collect(),
             variants_known: !self.pruned.within("matrix"),
-            metrics_known: !self.pruned.within("scorers"),
+            metrics_known: !self.pruned.within("scorers") && scorers == file.scorers.len(),
         }
     }
 
@@ -208,22 +212,26 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn scorer(&mut self, index: usize, entry: &ScorerEntry) -> ScorerSpec {
+    /// A scorer; `None` where a file that it names cannot be read, which is then reported.
+    fn scorer(&mut self, index: usize, entry: &ScorerEntry) -> Option<ScorerSpec> {
         let path = format!("scorers[{index}]");
         let place = self.place(&path);
-        let mut kind = entry.kind.clone();
+        let mut kind = match &entry.kind {
+            KindEntry::Whole(kind) => kind.clone(),
+            KindEntry::Judge(judge) => ScorerKind::JudgeModel(self.judge(&path, judge)?),
+        };
         if let ScorerKind::Command(command) = &mut kind {
             command.folder = self.path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
         }
-        ScorerSpec {
-            name: entry.name.clone().unwrap_or_else(|| kind.name().to_owned()),
+        Some(ScorerSpec {
+            name: entry.name.clone().unwrap_or_else(|| entry.kind.name().to_owned()),
             not: entry.not,
             weight: entry.weight.unwrap_or(1.0),
             group: entry.group.clone(),
             answer: entry.answer.clone(),
             kind,
             place,
-        }
+        })
     }
 
     fn rule(&mut self, index: usize, entry: &RuleEntry) -> Option<Rule> {

@@ -7,9 +7,12 @@
 mod answer;
 mod case;
 mod check;
+mod check_scorers;
+mod choice;
 mod error;
 mod file;
 mod generate;
+mod judge;
 mod load;
 mod matrix;
 mod prune;
@@ -21,10 +24,13 @@ mod yaml;
 
 pub use answer::{Answer, Which};
 pub use case::{Case, Vars, text_of};
+pub use choice::{Choice, ChoiceFault, ChoiceTarget, Choices};
 pub use error::{SuiteError, SuiteProblem};
+pub use judge::JudgeModel;
 pub use load::{Overrides, load, load_text, split_scale};
 pub use scorer::{
-    Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Regex, RougeL, ScorerKind, ScorerSpec,
+    Chrf, Command, Contains, EditDistance, Exact, Json, Label, LabelBy, Number, Perplexity, Regex, RougeL, ScorerKind,
+    ScorerSpec,
 };
 pub use yaml::Document;
 
@@ -171,6 +177,21 @@ pub enum Select {
     Random,
     /// Shuffled, then one of each target in turn.
     Balanced,
+}
+
+/// What the repeats of a case come to together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reduce {
+    /// The mean of their scores.
+    #[default]
+    Mean,
+    /// The score of the answer given most often (self-consistency, Wang 2022, arXiv 2203.11171).
+    Majority,
+    /// The best score.
+    Max,
+    /// The chance that one of k answers is right (Chen 2021, arXiv 2107.03374).
+    PassAt(u32),
 }
 
 /// One gate rule: a bound that a variant's metric must keep.

@@ -1,6 +1,8 @@
 //! What a suite says about its scorers: plain settings. Room 4 (`score`) gives them their meaning.
 
 use super::answer::Answer;
+use super::choice::Choice;
+use super::judge::JudgeModel;
 use crate::error::Place;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,6 +53,12 @@ pub enum ScorerKind {
     Chrf(Chrf),
     /// A program judges.
     Command(Command),
+    /// The likeliest of a case's choices is the right one.
+    Choice(Choice),
+    /// How little the target, or a long text, surprises the model.
+    Perplexity(Perplexity),
+    /// Another model judges.
+    JudgeModel(JudgeModel),
 }
 
 impl ScorerKind {
@@ -68,6 +76,19 @@ impl ScorerKind {
             Self::RougeL(_) => "rouge_l",
             Self::Chrf(_) => "chrf",
             Self::Command(_) => "command",
+            Self::Choice(_) => "choice",
+            Self::Perplexity(_) => "perplexity",
+            Self::JudgeModel(_) => "judge_model",
+        }
+    }
+
+    /// Whether it judges by how likely the model finds given texts, so that nothing need be said.
+    #[must_use]
+    pub fn by_likelihood(&self) -> bool {
+        match self {
+            Self::Choice(_) | Self::Perplexity(_) => true,
+            Self::Label(spec) => spec.by == LabelBy::Likelihood,
+            _ => false,
         }
     }
 
@@ -76,6 +97,7 @@ impl ScorerKind {
     pub fn needs_target(&self) -> bool {
         match self {
             Self::Contains(spec) => spec.value.is_none(),
+            Self::JudgeModel(spec) => spec.against_target,
             Self::Regex(_) | Self::Json(_) | Self::Command(_) => false,
             _ => true,
         }
@@ -132,6 +154,29 @@ pub struct Json {
 pub struct Label {
     /// The labels; the distinct targets of the cases, sorted, where empty.
     pub labels: Vec<String>,
+    /// How the label is found.
+    pub by: LabelBy,
+    /// What stands between the prompt and a label, where it is found by likelihood; see [`Choice::delimiter`].
+    pub delimiter: Option<String>,
+}
+
+/// How a label is found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelBy {
+    /// It is read from the completion.
+    #[default]
+    Text,
+    /// It is the one that the model finds likeliest behind the prompt.
+    Likelihood,
+}
+
+/// Perplexity of the target behind the prompt; of the whole text where the cases are long texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Perplexity {
+    /// What stands between the prompt and the target; see [`Choice::delimiter`].
+    pub delimiter: Option<String>,
 }
 
 /// Similarity by edits.

@@ -2,7 +2,11 @@
 
 use super::answer::Answer;
 use super::file::{AnswerEntry, CaseEntry, CaseFile, ExamplesEntry, Generate, ModelEntry, Split};
-use super::scorer::{Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Regex, RougeL, ScorerKind};
+use super::choice::Choice;
+use super::judge::JudgeEntry;
+use super::scorer::{
+    Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Perplexity, Regex, RougeL, ScorerKind,
+};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_untagged::UntaggedEnumVisitor;
@@ -160,15 +164,36 @@ pub(super) struct ScorerEntry {
     pub weight: Option<f64>,
     pub group: Option<String>,
     pub answer: Option<Answer>,
-    pub kind: ScorerKind,
+    pub kind: KindEntry,
+}
+
+/// A scorer's kind as written.
+#[derive(Debug, Clone)]
+pub(super) enum KindEntry {
+    /// One whose settings are complete as they stand.
+    Whole(ScorerKind),
+    /// One that names files.
+    Judge(Box<JudgeEntry>),
+}
+
+impl KindEntry {
+    /// The name that a suite writes for it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Whole(kind) => kind.name(),
+            Self::Judge(_) => "judge_model",
+        }
+    }
 }
 
 /// The kinds by name, in the order that errors list them.
-const KINDS: [&str; 10] =
-    ["exact", "contains", "regex", "number", "json", "label", "edit_distance", "rouge_l", "chrf", "command"];
+const KINDS: [&str; 13] = [
+    "exact", "contains", "regex", "number", "json", "label", "edit_distance", "rouge_l", "chrf", "command", "choice",
+    "perplexity", "judge_model",
+];
 
 /// Kinds that the contract names and later versions bring.
-const LATER: [&str; 4] = ["choice", "perplexity", "judge_model", "reward"];
+const LATER: [&str; 1] = ["reward"];
 
 impl<'de> Deserialize<'de> for ScorerEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -235,7 +260,7 @@ fn take<T: DeserializeOwned>(settings: &mut serde_yaml::Mapping, key: &str) -> R
 }
 
 /// A kind and its own settings.
-fn kind_of(kind: &str, settings: serde_yaml::Mapping) -> Result<ScorerKind, serde_yaml::Error> {
+fn kind_of(kind: &str, settings: serde_yaml::Mapping) -> Result<KindEntry, serde_yaml::Error> {
     fn own<T: DeserializeOwned>(mut settings: serde_yaml::Mapping) -> Result<T, serde_yaml::Error> {
         // A tolerance may be written as a number; it is kept as text so that decimals stay exact.
         if let Some(Value::Number(number)) = settings.get("tolerance") {
@@ -244,7 +269,7 @@ fn kind_of(kind: &str, settings: serde_yaml::Mapping) -> Result<ScorerKind, serd
         }
         serde_yaml::from_value(Value::Mapping(settings))
     }
-    Ok(match kind {
+    Ok(KindEntry::Whole(match kind {
         "exact" => ScorerKind::Exact(own::<Exact>(settings)?),
         "contains" => ScorerKind::Contains(own::<Contains>(settings)?),
         "regex" => ScorerKind::Regex(own::<Regex>(settings)?),
@@ -255,6 +280,9 @@ fn kind_of(kind: &str, settings: serde_yaml::Mapping) -> Result<ScorerKind, serd
         "rouge_l" => ScorerKind::RougeL(own::<RougeL>(settings)?),
         "chrf" => ScorerKind::Chrf(own::<Chrf>(settings)?),
         "command" => ScorerKind::Command(own::<Command>(settings)?),
+        "choice" => ScorerKind::Choice(own::<Choice>(settings)?),
+        "perplexity" => ScorerKind::Perplexity(own::<Perplexity>(settings)?),
+        "judge_model" => return own::<JudgeEntry>(settings).map(Box::new).map(KindEntry::Judge),
         later if LATER.contains(&later) => {
             return Err(serde_yaml::Error::custom(format!("scorer `{later}` is not in this version of Tripos yet")));
         }
@@ -262,7 +290,7 @@ fn kind_of(kind: &str, settings: serde_yaml::Mapping) -> Result<ScorerKind, serd
             let known = KINDS.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
             return Err(serde_yaml::Error::custom(format!("unknown scorer `{other}`, expected one of {known}")));
         }
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -275,11 +303,18 @@ mod tests {
 
     #[test]
     fn scorers_have_a_long_and_a_short_form() {
-        assert_eq!(scorer("exact").unwrap().kind, ScorerKind::Exact(Exact::default()));
+        let kind = |yaml| match scorer(yaml).unwrap().kind {
+            KindEntry::Whole(kind) => kind,
+            KindEntry::Judge(judge) => panic!("{judge:?}"),
+        };
+        assert_eq!(kind("exact"), ScorerKind::Exact(Exact::default()));
         let number = scorer("number: {name: close, tolerance: 0.01, weight: 2, not: true}").unwrap();
         assert_eq!((number.name.as_deref(), number.weight, number.not), (Some("close"), Some(2.0), true));
-        assert_eq!(number.kind, ScorerKind::Number(Number { tolerance: Some("0.01".into()) }));
-        let command = scorer("command: [./judge.sh, --strict]").unwrap().kind;
+        assert_eq!(kind("number: {tolerance: 0.01}"), ScorerKind::Number(Number { tolerance: Some("0.01".into()) }));
+        assert_eq!(kind("choice"), ScorerKind::Choice(Choice::default()));
+        let label = kind("label: {labels: [a, b], by: likelihood, delimiter: ' '}");
+        assert!(label.by_likelihood() && !kind("label: [a, b]").by_likelihood());
+        let command = kind("command: [./judge.sh, --strict]");
         assert!(matches!(command, ScorerKind::Command(c) if c.run == ["./judge.sh", "--strict"] && c.timeout_s == 30));
     }
 
@@ -287,7 +322,8 @@ mod tests {
     fn refuses_an_unknown_kind_and_an_unknown_setting() {
         assert!(scorer("nmber: {}").unwrap_err().contains("unknown scorer `nmber`"));
         assert!(scorer("exact: {tolerance: 1}").unwrap_err().contains("unknown field `tolerance`"));
-        assert!(scorer("perplexity").unwrap_err().contains("not in this version"));
+        assert!(scorer("choice: {target: colour}").unwrap_err().contains("unknown variant `colour`"));
+        assert!(scorer("reward").unwrap_err().contains("not in this version"));
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Loader<'_> {
         self.adapter("adapter", file.adapter.as_deref());
     }
 
-    fn context(&mut self, path: &str, context: Option<u32>) {
+    pub(super) fn context(&mut self, path: &str, context: Option<u32>) {
         if let Some(context) = context.filter(|context| !CONTEXT.contains(context)) {
             let what = format!("`context` is {context} tokens");
             let help = format!("it is a number from {} to {}", CONTEXT.start(), CONTEXT.end());
@@ -181,7 +181,7 @@ impl Loader<'_> {
     }
 
     /// Reports a model that is not there, once for all variants that ask it.
-    fn model_file(&mut self, place: Place, model: &ModelRef) {
+    pub(super) fn model_file(&mut self, place: Place, model: &ModelRef) {
         let path = model.path();
         let reason = match std::fs::metadata(path) {
             Ok(meta) if meta.is_file() => return,
@@ -218,7 +218,7 @@ impl Loader<'_> {
         Some(adapter)
     }
 
-    fn prompt(&mut self, path: &str, written: &str) -> Option<PromptFile> {
+    pub(super) fn prompt(&mut self, path: &str, written: &str) -> Option<PromptFile> {
         let file = self.join(written);
         match read_text(&file, "the prompt") {
             Ok(text) => {
