@@ -67,6 +67,15 @@ impl PromptTemplate {
             TextTemplate::compile(file).map(Self::Text)
         }
     }
+
+    /// Whether what a model says to it begins a message: a chat that does not end in an assistant's first words.
+    #[must_use]
+    pub fn begins_a_message(&self) -> bool {
+        match self {
+            Self::Text(_) => false,
+            Self::Chat(chat) => chat.prefill().is_none(),
+        }
+    }
 }
 
 #[cfg(test)]

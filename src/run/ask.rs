@@ -88,7 +88,8 @@ impl Prepared<'_> {
         let scorers = self.scorers(cell.variant)?;
         let trial = self.trial(cell);
         let seed = seed::trial(variant.sampling.seed, &trial.variant, &trial.case, cell.repeat);
-        Some(Question { cell, variant, case, engine, scorers, seed, strict })
+        let chat = self.begins_a_message(cell.variant);
+        Some(Question { cell, variant, case, engine, scorers, chat, seed, strict })
     }
 }
 
@@ -99,6 +100,8 @@ struct Question<'q> {
     case: &'q Case,
     engine: &'q dyn Engine,
     scorers: &'q Scorers,
+    /// The answer begins a message of its own.
+    chat: bool,
     seed: u64,
     strict: bool,
 }
@@ -134,8 +137,8 @@ impl Question<'_> {
     /// Asks the last question of a trial: all that its scorers need.
     fn last(&self, mut asked: Asked, sampling: &Sampling) -> Asked {
         let (Some((prompt, tokens)), None) = (&asked.prompt, &asked.refusal) else { return asked };
-        let chat = self.variant.begins_a_message();
-        match want::candidates(self.engine, (prompt, tokens), &self.scorers.candidates(self.case, &prompt.text, chat)) {
+        let candidates = self.scorers.candidates(self.case, &prompt.text, self.chat);
+        match want::candidates(self.engine, (prompt, tokens), &candidates) {
             Ok(wants) => asked.wants = wants,
             Err(unfit) => asked.refusal = Some(self.unfit(unfit)),
         }

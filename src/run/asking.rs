@@ -4,7 +4,7 @@ use crate::engine::cache::{Cache, Identity, Key};
 use crate::engine::{Answer, Engine, Request};
 use crate::error::Problems;
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Answers are handed to the cache so many at a time: one transaction each would be slow.
 const CACHE_BATCH: usize = 256;
@@ -25,6 +25,11 @@ pub(super) type Repeated = (Request, u32);
 impl<'a> Asking<'a> {
     pub(super) fn new(cache: Option<&'a Cache>, stop: &'a AtomicBool) -> Self {
         Self { cache, stop, fresh: RefCell::default(), evictions: Cell::new(0) }
+    }
+
+    /// Whether nothing new is to be begun.
+    pub(super) fn is_to_stop(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// Calls `each` with the index of a request, its answer, and whether that came from the cache; once each, fewer when

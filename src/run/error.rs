@@ -181,7 +181,9 @@ impl Explain for RunError {
                 Some(format!("variant `{variant}`, case `{case}`"))
             }
             Self::NoTokens { about, .. } | Self::EmptyStage { about, .. } => Some(about.clone()),
-            Self::BeyondTraining { variant, .. } | Self::Sampling { variant, .. } => Some(format!("variant `{variant}`")),
+            Self::BeyondTraining { variant, .. } | Self::Sampling { variant, .. } => {
+                Some(format!("variant `{variant}`"))
+            }
             Self::NotRendered { about, .. } => Some(about.clone()),
             _ => None,
         }

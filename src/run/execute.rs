@@ -21,7 +21,7 @@ use crate::error::Problems;
 use crate::store::{RunFolder, StageRecord, Trial};
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// Trials in a window.
 const WINDOW: usize = 2_000;
@@ -140,7 +140,8 @@ impl<'a> Round<'a> {
 
     /// One window: stage by stage, until every trial in it is recorded.
     fn window(&self, window: Vec<Cell>, recorder: &mut Recorder<'a>) -> Result<(), Problems> {
-        let ask = |cell: Cell| Some(self.prepared.ask(self.stages.get(&cell.variant)?, cell, false));
+        let (prepared, stages) = (self.prepared, &self.stages);
+        let ask = |cell: Cell| Some(prepared.ask(stages.get(&cell.variant)?, cell, false));
         let asked: Vec<Asked> = window.into_par_iter().filter_map(ask).collect();
         let mut trials: Vec<Underway> = asked.into_iter().map(Underway::new).collect();
         while !trials.is_empty() && !self.is_over(recorder) {

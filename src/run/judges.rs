@@ -48,11 +48,7 @@ impl<'a> Judges<'a> {
     }
 
     /// Each trial with what the judges found. What a judge cannot be asked is said in its verdict.
-    pub(super) fn judge(
-        &self,
-        trials: Vec<Underway>,
-        asking: &Asking,
-    ) -> Result<Vec<(Underway, Verdicts)>, Problems> {
+    pub(super) fn judge(&self, trials: Vec<Underway>, asking: &Asking) -> Result<Vec<(Underway, Verdicts)>, Problems> {
         let mut judged: Vec<(Underway, Verdicts)> =
             trials.into_iter().map(|trial| (trial, Verdicts::default())).collect();
         for bench in &self.judges {
@@ -63,21 +59,18 @@ impl<'a> Judges<'a> {
 }
 
 impl Bench<'_> {
-    fn judge(
-        &self,
-        prepared: &Prepared,
-        trials: &mut [(Underway, Verdicts)],
-        asking: &Asking,
-    ) -> Result<(), Problems> {
+    fn judge(&self, prepared: &Prepared, trials: &mut [(Underway, Verdicts)], asking: &Asking) -> Result<(), Problems> {
         let asked: Vec<Result<Vec<Want>, String>> =
             trials.iter().map(|(trial, _)| self.questions(prepared, trial)).collect();
         let mut answers: Vec<Vec<_>> =
             asked.iter().map(|wants| vec![None; wants.as_ref().map_or(0, Vec::len)]).collect();
         let mut places = Vec::new();
         let mut requests = Vec::new();
-        for (trial, want, one) in asked.iter().enumerate().flat_map(|(trial, wants)| {
-            wants.iter().flatten().enumerate().map(move |(want, one)| (trial, want, one))
-        }) {
+        for (trial, want, one) in asked
+            .iter()
+            .enumerate()
+            .flat_map(|(trial, wants)| wants.iter().flatten().enumerate().map(move |(want, one)| (trial, want, one)))
+        {
             places.push((trial, want));
             requests.push((one.request.clone(), 0));
         }
@@ -112,14 +105,16 @@ impl Bench<'_> {
             let prompt = self.renderer.render(&case).map_err(|error| error.to_string())?;
             let tokens = self.engine.tokenize(&prompt.text, &prompt.quoted);
             let candidates = self.judge.candidates(&prompt.text);
-            wants.extend(want::candidates(self.engine, (&prompt, &tokens), &candidates).map_err(|unfit| match unfit {
-                Unfit::TooLong { prompt, candidate } => {
-                    let context = self.engine.context();
-                    format!("the judge's prompt does not fit: {prompt} + {candidate} > {context} context tokens")
-                }
-                Unfit::NoTokens { text } => format!("the verdict `{text}` adds no token to the judge's prompt"),
-                Unfit::ShortText => "the judge's prompt is empty".to_owned(),
-            })?);
+            wants.extend(want::candidates(self.engine, (&prompt, &tokens), &candidates).map_err(
+                |unfit| match unfit {
+                    Unfit::TooLong { prompt, candidate } => {
+                        let context = self.engine.context();
+                        format!("the judge's prompt does not fit: {prompt} + {candidate} > {context} context tokens")
+                    }
+                    Unfit::NoTokens { text } => format!("the verdict `{text}` adds no token to the judge's prompt"),
+                    Unfit::ShortText => "the judge's prompt is empty".to_owned(),
+                },
+            )?);
         }
         Ok(wants)
     }

@@ -72,7 +72,8 @@ impl<'a> Prepared<'a> {
         for (&index, variant) in plan.variants.iter().zip(picked()) {
             let scorers = Scorers::new(&suite.scorers, variant.answer.as_ref(), &targets, settings.allow_commands)
                 .map_err(|found| once(found, &mut problems));
-            let mut compile = |prompt| PromptTemplate::compile(prompt).map_err(|error| once(error.into(), &mut problems));
+            let mut compile =
+                |prompt| PromptTemplate::compile(prompt).map_err(|error| once(error.into(), &mut problems));
             let template = compile(&variant.prompt);
             let then = variant.then.as_ref().map(|stage| compile(&stage.prompt)).transpose();
             let engine = models.as_ref().and_then(|models| models.of(variant));
@@ -173,6 +174,12 @@ impl<'a> Prepared<'a> {
     /// The scorers of a variant.
     pub(super) fn scorers(&self, variant: usize) -> Option<&Scorers> {
         self.parts(variant).map(|parts| &parts.scorers)
+    }
+
+    /// Whether the answer to a variant's last prompt begins a message of its own.
+    pub(super) fn begins_a_message(&self, variant: usize) -> bool {
+        let last = self.parts(variant).map(|parts| parts.then.as_ref().unwrap_or(&parts.template));
+        last.is_some_and(PromptTemplate::begins_a_message)
     }
 
     /// What renders a variant's prompts, stage by stage; `None` for a variant that is not in the plan.

@@ -124,7 +124,7 @@ impl<'a> Recorder<'a> {
         let (completion, likelihood, likelihood_cost) = gathered(trial.answers());
         let cell = trial.cell();
         let case = self.prepared.suite.cases.get(cell.case);
-        let chat = self.prepared.variant(cell.variant).is_some_and(|variant| variant.begins_a_message());
+        let chat = self.prepared.begins_a_message(cell.variant);
         let text = trial.asked.prompt.as_ref().map_or("", |(prompt, _)| &prompt.text);
         let scores = match (case, self.prepared.scorers(cell.variant), &trial.asked.refusal) {
             (Some(case), Some(scorers), None) => scorers.judge(&Judged {

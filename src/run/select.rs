@@ -102,9 +102,8 @@ impl Selection {
                 place: place.clone(),
             }));
         }
-        let picked: Vec<usize> = (0..variants.len())
-            .filter(|&i| self.variants.is_empty() || self.variants.contains(&variants[i]))
-            .collect();
+        let picked: Vec<usize> =
+            (0..variants.len()).filter(|&i| self.variants.is_empty() || self.variants.contains(&variants[i])).collect();
         let repeats = picked.iter().filter_map(|&i| suite.variants.get(i)).map(|variant| variant.repeats).collect();
         let plan = Plan { variants: picked, cases: self.pick_cases(suite, seed), repeats };
         if plan.is_empty() && !problems.any_error() {

@@ -3,7 +3,7 @@
 use super::ask::Asked;
 use super::select::Cell;
 use super::want::Want;
-use crate::engine::{Answer, Request};
+use crate::engine::{Answer, Completion, Request};
 use crate::store::StageRecord;
 
 /// A trial, what it was told so far, and what is still open.
@@ -52,6 +52,14 @@ impl Underway {
     /// Whether there are answers, and all of them came from the cache.
     pub(super) fn is_cached(&self) -> bool {
         !self.answers.is_empty() && self.answers.iter().flatten().all(|(_, cached)| *cached)
+    }
+
+    /// What was said in the present stage.
+    pub(super) fn completion(&self) -> Option<&Completion> {
+        self.answers().find_map(|(_, answer)| match answer {
+            Answer::Completion(completion) => Some(completion),
+            _ => None,
+        })
     }
 
     /// What was wanted, each with its answer.

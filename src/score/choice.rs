@@ -149,12 +149,17 @@ mod tests {
     #[test]
     fn a_case_that_does_not_fit_asks_for_nothing_and_is_unscored_with_its_reason() {
         let scorer = ChoiceScorer::new(&Choice::default());
-        assert_eq!(scorer.candidates(&case("Rome"), BEHIND)[2], Candidate { text: " Rome".into(), unconditional: true });
+        assert_eq!(
+            scorer.candidates(&case("Rome"), BEHIND)[2],
+            Candidate { text: " Rome".into(), unconditional: true }
+        );
         assert!(scorer.candidates(&case("Oslo"), BEHIND).is_empty());
         let (judgement, answer) = judge("Oslo", &[]);
         let reason = "the target `Oslo` names none of the choices `Bern`, `São Paulo`, `Rome`";
         assert_eq!((judgement.value, answer), (ScoreValue::Unscored(reason.into()), None));
         let impossible = measured([-3.0, f64::NEG_INFINITY, -4.0], None);
-        assert!(matches!(judge("Rome", &impossible).0.value, ScoreValue::Unscored(reason) if reason.contains("impossible")));
+        assert!(
+            matches!(judge("Rome", &impossible).0.value, ScoreValue::Unscored(reason) if reason.contains("impossible"))
+        );
     }
 }

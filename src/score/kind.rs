@@ -72,9 +72,7 @@ impl Kind {
             ScorerKind::Command(spec) => Self::Command(CommandScorer::new(spec, allow_commands)?),
             ScorerKind::Choice(spec) => Self::Likelihood(ByLikelihood::Choice(ChoiceScorer::new(spec))),
             ScorerKind::Perplexity(spec) => Self::Likelihood(ByLikelihood::Perplexity(PerplexityScorer::new(spec))),
-            ScorerKind::JudgeModel(spec) => {
-                Self::Judge(Box::new(JudgeScorer::new(name, spec).map_err(Wrong::Prompt)?))
-            }
+            ScorerKind::JudgeModel(spec) => Self::Judge(Box::new(JudgeScorer::new(name, spec).map_err(Wrong::Prompt)?)),
         })
     }
 
@@ -117,10 +115,7 @@ impl Kind {
 
 /// Whether a kind judges the whole completion, whatever the variant says about answers.
 pub(super) fn judges_the_whole(kind: &ScorerKind) -> bool {
-    matches!(
-        kind,
-        ScorerKind::Contains(_) | ScorerKind::Regex(_) | ScorerKind::Json(_) | ScorerKind::JudgeModel(_)
-    )
+    matches!(kind, ScorerKind::Contains(_) | ScorerKind::Regex(_) | ScorerKind::Json(_) | ScorerKind::JudgeModel(_))
 }
 
 /// How a kind reads the answer where neither it nor the variant says how.

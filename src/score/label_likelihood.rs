@@ -83,8 +83,12 @@ mod tests {
 
     fn judge(target: Option<&str>, neg: f64, pos: f64) -> (Judgement, Option<String>) {
         let case = Case::new("c", [("q", "?")], target);
-        let one = |text: &str, p: f64| {
-            Likelihood { text: text.into(), logprob: p.ln(), tokens: 1, bytes: 4, unconditional: None }
+        let one = |text: &str, p: f64| Likelihood {
+            text: text.into(),
+            logprob: p.ln(),
+            tokens: 1,
+            bytes: 4,
+            unconditional: None,
         };
         let likelihood = [one(" pos", pos), one(" neg", neg)];
         let judged = Judged {

@@ -154,7 +154,8 @@ impl Scorers {
     /// reduced scores.
     #[must_use]
     pub fn reduce(&self, by: Reduce, repeats: &[&[Score]], target: Option<&str>) -> Vec<Score> {
-        let of = |name: &str| repeats.iter().filter_map(|row| row.iter().find(|s| s.scorer == name)).collect::<Vec<_>>();
+        let of =
+            |name: &str| repeats.iter().filter_map(|row| row.iter().find(|s| s.scorer == name)).collect::<Vec<_>>();
         let one = |scorer: &Scorer| reduce::reduce(by, &scorer.name, &of(&scorer.name), target);
         self.with_groups(self.scorers.iter().map(one).collect(), target)
     }

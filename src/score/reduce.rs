@@ -10,13 +10,15 @@ use crate::suite::Reduce;
 /// What the scores that one scorer gave to the repeats of a case come to. Repeats that are unscored do not count; where
 /// all are, so is the result, for the first one's reason.
 pub(super) fn reduce(by: Reduce, scorer: &str, repeats: &[&Score], target: Option<&str>) -> Score {
-    let scored: Vec<&Score> =
-        repeats.iter().copied().filter(|s| !matches!(s.value, ScoreValue::Unscored(_))).collect();
+    let scored: Vec<&Score> = repeats.iter().copied().filter(|s| !matches!(s.value, ScoreValue::Unscored(_))).collect();
     if scored.is_empty() {
-        let reason = repeats.first().map_or_else(|| "no repeat is recorded".to_owned(), |first| match &first.value {
-            ScoreValue::Unscored(reason) => reason.clone(),
-            _ => String::new(),
-        });
+        let reason = repeats.first().map_or_else(
+            || "no repeat is recorded".to_owned(),
+            |first| match &first.value {
+                ScoreValue::Unscored(reason) => reason.clone(),
+                _ => String::new(),
+            },
+        );
         return named(scorer, ScoreValue::Unscored(reason), String::new());
     }
     if by == Reduce::Majority
@@ -145,7 +147,8 @@ mod tests {
 
     #[test]
     fn the_majority_counts_equal_numbers_and_texts_together() {
-        let votes = [said("30", false), said("29", true), said("$29.00", true), said(" 30.0 ", false), said("29.", true)];
+        let votes =
+            [said("30", false), said("29", true), said("$29.00", true), said(" 30.0 ", false), said("29.", true)];
         let score = reduced(Reduce::Majority, &votes);
         assert_eq!((score.value, score.answer.as_deref()), (ScoreValue::Pass(true), Some("29")));
         insta::assert_snapshot!(score.explanation, @"3 of 5 said `29`");
@@ -176,7 +179,8 @@ mod tests {
     #[test]
     fn the_mean_counts_passes_numbers_and_right_labels() {
         let label = |text: &str| score(ScoreValue::Label(text.into()), Some(text));
-        let values = [said("x", true), unread(), label("yes"), label("no"), score(ScoreValue::Number(0.5), None), unscored("x")];
+        let values =
+            [said("x", true), unread(), label("yes"), label("no"), score(ScoreValue::Number(0.5), None), unscored("x")];
         let score = reduced(Reduce::Mean, &values);
         assert_eq!((score.value, score.answer), (ScoreValue::Number(0.5), None));
         insta::assert_snapshot!(score.explanation, @"the mean of 5 repeats (1 unscored)");
@@ -217,7 +221,10 @@ mod tests {
             assert!((score.value.as_number().unwrap() - wanted).abs() < 1e-12, "{n} {passes} {k}: {score:?}");
         }
         let score = reduced(Reduce::PassAt(2), &[said("x", true), unread(), unscored("x")]);
-        assert_eq!((score.value, score.explanation.as_str()), (ScoreValue::Number(1.0), "1 of 2 repeats (1 unscored) pass"));
+        assert_eq!(
+            (score.value, score.explanation.as_str()),
+            (ScoreValue::Number(1.0), "1 of 2 repeats (1 unscored) pass")
+        );
         let few = reduced(Reduce::PassAt(3), &[said("x", true), unread(), unscored("x")]);
         assert_eq!(few.value, ScoreValue::Unscored("pass@3 needs 3 scored repeats, and there are 2".into()));
     }

@@ -160,14 +160,7 @@ impl RunFolder {
 
 /// A sitting that begins now, by the program that the header names.
 fn segment(header: &Header, started: String, samples_before: usize) -> Segment {
-    Segment {
-        started,
-        ended: None,
-        samples_before,
-        build: header.build(),
-        evictions: 0,
-        kv_checks: Vec::new(),
-    }
+    Segment { started, ended: None, samples_before, build: header.build(), evictions: 0, kv_checks: Vec::new() }
 }
 
 /// Takes the folder for this process.

@@ -89,7 +89,10 @@ fn begins(scorer: &ScorerSpec, texts: &[String]) -> Option<SuiteError> {
 /// A variable of a case that a judge's prompt could not see, because it knows something else by that name.
 fn taken_by_judge(suite: &Suite, scorer: &ScorerSpec, name: &str, places: &[Place]) -> Option<SuiteError> {
     let at = suite.cases.iter().position(|case| case.vars.contains_key(name))?;
-    let what = format!("a variable cannot be called `{name}`: the prompt of scorer `{}` knows an answer by that name", scorer.name);
+    let what = format!(
+        "a variable cannot be called `{name}`: the prompt of scorer `{}` knows an answer by that name",
+        scorer.name
+    );
     let help = "rename the variable; `a` and `b` are the completion and the target".to_owned();
     Some(SuiteError::new(places.get(at)?.clone(), SuiteProblem::Contradiction { what, help }))
 }

@@ -106,9 +106,10 @@ impl Loader<'_> {
 /// What is wrong with the verdicts, and how to mend it.
 fn wrong_choices(entry: &JudgeEntry) -> Option<(String, &'static str)> {
     let choices = &entry.choices.0;
-    let twice = choices.iter().enumerate().find(|(at, (text, _))| {
-        choices.iter().skip(at + 1).any(|(other, _)| other.trim() == text.trim())
-    });
+    let twice = choices
+        .iter()
+        .enumerate()
+        .find(|(at, (text, _))| choices.iter().skip(at + 1).any(|(other, _)| other.trim() == text.trim()));
     if choices.iter().any(|(text, _)| text.trim().is_empty()) {
         return Some(("a choice of the judge is empty".into(), "write a text for each verdict: `choices: [yes, no]`"));
     }
@@ -141,7 +142,10 @@ mod tests {
     fn a_list_is_worth_1_to_0_in_even_steps_and_a_map_says_itself() {
         assert_eq!(worth("[yes, no]"), [1.0, 0.0]);
         assert_eq!(worth("[good, fair, bad]"), [1.0, 0.5, 0.0]);
-        assert_eq!(verdicts("{good: 1, 2: 0.5, bad: -1}").unwrap(), [("good".into(), 1.0), ("2".into(), 0.5), ("bad".into(), -1.0)]);
+        assert_eq!(
+            verdicts("{good: 1, 2: 0.5, bad: -1}").unwrap(),
+            [("good".into(), 1.0), ("2".into(), 0.5), ("bad".into(), -1.0)]
+        );
         assert!(verdicts("{good: much}").unwrap_err().contains("worth is a number"));
         assert!(verdicts("{good: .inf}").unwrap_err().contains("worth is a number"));
         assert!(verdicts("yes").unwrap_err().contains("a list from best to worst"));

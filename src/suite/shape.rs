@@ -1,8 +1,8 @@
 //! Values that may be written in more than one shape: a text or a map, a list or a file.
 
 use super::answer::Answer;
-use super::file::{AnswerEntry, CaseEntry, CaseFile, ExamplesEntry, Generate, ModelEntry, Split};
 use super::choice::Choice;
+use super::file::{AnswerEntry, CaseEntry, CaseFile, ExamplesEntry, Generate, ModelEntry, Split};
 use super::judge::JudgeEntry;
 use super::scorer::{
     Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Perplexity, Regex, RougeL, ScorerKind,
@@ -188,8 +188,19 @@ impl KindEntry {
 
 /// The kinds by name, in the order that errors list them.
 const KINDS: [&str; 13] = [
-    "exact", "contains", "regex", "number", "json", "label", "edit_distance", "rouge_l", "chrf", "command", "choice",
-    "perplexity", "judge_model",
+    "exact",
+    "contains",
+    "regex",
+    "number",
+    "json",
+    "label",
+    "edit_distance",
+    "rouge_l",
+    "chrf",
+    "command",
+    "choice",
+    "perplexity",
+    "judge_model",
 ];
 
 /// Kinds that the contract names and later versions bring.

@@ -76,7 +76,8 @@ fn both_ways(engine: &Llama, requests: &[Request], what: &str, least: Option<f64
     let (decoded, size) = (decoded(engine, requests)?, tree_size(requests));
     let (mut together, mut alone) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        together.push(seconds(|| engine.answer(requests.to_vec(), &mut |_, _| (), &AtomicBool::new(false)).map(|_| ()))?);
+        together
+            .push(seconds(|| engine.answer(requests.to_vec(), &mut |_, _| (), &AtomicBool::new(false)).map(|_| ()))?);
         alone.push(seconds(|| {
             engine.answer_alone(requests.to_vec(), &mut |_, _| (), &AtomicBool::new(false)).map(|_| ())
         })?);
@@ -108,7 +109,8 @@ fn choices(engine: &Llama) -> anyhow::Result<Vec<Row>> {
     let mut least = 0;
     for case in 0..20_u32 {
         let tokens: Vec<Token> = (0..500).map(|n| 10 + (case * 6007 + n * 104_729) % 480).collect();
-        let candidates: Vec<Vec<Token>> = (0..4).map(|c| (0..4).map(|n| 20 + (c * 97 + n * 31 + case) % 400).collect()).collect();
+        let candidates: Vec<Vec<Token>> =
+            (0..4).map(|c| (0..4).map(|n| 20 + (c * 97 + n * 31 + case) % 400).collect()).collect();
         least += tokens.len() + candidates.iter().map(Vec::len).sum::<usize>();
         for start in [tokens, engine.start().into_iter().collect()] {
             let ask = Ask::Likelihood { continuations: candidates.clone() };

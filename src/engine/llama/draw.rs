@@ -104,8 +104,7 @@ fn steer(sampling: &Sampling, tokenizer: &Tokenizer) -> Result<Vec<LlamaSampler>
     let (repeat, frequency, presence) =
         (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty);
     if repeat.or(frequency).or(presence).is_some() {
-        let (repeat, frequency, presence) =
-            (repeat.unwrap_or(1.0), frequency.unwrap_or(0.0), presence.unwrap_or(0.0));
+        let (repeat, frequency, presence) = (repeat.unwrap_or(1.0), frequency.unwrap_or(0.0), presence.unwrap_or(0.0));
         chain.push(LlamaSampler::penalties(count, PENALTY_WINDOW, repeat, frequency, presence));
     }
     Ok(chain)
@@ -132,10 +131,8 @@ fn grammar(sampling: &Sampling, tokenizer: &Tokenizer) -> Result<Option<LlamaSam
     let (what, text) = match (&sampling.grammar, &sampling.json_schema) {
         (Some(grammar), _) => ("grammar", grammar.clone()),
         (None, Some(schema)) => {
-            let refused = |e: llama_cpp_2::LlamaCppError| EngineError::Grammar {
-                what: "JSON Schema",
-                reason: format!(": {e}"),
-            };
+            let refused =
+                |e: llama_cpp_2::LlamaCppError| EngineError::Grammar { what: "JSON Schema", reason: format!(": {e}") };
             ("JSON Schema", json_schema_to_grammar(&schema.to_string()).map_err(refused)?)
         }
         (None, None) => return Ok(None),

@@ -1,11 +1,11 @@
 //! Text to tokens, and a token to bytes.
 
+use crate::engine::EngineError;
 use aho_corasick::{AhoCorasick, MatchKind};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
 use llama_cpp_2::vocab::LlamaVocab;
-use crate::engine::EngineError;
 use std::ops::Range;
 
 /// The vocabulary of a model, with its control tokens found by spelling.

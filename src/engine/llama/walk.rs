@@ -291,7 +291,11 @@ impl<'w, 'a> Walk<'w, 'a> {
         let mut ready = Vec::new();
         for (mut decoding, Part { at, count }) in std::mem::take(&mut self.decoding).into_iter().zip(parts) {
             decoding.next += count;
-            if decoding.next == decoding.end { ready.push((decoding, at + count)) } else { self.decoding.push(decoding) }
+            if decoding.next == decoding.end {
+                ready.push((decoding, at + count))
+            } else {
+                self.decoding.push(decoding)
+            }
         }
         for (decoding, end) in ready {
             self.ready(decoding, end)?;
