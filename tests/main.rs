@@ -17,6 +17,7 @@ mod cached;
 mod commands;
 mod contract;
 mod exactness;
+mod prefix_tree;
 mod resume;
 mod running;
 mod shared_data;

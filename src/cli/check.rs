@@ -133,10 +133,10 @@ pub(super) fn prompts(prepared: &Prepared) -> Result<(), Problems> {
     let mut problems = Problems::new();
     let mut said = HashSet::new();
     for &variant in &prepared.plan.variants {
-        let Some(renderer) = prepared.renderer(variant)? else { continue };
-        let cells: Vec<_> = prepared.plan.cells_of(variant).collect();
+        let Some(stages) = prepared.stages(variant)? else { continue };
+        let cells: Vec<_> = prepared.plan.cells_of(variant).filter(|cell| cell.repeat == 0).collect();
         let refusals: Vec<_> =
-            cells.into_par_iter().filter_map(|cell| prepared.ask(&renderer, cell, true).refusal).collect();
+            cells.into_par_iter().filter_map(|cell| prepared.ask(&stages, cell, true).refusal).collect();
         // One mistake in a prompt is a problem of every case: it is said of the first.
         let new = refusals.into_iter().filter(|r| said.insert((r.to_string(), r.at().map(ToString::to_string))));
         problems.extend(new.take(MOST_REFUSALS));

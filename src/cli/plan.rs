@@ -6,12 +6,12 @@ use super::failure::Failure;
 use crate::engine::KvMode;
 use crate::error::{Place, Problems};
 use crate::run::{RunError, RunSettings, Selection};
-use crate::store::{Header, read_samples};
+use crate::store::{Header, Repeat, Trial, read_samples};
 use crate::suite::{AdapterRef, ModelRef, Overrides, split_scale};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Sequences in flight where nothing else is asked for. More is not faster: attention runs over the cells of all of them
@@ -84,10 +84,12 @@ pub(super) struct PlanArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kv {
-    /// Many at once, in one continuous batch: fast, the default
+    /// Many at once, what they share decoded once: fast, the default
     Tree,
     /// One at a time: an answer never depends on what else is run
     Exact,
+    /// As tree, and a share of the trials again one at a time: how far the answers lie apart
+    Check,
 }
 
 impl PlanArgs {
@@ -131,8 +133,9 @@ impl PlanArgs {
             parallel: self.parallel.unwrap_or(PARALLEL) as usize,
             kv: match self.kv {
                 Some(Kv::Exact) => KvMode::Exact,
-                Some(Kv::Tree) | None => KvMode::Tree,
+                Some(Kv::Tree | Kv::Check) | None => KvMode::Tree,
             },
+            kv_check: self.kv == Some(Kv::Check),
             ..settings
         }
     }
@@ -175,15 +178,7 @@ impl PlanArgs {
     /// Which variants and cases they pick.
     pub(super) fn selection(&self) -> Result<Selection, Failure> {
         let failing = match &self.filter_failing {
-            Some(run) => {
-                let mut failing = HashSet::new();
-                read_samples(run, |sample| {
-                    if !sample.passed() {
-                        failing.insert(sample.trial.case);
-                    }
-                })?;
-                Some(failing)
-            }
+            Some(run) => Some(failing(run)?),
             None => None,
         };
         Ok(Selection {
@@ -195,4 +190,16 @@ impl PlanArgs {
             sample: self.sample,
         })
     }
+}
+
+/// The cases that failed in a run, in any of its variants. Repeats that were reduced count by what they came to.
+fn failing(run: &Path) -> Result<HashSet<String>, Failure> {
+    let mut passed: HashMap<(String, String), bool> = HashMap::new();
+    read_samples(run, |sample| {
+        let pass = sample.passed();
+        let Trial { variant, case, repeat } = sample.trial;
+        let of_case = passed.entry((variant, case)).or_insert(true);
+        *of_case = if repeat == Repeat::Reduced { pass } else { pass && *of_case };
+    })?;
+    Ok(passed.into_iter().filter(|(_, pass)| !pass).map(|((_, case), _)| case).collect())
 }

@@ -3,7 +3,7 @@
 use super::output::complain;
 use crate::error::{Explain, render};
 use crate::run::Observer;
-use crate::store::Sample;
+use crate::store::{KvCheck, Repeat, Sample, Trial};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -49,6 +49,9 @@ impl Observer for Progress {
     }
 
     fn sample(&self, sample: &Sample) {
+        if sample.trial.repeat == Repeat::Reduced {
+            return;
+        }
         self.with(|state| {
             state.done += 1;
             if let Some(completion) = sample.completion.as_ref().filter(|_| !sample.cached) {
@@ -77,6 +80,16 @@ impl Observer for Progress {
         });
     }
 
+    fn kv_checked(&self, found: &KvCheck) {
+        self.with(|state| {
+            let text = kv_check(found);
+            match &state.bar {
+                Some(bar) => bar.suspend(|| complain(&text)),
+                None => complain(&text),
+            }
+        });
+    }
+
     fn finished(&self) {
         self.with(|state| {
             if let Some(bar) = state.bar.take() {
@@ -98,6 +111,24 @@ impl State {
             self.done, self.total
         )
     }
+}
+
+/// `kv check: 20 trials asked together and alone: log-probabilities differ by at most 0.0002 (few_shot, a-17); 1 answer flips: cot/a-3`
+fn kv_check(found: &KvCheck) -> String {
+    let KvCheck { trials, largest, at, flipped } = found;
+    let name = |trial: &Trial| format!("{}/{}", trial.variant, trial.case);
+    let at = at.as_ref().map_or_else(String::new, |trial| format!(" ({})", name(trial)));
+    let flips = match flipped.as_slice() {
+        [] => "no answer flips".to_owned(),
+        [one] => format!("1 answer flips: {}", name(one)),
+        several => {
+            let names: Vec<String> = several.iter().take(5).map(name).collect();
+            format!("{} answers flip: {}", several.len(), names.join(", "))
+        }
+    };
+    format!(
+        "kv check: {trials} trials asked together and alone: log-probabilities differ by at most {largest:.1e}{at}; {flips}\n"
+    )
 }
 
 /// Seconds since then, never 0.

@@ -12,7 +12,7 @@ use crate::error::{Place, Problems};
 use crate::ggml;
 use crate::report::{self, RunSummary};
 use crate::run::{Observer, Outcome, Prepared, RunSettings, execute};
-use crate::store::{Header, RunFolder, Status, Trial, read_header, read_samples};
+use crate::store::{Header, Repeat, RunFolder, Status, Trial, read_header, read_samples};
 use crate::suite::{Suite, load};
 use anyhow::Context;
 use clap::ValueEnum;
@@ -91,6 +91,7 @@ impl MachineArgs {
             threads: 1,
             gpu_layers: None,
             kv: KvMode::Tree,
+            kv_check: false,
             parallel: 1,
             probe: Some(Probe { program, arguments: vec!["probe-model".into()] }),
             memory,
@@ -159,7 +160,7 @@ fn resume(args: &Args, run: &Path, settings: &RunSettings, quiet: bool) -> Resul
 
 fn count_samples(run: &Path) -> Result<usize, Problems> {
     let mut count = 0;
-    read_samples(run, |_| count += 1)?;
+    read_samples(run, |sample| count += usize::from(sample.trial.repeat != Repeat::Reduced))?;
     Ok(count)
 }
 

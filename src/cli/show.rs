@@ -72,9 +72,9 @@ pub(super) fn plan(prepared: &Prepared, format: Format, colour: bool) -> Result<
     let mut out = format!("{name}: {variants} variants × {cases} cases = {} trials\n", plan.len());
     let mut documents = Vec::new();
     for &index in &plan.variants {
-        let (Some(variant), Some(renderer)) = (prepared.variant(index), prepared.renderer(index)?) else { continue };
+        let (Some(variant), Some(stages)) = (prepared.variant(index), prepared.stages(index)?) else { continue };
         let Some(cell) = plan.cells_of(index).next() else { continue };
-        let asked = prepared.ask(&renderer, cell, true);
+        let asked = prepared.ask(&stages, cell, true);
         let (Some((prompt, tokens)), Some((_, _, model))) = (asked.prompt, prepared.models.of(variant)) else {
             continue;
         };

@@ -38,6 +38,30 @@ pub enum EngineError {
         /// llama.cpp's words.
         reason: String,
     },
+    /// A grammar, or one made of a JSON Schema, that llama.cpp refuses.
+    #[error("llama.cpp does not take the {what}{reason}")]
+    Grammar {
+        /// grammar, JSON Schema.
+        what: &'static str,
+        /// Its words, behind a colon; empty where it has none.
+        reason: String,
+    },
+    /// A bias for what is not one token.
+    #[error("`logit_bias` names `{text}`, which is {count} tokens of this model")]
+    Bias {
+        /// The text.
+        text: String,
+        /// Its tokens.
+        count: usize,
+    },
+    /// A bias for a token that there is not.
+    #[error("`logit_bias` names token {id}, and the model has {count}")]
+    NoToken {
+        /// The id.
+        id: u32,
+        /// Tokens of the vocabulary.
+        count: usize,
+    },
     /// A file of canned answers that cannot be read.
     #[error("the script cannot be read: {reason}")]
     Script {
@@ -63,7 +87,11 @@ impl Explain for EngineError {
             | Self::Adapter { place, .. }
             | Self::Context { place, .. }
             | Self::Script { place, .. } => Some(place),
-            Self::Decode { .. } | Self::Cache { .. } => None,
+            Self::Decode { .. }
+            | Self::Grammar { .. }
+            | Self::Bias { .. }
+            | Self::NoToken { .. }
+            | Self::Cache { .. } => None,
         }
     }
 
@@ -77,6 +105,10 @@ impl Explain for EngineError {
             Self::Decode { .. } => {
                 "what was answered is kept: go on with --resume; a smaller `context:` needs less memory".into()
             }
+            Self::Grammar { what: "grammar", .. } => "write it in GBNF; -vv shows what llama.cpp says".into(),
+            Self::Grammar { .. } => "use the parts of JSON Schema that llama.cpp's grammars can express".into(),
+            Self::Bias { .. } => "name a single token, with the space before it (`\" Paris\"`), or give its id".into(),
+            Self::NoToken { count, .. } => format!("ids are 0 to {}", count.saturating_sub(1)),
             Self::Script { .. } => "a script is {answers: [{when: REGEX, say: TEXT}], otherwise: TEXT}".into(),
             Self::Cache { path, .. } => {
                 format!(

@@ -172,6 +172,14 @@ pub trait Engine: Send + Sync {
     /// The bytes that tokens stand for; those of control tokens are left out.
     fn bytes(&self, tokens: &[Token]) -> Vec<u8>;
 
+    /// Whether it can draw as a sampling says: grammars and schemas that it takes, biases of single tokens.
+    ///
+    /// # Errors
+    /// What it cannot do.
+    fn check(&self, _sampling: &Sampling) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     /// Answers the requests and calls `done` as each is complete, in an order that depends on the requests alone. Once
     /// `stop` is set, nothing new is begun; what is in flight is finished.
     ///
@@ -183,6 +191,20 @@ pub trait Engine: Send + Sync {
         done: &mut dyn FnMut(usize, Answer),
         stop: &AtomicBool,
     ) -> Result<Effort, EngineError>;
+
+    /// The same, one line of tokens at a time from an empty cache, whatever the engine's own mode: the reference that
+    /// `--kv check` compares with.
+    ///
+    /// # Errors
+    /// As [`Engine::answer`].
+    fn answer_alone(
+        &self,
+        requests: Vec<Request>,
+        done: &mut dyn FnMut(usize, Answer),
+        stop: &AtomicBool,
+    ) -> Result<Effort, EngineError> {
+        self.answer(requests, done, stop)
+    }
 
     /// Gives the memory of the weights back; the next [`Engine::answer`] loads them again.
     fn unload(&self) {}

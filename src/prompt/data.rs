@@ -25,6 +25,11 @@ pub(super) fn example_context(example: &Case, controls: &Controls) -> Result<Con
     Ok(context)
 }
 
+/// What an earlier stage said. Marks that a model writes are dropped: no template means them.
+pub(super) fn completion(said: &str, controls: &Controls) -> Result<Value, PromptError> {
+    Ok(Value::from(text("completion", &said.replace(['\u{fdd0}', '\u{fdd1}'], "\u{fffd}"), controls)?.into_owned()))
+}
+
 /// One element of `examples`: a map of the example's variables and its `target`.
 pub(super) fn example(example: &Case, controls: &Controls) -> Result<Value, PromptError> {
     let mut map = Map::with_capacity(example.vars.len() + 1);

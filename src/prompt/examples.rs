@@ -5,8 +5,17 @@ use crate::suite::{Case, ExampleChoice, Select};
 use rand::seq::SliceRandom;
 use std::collections::{BTreeMap, VecDeque};
 
+/// Knows which examples are most like a case. Room 2 knows no model: whoever does brings one.
+pub trait Nearest: std::fmt::Debug + Sync {
+    /// Indices into the pool, the most similar first, without those whose variables equal the case's.
+    fn nearest(&self, case: &Case) -> &[usize];
+}
+
 /// A variant's few-shot order: the whole pool in the order in which examples are taken. It depends on the pool and the
 /// seeds, never on the cases, so the prompts of a variant share one few-shot block as far as possible.
+///
+/// [`Nearest`] takes those most like the case instead, the most similar last, next to the question (KATE, Liu et al. 2021,
+/// arXiv 2101.06804).
 ///
 /// `first` takes the pool's order. `random` shuffles it (Fisher-Yates on ChaCha8). `balanced` shuffles it, then takes one
 /// of each target in turn, targets in sorted order, until none is left; examples without a target count as one more.
@@ -25,6 +34,7 @@ pub struct ExampleOrder<'a> {
     pool: &'a [Case],
     order: Vec<usize>,
     count: usize,
+    nearest: Option<&'a dyn Nearest>,
 }
 
 impl<'a> ExampleOrder<'a> {
@@ -39,24 +49,27 @@ impl<'a> ExampleOrder<'a> {
         if choice.select == Select::Balanced {
             order = in_turn(pool, &order);
         }
-        Self { pool, order, count: choice.count }
+        Self { pool, order, count: choice.count, nearest: None }
+    }
+
+    /// The same pool, with the examples most like each case.
+    #[must_use]
+    pub fn by_nearness(choice: &ExampleChoice, pool: &'a [Case], nearest: &'a dyn Nearest) -> Self {
+        Self { pool, order: Vec::new(), count: choice.count, nearest: Some(nearest) }
     }
 
     /// The indices into the pool of the examples that a case is shown: the first `count` of the order, without those
     /// whose variables equal the case's. Fewer where the pool has no more.
     #[must_use]
     pub fn pick(&self, case: &Case) -> Vec<usize> {
+        if let Some(nearest) = self.nearest {
+            return nearest.nearest(case).iter().copied().take(self.count).rev().collect();
+        }
         let differs = |index: &usize| self.pool.get(*index).is_some_and(|example| example.vars != case.vars);
         self.order.iter().copied().filter(differs).take(self.count).collect()
     }
 
-    /// How many of the `count` a case has to do without, because the pool is too small; worth a note.
-    #[must_use]
-    pub fn missing(&self, case: &Case) -> usize {
-        self.count - self.pick(case).len()
-    }
-
-    /// What a case that is not in the pool is shown.
+    /// What a case that is not in the pool is shown; nothing where that depends on the case.
     #[must_use]
     pub fn usual(&self) -> &[usize] {
         self.order.get(..self.count).unwrap_or(&self.order)
@@ -122,12 +135,26 @@ mod tests {
     }
 
     #[test]
-    fn says_how_many_examples_are_missing() {
+    fn a_case_of_the_pool_makes_do_with_fewer() {
         let pool = pool(&["a", "b"]);
         let order = order(Select::First, 2, &pool, (0, 0));
-        assert_eq!((order.missing(&stranger()), order.missing(&pool[0])), (0, 1));
         assert_eq!(order.pick(&pool[0]), [1]);
         assert_eq!(order.usual(), order.pick(&stranger()));
+    }
+
+    #[test]
+    fn the_most_similar_example_stands_next_to_the_question() {
+        #[derive(Debug)]
+        struct Known(Vec<usize>);
+        impl Nearest for Known {
+            fn nearest(&self, _case: &Case) -> &[usize] {
+                &self.0
+            }
+        }
+        let (pool, known) = (pool(&["a", "b", "c"]), Known(vec![2, 0, 1]));
+        let choice = ExampleChoice { count: 2, select: Select::First, seed: 0 };
+        let order = ExampleOrder::by_nearness(&choice, &pool, &known);
+        assert_eq!((order.pick(&stranger()), order.usual()), (vec![0, 2], &[][..]));
     }
 
     /// Pinned by hand: a new version of `rand` that shuffles otherwise would change every few-shot prompt.

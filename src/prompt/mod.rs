@@ -20,7 +20,7 @@ pub use chat::ChatPrompt;
 pub use chat_template::{ChatFailure, ChatSettings, ChatTemplate, DEFAULT_DATE, Message, Role};
 pub use control::Controls;
 pub use error::PromptError;
-pub use examples::ExampleOrder;
+pub use examples::{ExampleOrder, Nearest};
 pub use render::Renderer;
 pub use template::TextTemplate;
 
@@ -65,6 +65,15 @@ impl PromptTemplate {
             ChatPrompt::compile(file).map(Self::Chat)
         } else {
             TextTemplate::compile(file).map(Self::Text)
+        }
+    }
+
+    /// Whether what a model says to it begins a message: a chat that does not end in an assistant's first words.
+    #[must_use]
+    pub fn begins_a_message(&self) -> bool {
+        match self {
+            Self::Text(_) => false,
+            Self::Chat(chat) => chat.prefill().is_none(),
         }
     }
 }

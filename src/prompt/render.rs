@@ -79,10 +79,15 @@ impl<'a> Renderer<'a> {
 
     /// The prompt of one case.
     pub fn render(&self, case: &Case) -> Result<Prompt, PromptError> {
-        self.render_case(case).map_err(|error| error.of("case", &case.id))
+        self.render_case(case, None).map_err(|error| error.of("case", &case.id))
     }
 
-    fn render_case(&self, case: &Case) -> Result<Prompt, PromptError> {
+    /// The prompt of one case in a second stage, which may quote the `completion` of the first.
+    pub fn render_after(&self, case: &Case, completion: &str) -> Result<Prompt, PromptError> {
+        self.render_case(case, Some(completion)).map_err(|error| error.of("case", &case.id))
+    }
+
+    fn render_case(&self, case: &Case, completion: Option<&str>) -> Result<Prompt, PromptError> {
         let block = match &self.examples {
             None => Cow::Owned(Block::none()),
             Some((order, usual)) => {
@@ -90,7 +95,10 @@ impl<'a> Renderer<'a> {
                 if picked == usual.picked { Cow::Borrowed(usual) } else { Cow::Owned(self.block(order, picked)?) }
             }
         };
-        let context = data::context(&case.vars, self.controls)?;
+        let mut context = data::context(&case.vars, self.controls)?;
+        if let Some(completion) = completion {
+            context.insert_value("completion", data::completion(completion, self.controls)?);
+        }
         match self.kind {
             Kind::Text(template) => self.text(template, context, &block),
             Kind::Chat(prompt, template) => self.chat(prompt, template, context, &block),

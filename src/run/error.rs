@@ -29,14 +29,16 @@ pub enum RunError {
     },
     /// Prompt and completion do not fit the context.
     #[error(
-        "prompt does not fit: {prompt} prompt + {max_tokens} max_tokens > {context} context tokens ({} over)",
-        prompt + max_tokens - context
+        "prompt does not fit: {prompt} prompt + {behind} {what} > {context} context tokens ({} over)",
+        prompt + behind - context
     )]
     TooLong {
         /// Tokens of the prompt.
         prompt: usize,
-        /// Tokens that may be drawn.
-        max_tokens: usize,
+        /// Tokens that may be drawn, or that are judged.
+        behind: usize,
+        /// Which of the two: max_tokens, candidate.
+        what: &'static str,
         /// Tokens that fit.
         context: usize,
         /// The variant.
@@ -73,6 +75,40 @@ pub enum RunError {
         case: String,
         /// Whether the run goes on without it.
         warning: bool,
+    },
+    /// Something whose likelihood is asked, and that has no tokens of its own.
+    #[error("{what}")]
+    NoTokens {
+        /// What it is.
+        what: String,
+        /// How to mend it.
+        help: String,
+        /// The variant.
+        place: Place,
+        /// Variant and case.
+        about: String,
+        /// Whether the run goes on without it.
+        warning: bool,
+    },
+    /// A first stage that said nothing: there is nothing for the second to go on from.
+    #[error("the first stage said nothing, so the second is not asked")]
+    EmptyStage {
+        /// The variant.
+        place: Place,
+        /// Variant and case.
+        about: String,
+    },
+    /// What a sampling asks for does not go with the model.
+    #[error("{reason}")]
+    Sampling {
+        /// Why.
+        reason: String,
+        /// How to mend it.
+        help: String,
+        /// The variant.
+        place: Place,
+        /// Its name.
+        variant: String,
     },
     /// A prompt that could not be rendered for one case; the run goes on without it.
     #[error("{message}")]
@@ -116,6 +152,8 @@ impl Explain for RunError {
             Self::TooLong { warning: true, .. }
             | Self::BeyondTraining { warning: true, .. }
             | Self::EmptyPrompt { warning: true, .. }
+            | Self::NoTokens { warning: true, .. }
+            | Self::EmptyStage { .. }
             | Self::NotRendered { warning: true, .. } => Level::Warning,
             _ => Level::Error,
         }
@@ -129,6 +167,9 @@ impl Explain for RunError {
             | Self::TooLong { place, .. }
             | Self::BeyondTraining { place, .. }
             | Self::EmptyPrompt { place, .. }
+            | Self::NoTokens { place, .. }
+            | Self::EmptyStage { place, .. }
+            | Self::Sampling { place, .. }
             | Self::Changed { place, .. }
             | Self::OtherFlag { place, .. } => Some(place),
         }
@@ -139,7 +180,10 @@ impl Explain for RunError {
             Self::TooLong { variant, case, .. } | Self::EmptyPrompt { variant, case, .. } => {
                 Some(format!("variant `{variant}`, case `{case}`"))
             }
-            Self::BeyondTraining { variant, .. } => Some(format!("variant `{variant}`")),
+            Self::NoTokens { about, .. } | Self::EmptyStage { about, .. } => Some(about.clone()),
+            Self::BeyondTraining { variant, .. } | Self::Sampling { variant, .. } => {
+                Some(format!("variant `{variant}`"))
+            }
             Self::NotRendered { about, .. } => Some(about.clone()),
             _ => None,
         }
@@ -152,11 +196,17 @@ impl Explain for RunError {
                 crate::error::did_you_mean(name, &known)
             }
             Self::NothingLeft { help, .. } => help.clone(),
-            Self::TooLong { prompt, max_tokens, context, .. } if prompt < context => {
-                format!("set `context: {}` or more, or `max_tokens: {}` or less", prompt + max_tokens, context - prompt)
+            Self::TooLong { prompt, behind, what: "max_tokens", context, .. } if prompt < context => {
+                format!("set `context: {}` or more, or `max_tokens: {}` or less", prompt + behind, context - prompt)
             }
-            Self::TooLong { prompt, max_tokens, .. } => format!("set `context: {}` or more", prompt + max_tokens),
+            Self::TooLong { prompt, behind, .. } => format!("set `context: {}` or more", prompt + behind),
             Self::BeyondTraining { trained, .. } => format!("set `context: {trained}` or less"),
+            Self::NoTokens { help, .. } | Self::Sampling { help, .. } => help.clone(),
+            Self::EmptyStage { .. } => {
+                "end its prompt where an answer has to follow, and look at `stop` and `max_tokens`; the case counts as \
+                 one without an answer"
+                    .into()
+            }
             Self::EmptyPrompt { .. } => "write something for the model to go on from".into(),
             Self::NotRendered { help, .. } => return help.clone(),
             Self::Changed { .. } => {
@@ -176,7 +226,8 @@ mod tests {
     fn a_prompt_that_does_not_fit_says_by_how_much_and_what_would() {
         let error = RunError::TooLong {
             prompt: 3912,
-            max_tokens: 512,
+            behind: 512,
+            what: "max_tokens",
             context: 4096,
             place: Place::new("suites/long.yaml", 8, 3),
             variant: "cot".into(),

@@ -1,26 +1,33 @@
 //! Asks every trial of a plan that is not recorded yet.
 //!
 //! Trials are taken a window at a time, so that a run of any length needs the memory of one window: rendered and
-//! tokenised on every core, looked up in the cache, and the rest handed to the engine together, which decodes what they
-//! share once. A trial is recorded as soon as its last answer is there.
+//! tokenised on every core, and handed to the engine together, which decodes what they share once. A trial is recorded as
+//! soon as its last answer is there; where other models judge it, with the others of its window.
 
+use super::ask::{Asked, Stages};
+use super::asking::Asking;
+use super::error::RunError;
+use super::judges::{Judges, Verdicts};
+use super::kv_check;
 use super::models::RunSettings;
 use super::observer::Observer;
-use super::prepare::{Asked, Prepared};
+use super::prepare::Prepared;
 use super::record::Recorder;
 use super::select::Cell;
 use super::underway::Underway;
-use crate::engine::cache::{Cache, Identity, Key};
-use crate::engine::{Answer, Engine, Request};
+use crate::engine::cache::Identity;
+use crate::engine::{Answer, Engine};
 use crate::error::Problems;
-use crate::prompt::Renderer;
-use crate::store::{RunFolder, Trial};
+use crate::store::{RunFolder, StageRecord, Trial};
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// Trials in a window.
 const WINDOW: usize = 2_000;
+
+/// The same where they wait for judges, and would be lost with the program.
+const JUDGED_WINDOW: usize = 200;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,21 +51,26 @@ pub fn execute(
     watch: (&dyn Observer, &AtomicBool),
 ) -> Result<Outcome, Problems> {
     let (observer, stop) = watch;
-    let cache = settings.memory.as_deref().filter(|_| settings.use_cache);
+    let asking = Asking::new(settings.memory.as_deref().filter(|_| settings.use_cache), stop);
     observer.started(prepared.plan.len(), recorded.len());
-    let mut recorder = Recorder::new(prepared, folder, observer, cache);
+    let mut recorder = Recorder::new(prepared, folder, observer, !recorded.is_empty())?;
     let mut result = Ok(());
     for group in groups(prepared) {
-        let Some(engine) = engine_of(prepared, &group) else { continue };
-        result = Round::new(prepared, engine, &group, (cache, stop))
-            .and_then(|round| round.run(cells(prepared, &group, recorded), &mut recorder));
-        recorder.remember();
-        engine.unload();
-        if result.is_err() || stop.load(Ordering::Relaxed) || recorder.failed.is_some() {
+        let Some(round) = Round::new(prepared, &group, &asking)? else { continue };
+        result = round.run(cells(prepared, &group, recorded), &mut recorder);
+        if settings.kv_check && result.is_ok() && !round.is_over(&recorder) {
+            result = kv_check::run(prepared, (round.engine, &group), &round.stages, stop).map(|found| {
+                observer.kv_checked(&found);
+                recorder.folder.kv_checked(found);
+            });
+        }
+        round.engine.unload();
+        if result.is_err() || round.is_over(&recorder) {
             break;
         }
     }
     observer.finished();
+    recorder.folder.evicted(asking.evictions.get());
     if let Some(problems) = recorder.failed {
         return Err(problems);
     }
@@ -80,10 +92,6 @@ fn groups(prepared: &Prepared) -> Vec<Vec<usize>> {
     groups.into_iter().map(|(_, variants)| variants).collect()
 }
 
-fn engine_of<'a>(prepared: &'a Prepared, group: &[usize]) -> Option<&'a dyn Engine> {
-    prepared.models.of(prepared.variant(*group.first()?)?).map(|(_, engine, _)| engine)
-}
-
 /// The trials of some variants that are not recorded yet, in order.
 fn cells<'p>(
     prepared: &'p Prepared,
@@ -98,31 +106,33 @@ fn cells<'p>(
 struct Round<'a> {
     prepared: &'a Prepared<'a>,
     engine: &'a dyn Engine,
-    renderers: HashMap<usize, (Renderer<'a>, Option<Identity>)>,
-    cache: Option<&'a Cache>,
-    stop: &'a AtomicBool,
+    identity: Identity,
+    stages: HashMap<usize, Stages<'a>>,
+    judges: Judges<'a>,
+    asking: &'a Asking<'a>,
 }
 
 impl<'a> Round<'a> {
-    fn new(
-        prepared: &'a Prepared<'a>,
-        engine: &'a dyn Engine,
-        group: &[usize],
-        (cache, stop): (Option<&'a Cache>, &'a AtomicBool),
-    ) -> Result<Self, Problems> {
-        let mut renderers = HashMap::new();
+    fn new(prepared: &'a Prepared<'a>, group: &[usize], asking: &'a Asking<'a>) -> Result<Option<Self>, Problems> {
+        let Some(variant) = group.first().and_then(|&first| prepared.variant(first)) else { return Ok(None) };
+        let Some((_, engine, record)) = prepared.models.of(variant) else { return Ok(None) };
+        let mut stages = HashMap::new();
         for &variant in group {
-            if let Some(renderer) = prepared.renderer(variant)? {
-                renderers.insert(variant, (renderer, prepared.identity(variant)));
-            }
+            stages.extend(prepared.stages(variant)?.map(|of_variant| (variant, of_variant)));
         }
-        Ok(Self { prepared, engine, renderers, cache, stop })
+        let judges = Judges::new(prepared)?;
+        Ok(Some(Self { prepared, engine, identity: prepared.identity(record), stages, judges, asking }))
+    }
+
+    fn is_over(&self, recorder: &Recorder) -> bool {
+        self.asking.is_to_stop() || recorder.failed.is_some()
     }
 
     fn run(&self, cells: impl Iterator<Item = Cell>, recorder: &mut Recorder<'a>) -> Result<(), Problems> {
+        let size = if self.judges.is_empty() { WINDOW } else { JUDGED_WINDOW };
         let mut cells = cells.peekable();
-        while cells.peek().is_some() && !self.stop.load(Ordering::Relaxed) && recorder.failed.is_none() {
-            let window: Vec<Cell> = cells.by_ref().take(WINDOW).collect();
+        while cells.peek().is_some() && !self.is_over(recorder) {
+            let window: Vec<Cell> = cells.by_ref().take(size).collect();
             self.window(window, recorder)?;
         }
         Ok(())
@@ -130,81 +140,56 @@ impl<'a> Round<'a> {
 
     /// One window: stage by stage, until every trial in it is recorded.
     fn window(&self, window: Vec<Cell>, recorder: &mut Recorder<'a>) -> Result<(), Problems> {
-        let ask = |cell: Cell| Some(self.prepared.ask(&self.renderers.get(&cell.variant)?.0, cell, false));
+        let (prepared, stages) = (self.prepared, &self.stages);
+        let ask = |cell: Cell| Some(prepared.ask(stages.get(&cell.variant)?, cell, false));
         let asked: Vec<Asked> = window.into_par_iter().filter_map(ask).collect();
         let mut trials: Vec<Underway> = asked.into_iter().map(Underway::new).collect();
-        while !trials.is_empty() && !self.stop.load(Ordering::Relaxed) {
+        while !trials.is_empty() && !self.is_over(recorder) {
             trials = self.stage(trials, recorder)?;
         }
         Ok(())
     }
 
-    /// Has the requests of one stage answered, from the cache where it knows them; gives back the trials that have
-    /// another stage to go.
+    /// Has the questions of one stage answered; gives back the trials that have another stage to go.
     fn stage(&self, trials: Vec<Underway>, recorder: &mut Recorder<'a>) -> Result<Vec<Underway>, Problems> {
-        let (places, requests) = self.requests(&trials);
-        let known = self.look_up(&places);
-        let mut stage =
-            Stage { round: self, recorder, trials: trials.into_iter().map(Some).collect(), next: Vec::new() };
-        for trial in 0..stage.trials.len() {
-            stage.settle(trial);
-        }
-        let mut unknown = Vec::new();
-        for ((request, known), place) in requests.into_iter().zip(known).zip(&places) {
-            match known {
-                Some(answer) => stage.answered(place, answer, true),
-                None => unknown.push(request),
-            }
-        }
-        let mut done = |id: usize, answer: Answer| {
-            let Some(place) = places.get(id) else { return };
-            if let Some(key) = place.key {
-                stage.recorder.fresh(key, &answer);
-            }
-            stage.answered(place, answer, false);
-        };
-        self.engine.answer(unknown, &mut done, self.stop)?;
-        Ok(stage.next)
-    }
-
-    /// The requests of trials, numbered, and where each answer belongs.
-    fn requests(&self, trials: &[Underway]) -> (Vec<Place>, Vec<Request>) {
         let mut places = Vec::new();
         let mut requests = Vec::new();
         for (trial, underway) in trials.iter().enumerate() {
-            let Cell { variant, repeat, .. } = underway.cell();
-            let identity = self.renderers.get(&variant).and_then(|(_, identity)| identity.as_ref());
-            let identity = identity.filter(|_| self.cache.is_some());
             for (want, request) in underway.requests().enumerate() {
-                let key = identity.map(|identity| identity.key(request, repeat));
-                requests.push(Request { id: places.len(), ..request.clone() });
-                places.push(Place { trial, want, key });
+                places.push((trial, want));
+                requests.push((request.clone(), underway.cell().repeat));
             }
         }
-        (places, requests)
-    }
-
-    /// What the cache knows of the requests; nothing where it fails.
-    fn look_up(&self, places: &[Place]) -> Vec<Option<Answer>> {
-        let keys: Vec<Key> = places.iter().filter_map(|place| place.key).collect();
-        let found = match self.cache.filter(|_| !keys.is_empty()).map(|cache| cache.get(&keys)) {
-            Some(Ok(found)) => found,
-            Some(Err(error)) => {
-                tracing::warn!("{error}: asking the model instead");
-                Vec::new()
+        let trials = trials.into_iter().map(Some).collect();
+        let mut stage = Stage { round: self, recorder, trials, next: Vec::new(), unjudged: Vec::new() };
+        // What cannot be asked has nothing to wait for.
+        (0..stage.trials.len()).for_each(|trial| stage.settle(trial));
+        let answered = self.asking.answer(self.engine, &self.identity, requests, &mut |id, answer, cached| {
+            if let Some(&(trial, want)) = places.get(id) {
+                stage.answered(trial, want, answer, cached);
             }
-            None => Vec::new(),
-        };
-        let mut found = found.into_iter();
-        places.iter().map(|place| place.key.and_then(|_| found.next().flatten())).collect()
+        });
+        let Stage { next, unjudged, .. } = stage;
+        for (trial, verdicts) in self.judges.judge(unjudged, self.asking)? {
+            recorder.record(trial, &verdicts);
+        }
+        answered.map(|()| next)
     }
-}
 
-/// Where an answer belongs.
-struct Place {
-    trial: usize,
-    want: usize,
-    key: Option<Key>,
+    /// The next question of a trial, and what its present stage has told; nothing where that was the last one.
+    fn after(&self, trial: &Underway, recorder: &mut Recorder<'a>) -> Option<(Asked, StageRecord)> {
+        let then = self.stages.get(&trial.cell().variant)?.then.as_ref().filter(|_| trial.before.is_empty())?;
+        let said = trial.completion()?;
+        if said.text.trim().is_empty() {
+            recorder.warn(&RunError::EmptyStage {
+                place: self.prepared.variant(trial.cell().variant)?.place.clone(),
+                about: self.prepared.about(trial.cell()),
+            });
+            return None;
+        }
+        let asked = self.prepared.ask_after(then, trial.cell(), &said.text);
+        Some((asked, StageRecord { prompt: recorder.prompt(&trial.asked)?, completion: said.clone() }))
+    }
 }
 
 /// The trials of a window while one of their stages is answered.
@@ -214,22 +199,28 @@ struct Stage<'s, 'a> {
     trials: Vec<Option<Underway>>,
     /// Those that go on with another stage.
     next: Vec<Underway>,
+    /// Those that are answered and wait for judges.
+    unjudged: Vec<Underway>,
 }
 
 impl Stage<'_, '_> {
-    fn answered(&mut self, place: &Place, answer: Answer, cached: bool) {
-        if let Some(Some(trial)) = self.trials.get_mut(place.trial) {
-            trial.answered(place.want, answer, cached);
+    fn answered(&mut self, trial: usize, want: usize, answer: Answer, cached: bool) {
+        if let Some(Some(trial)) = self.trials.get_mut(trial) {
+            trial.answered(want, answer, cached);
         }
-        self.settle(place.trial);
+        self.settle(trial);
     }
 
-    /// Takes a trial whose last answer is there onwards: to its next stage, or into the record.
+    /// Takes a trial whose last answer is there onwards: to its next stage, before its judges, or into the record.
     fn settle(&mut self, trial: usize) {
-        let Some(trial) = self.trials.get_mut(trial).and_then(|trial| trial.take_if(|trial| trial.is_answered()))
-        else {
-            return;
-        };
-        self.recorder.record(trial);
+        let Some(place) = self.trials.get_mut(trial) else { return };
+        let Some(trial) = place.take_if(|trial| trial.is_answered()) else { return };
+        if let Some((asked, told)) = self.round.after(&trial, self.recorder) {
+            self.next.push(trial.next(asked, told));
+        } else if self.round.judges.is_empty() {
+            self.recorder.record(trial, &Verdicts::default());
+        } else {
+            self.unjudged.push(trial);
+        }
     }
 }

@@ -3,20 +3,27 @@
 //! [`Selection`] picks variants and cases, [`Prepared`] opens the models and compiles prompts and scorers (all problems
 //! at once), and [`execute`] asks, window by window, recording each sample as it is complete.
 
+mod ask;
+mod asking;
 mod error;
 mod execute;
+mod header;
+mod judges;
+mod kv_check;
 mod models;
 mod observer;
 mod prepare;
 mod record;
 mod select;
+mod similar;
 mod underway;
 mod want;
 
+pub use ask::{Asked, Stages};
 pub use error::RunError;
 pub use execute::{Outcome, execute};
 pub use models::{Models, RunSettings};
 pub use observer::{Observer, Silent};
-pub use prepare::{Asked, Prepared};
+pub use prepare::Prepared;
 pub use select::{Cell, Plan, Selection};
 pub use want::Want;

@@ -6,8 +6,9 @@ use crate::engine::llama::{KvStorage, Llama, LlamaSettings, hash};
 use crate::engine::scripted::Scripted;
 use crate::engine::{Engine, KvMode};
 use crate::error::Problems;
+use crate::score::Judge;
 use crate::store::ModelRecord;
-use crate::suite::{KvType, Suite, Variant};
+use crate::suite::{KvType, ScorerKind, ScorerSpec, Suite, Variant};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct RunSettings {
     pub gpu_layers: Option<u32>,
     /// One batch, or one trial at a time.
     pub kv: KvMode,
+    /// A share of the trials is asked again one line at a time, and compared.
+    pub kv_check: bool,
     /// Most sequences in flight.
     pub parallel: usize,
     /// Tries models not seen before; `None` trusts them.
@@ -65,8 +68,7 @@ impl Models {
         let mut models = Self { engines: Vec::new() };
         let mut failed: Vec<Need> = Vec::new();
         let mut problems = Problems::new();
-        for variant in variants {
-            let need = need(variant);
+        for need in variants.map(need).chain(suite.scorers.iter().filter_map(need_of_judge)) {
             if models.engines.iter().any(|(other, ..)| *other == need) || failed.contains(&need) {
                 continue;
             }
@@ -81,12 +83,29 @@ impl Models {
         problems.or_ok(models)
     }
 
+    /// The engine of a judge and its record.
+    #[must_use]
+    pub fn of_judge(&self, judge: &Judge) -> Option<(&dyn Engine, &ModelRecord)> {
+        let need = Need { model: judge.model().clone(), adapter: None, context: judge.context() };
+        let found = self.engines.iter().find(|(other, ..)| *other == need);
+        found.map(|(_, engine, record)| (engine.as_ref(), record))
+    }
+
     /// The engine of a variant: its index, the engine itself and its record. `None` for a variant not opened.
     #[must_use]
     pub fn of(&self, variant: &Variant) -> Option<(usize, &dyn Engine, &ModelRecord)> {
         let need = need(variant);
         let index = self.engines.iter().position(|(other, ..)| *other == need)?;
         self.engines.get(index).map(|(_, engine, record)| (index, engine.as_ref(), record))
+    }
+}
+
+fn need_of_judge(scorer: &ScorerSpec) -> Option<Need> {
+    match &scorer.kind {
+        ScorerKind::JudgeModel(judge) => {
+            Some(Need { model: judge.model.clone(), adapter: None, context: judge.context })
+        }
+        _ => None,
     }
 }
 

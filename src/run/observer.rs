@@ -1,7 +1,7 @@
 //! What a run tells whoever watches it. Library code never prints.
 
 use crate::error::Explain;
-use crate::store::Sample;
+use crate::store::{KvCheck, Sample};
 
 /// Watches a run.
 pub trait Observer: Sync {
@@ -11,6 +11,8 @@ pub trait Observer: Sync {
     fn sample(&self, sample: &Sample);
     /// Something the user should know, said once a kind.
     fn warning(&self, problem: &dyn Explain);
+    /// What `--kv check` found for one model.
+    fn kv_checked(&self, found: &KvCheck);
     /// The last sample was recorded, or the run ended early.
     fn finished(&self);
 }
@@ -23,5 +25,6 @@ impl Observer for Silent {
     fn started(&self, _trials: usize, _recorded: usize) {}
     fn sample(&self, _sample: &Sample) {}
     fn warning(&self, _problem: &dyn Explain) {}
+    fn kv_checked(&self, _found: &KvCheck) {}
     fn finished(&self) {}
 }

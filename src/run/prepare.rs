@@ -1,25 +1,20 @@
 //! A plan made ready: models opened, prompts, chat templates and scorers compiled; all problems at once.
 
+use super::ask::Stages;
+use super::asking::Asking;
 use super::error::RunError;
 use super::models::{Models, RunSettings};
 use super::select::{Cell, Plan};
-use super::want::{self, Want};
+use super::similar::Similar;
 use crate::engine::cache::Identity;
-use crate::engine::{Engine, Token};
-use crate::error::{Explain, Level, Place, Problems};
-use crate::prompt::{
-    ChatSettings, ChatTemplate, Controls, ExampleOrder, Prompt, PromptError, PromptTemplate, Renderer,
-};
-use crate::score::Scorers;
-use crate::seed;
-use crate::store::{CaseRecord, CaseSet, Header, ModelRecord, Repeat, SCHEMA, ScorerRecord, Status, Trial};
-use crate::suite::{Case, Suite, Variant};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashSet};
-
-/// Shorter shared parts are not worth naming.
-const LEAST_PREFIX: usize = 64;
+use crate::engine::{Engine, EngineError};
+use crate::error::{Explain, Level, Problems};
+use crate::prompt::{ChatSettings, ChatTemplate, Controls, ExampleOrder, PromptError, PromptTemplate, Renderer};
+use crate::score::{Judge, Scorers};
+use crate::store::{ModelRecord, Repeat, Trial};
+use crate::suite::{Case, Select, Suite, Variant};
+use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 
 /// A plan ready to run.
 #[derive(Debug)]
@@ -32,9 +27,11 @@ pub struct Prepared<'a> {
     pub models: Models,
     /// The variants picked, in the plan's order.
     parts: Vec<Parts>,
+    /// What the models of judges give to the rendering of their prompts, in the order of the judges.
+    judges: Vec<(Controls, Option<ChatTemplate>)>,
     /// The program that asks: versions of Tripos and of llama.cpp.
-    build: String,
-    features: Vec<String>,
+    pub(super) build: String,
+    pub(super) features: Vec<String>,
     /// What the user should know before anything is asked.
     pub warnings: Problems,
 }
@@ -44,22 +41,11 @@ pub struct Prepared<'a> {
 struct Parts {
     variant: usize,
     template: PromptTemplate,
+    then: Option<PromptTemplate>,
     controls: Controls,
     chat: Option<ChatTemplate>,
     scorers: Scorers,
-}
-
-/// A trial's prompt, or why it cannot be asked.
-#[derive(Debug)]
-pub struct Asked {
-    /// The trial.
-    pub cell: Cell,
-    /// The prompt and its tokens; `None` where it could not be rendered.
-    pub prompt: Option<(Prompt, Vec<Token>)>,
-    /// What its model is asked.
-    pub wants: Vec<Want>,
-    /// Why it cannot be asked.
-    pub refusal: Option<RunError>,
+    similar: Option<Similar>,
 }
 
 impl<'a> Prepared<'a> {
@@ -86,17 +72,30 @@ impl<'a> Prepared<'a> {
         for (&index, variant) in plan.variants.iter().zip(picked()) {
             let scorers = Scorers::new(&suite.scorers, variant.answer.as_ref(), &targets, settings.allow_commands)
                 .map_err(|found| once(found, &mut problems));
-            let template = PromptTemplate::compile(&variant.prompt).map_err(|error| once(error.into(), &mut problems));
+            let mut compile =
+                |prompt| PromptTemplate::compile(prompt).map_err(|error| once(error.into(), &mut problems));
+            let template = compile(&variant.prompt);
+            let then = variant.then.as_ref().map(|stage| compile(&stage.prompt)).transpose();
             let engine = models.as_ref().and_then(|models| models.of(variant));
-            let (Ok(scorers), Ok(template), Some((_, engine, _))) = (scorers, template, engine) else { continue };
+            let (Ok(scorers), Ok(template), Ok(then), Some((_, engine, _))) = (scorers, template, then, engine) else {
+                continue;
+            };
             if let Some(error) = beyond_training(variant, engine) {
                 match error.level() {
                     Level::Error => problems.push(error),
                     Level::Warning | Level::Note => warnings.push(error),
                 }
             }
-            match model_parts(suite, variant, engine) {
-                Ok((controls, chat)) => parts.push(Parts { variant: index, template, controls, chat, scorers }),
+            for sampling in std::iter::once(&variant.sampling).chain(variant.then.as_ref().map(|then| &then.sampling)) {
+                if let Err(error) = engine.check(sampling) {
+                    once(bad_sampling(variant, &error).into(), &mut problems);
+                }
+            }
+            let is_chat = variant.prompt.is_chat() || variant.then.as_ref().is_some_and(|then| then.prompt.is_chat());
+            match model_parts(suite, engine, is_chat) {
+                Ok((controls, chat)) => {
+                    parts.push(Parts { variant: index, template, then, controls, chat, scorers, similar: None });
+                }
                 Err(error) => once(error.into(), &mut problems),
             }
         }
@@ -104,9 +103,12 @@ impl<'a> Prepared<'a> {
             Some(models) if !problems.any_error() => {
                 let build = settings.llama_cpp.clone();
                 let features = settings.features.clone();
-                let prepared = Self { suite, plan, models, parts, build, features, warnings };
+                let judges = Vec::new();
+                let mut prepared = Self { suite, plan, models, parts, judges, build, features, warnings };
+                prepared.judges = prepared.judge_parts()?;
+                prepared.find_similar(settings)?;
                 for parts in &prepared.parts {
-                    if let Err(error) = prepared.renderer(parts.variant) {
+                    if let Err(error) = prepared.stages(parts.variant) {
                         once(error.into(), &mut problems);
                     }
                 }
@@ -114,6 +116,49 @@ impl<'a> Prepared<'a> {
             }
             _ => Err(problems),
         }
+    }
+
+    /// Embeds cases and pool for the variants that show similar examples. This loads their models.
+    fn find_similar(&mut self, settings: &RunSettings) -> Result<(), Problems> {
+        let never = AtomicBool::new(false);
+        let asking = Asking::new(settings.memory.as_deref().filter(|_| settings.use_cache), &never);
+        let cases: Vec<&Case> = self.plan.cases.iter().filter_map(|&index| self.suite.cases.get(index)).collect();
+        let mut found = Vec::new();
+        for (place, parts) in self.parts.iter().enumerate() {
+            let Some(variant) = self.variant(parts.variant) else { continue };
+            let Some(choice) = variant.examples.as_ref().filter(|e| e.select == Select::Similar) else { continue };
+            let Some((_, engine, record)) = self.models.of(variant) else { continue };
+            let model = (engine, &self.identity(record));
+            found.push((place, Similar::new(model, &self.suite.examples, &cases, choice.count, &asking)?));
+        }
+        for (place, similar) in found {
+            if let Some(parts) = self.parts.get_mut(place) {
+                parts.similar = Some(similar);
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_parts(&self) -> Result<Vec<(Controls, Option<ChatTemplate>)>, Problems> {
+        let mut found = Vec::new();
+        for judge in self.parts.first().iter().flat_map(|parts| parts.scorers.judges()) {
+            let Some((engine, _)) = self.models.of_judge(&judge) else { continue };
+            let is_chat = matches!(judge.template(), PromptTemplate::Chat(_));
+            found.push(model_parts(self.suite, engine, is_chat)?);
+        }
+        Ok(found)
+    }
+
+    /// The judges among the scorers, each with what renders its prompts, its model, and what that is remembered under.
+    pub(super) fn judges(&self) -> Result<Vec<(Judge<'_>, Renderer<'_>, &dyn Engine, Identity)>, Problems> {
+        let judges = self.parts.first().into_iter().flat_map(|parts| parts.scorers.judges());
+        let mut found = Vec::new();
+        for (judge, (controls, chat)) in judges.zip(&self.judges) {
+            let Some((engine, record)) = self.models.of_judge(&judge) else { continue };
+            let renderer = Renderer::new(judge.template(), controls, chat.as_ref())?;
+            found.push((judge, renderer, engine, self.identity(record)));
+        }
+        Ok(found)
     }
 
     /// A variant of the suite, by index.
@@ -131,43 +176,27 @@ impl<'a> Prepared<'a> {
         self.parts(variant).map(|parts| &parts.scorers)
     }
 
-    /// What renders a variant's prompts; `None` for a variant that is not in the plan.
-    pub fn renderer(&self, variant: usize) -> Result<Option<Renderer<'_>>, PromptError> {
+    /// Whether the answer to a variant's last prompt begins a message of its own.
+    pub(super) fn begins_a_message(&self, variant: usize) -> bool {
+        let last = self.parts(variant).map(|parts| parts.then.as_ref().unwrap_or(&parts.template));
+        last.is_some_and(PromptTemplate::begins_a_message)
+    }
+
+    /// What renders a variant's prompts, stage by stage; `None` for a variant that is not in the plan.
+    pub fn stages(&self, variant: usize) -> Result<Option<Stages<'_>>, PromptError> {
         let (Some(parts), Some(spec)) = (self.parts(variant), self.variant(variant)) else { return Ok(None) };
-        let renderer = Renderer::new(&parts.template, &parts.controls, parts.chat.as_ref())?;
-        match &spec.examples {
-            Some(choice) => {
-                renderer.with_examples(ExampleOrder::new(choice, &self.suite.examples, self.suite.seed)).map(Some)
+        let renderer = |template| {
+            let renderer = Renderer::new(template, &parts.controls, parts.chat.as_ref())?;
+            let pool = &self.suite.examples;
+            match (&spec.examples, &parts.similar) {
+                (None, _) => Ok(renderer),
+                (Some(choice), Some(near)) => renderer.with_examples(ExampleOrder::by_nearness(choice, pool, near)),
+                (Some(choice), None) => renderer.with_examples(ExampleOrder::new(choice, pool, self.suite.seed)),
             }
-            None => Ok(Some(renderer)),
-        }
-    }
-
-    /// Renders and tokenises the prompt of a trial, and sees whether it fits. `strict` makes what does not an error
-    /// rather than a warning.
-    #[must_use]
-    pub fn ask(&self, renderer: &Renderer, cell: Cell, strict: bool) -> Asked {
-        let mut asked = Asked { cell, prompt: None, wants: Vec::new(), refusal: None };
-        let (Some(variant), Some(case)) = (self.variant(cell.variant), self.suite.cases.get(cell.case)) else {
-            return asked;
         };
-        let Some((_, engine, _)) = self.models.of(variant) else { return asked };
-        let prompt = match renderer.render(case) {
-            Ok(prompt) => prompt,
-            Err(error) => return Asked { refusal: Some(not_rendered(variant, &error, !strict)), ..asked },
-        };
-        let tokens = engine.tokenize(&prompt.text, &prompt.quoted);
-        asked.refusal = fits(variant, case, tokens.len(), engine.context(), !strict);
-        asked.wants.push(want::say(&tokens, &variant.sampling, self.seed(cell)));
-        asked.prompt = Some((prompt, tokens));
-        asked
-    }
-
-    /// The seed of a trial alone.
-    fn seed(&self, cell: Cell) -> u64 {
-        let seed = self.variant(cell.variant).map_or(0, |v| v.sampling.seed);
-        let trial = self.trial(cell);
-        seed::trial(seed, &trial.variant, &trial.case, cell.repeat)
+        let first = renderer(&parts.template)?;
+        let then = parts.then.as_ref().map(renderer).transpose()?;
+        Ok(Some(Stages { first, then }))
     }
 
     /// The trial of a cell.
@@ -178,142 +207,27 @@ impl<'a> Prepared<'a> {
         Trial { variant, case, repeat: Repeat::Number(cell.repeat) }
     }
 
-    /// What the answers of a variant's model are remembered under.
-    pub(super) fn identity(&self, variant: usize) -> Option<Identity> {
-        let (_, _, record) = self.models.of(self.variant(variant)?)?;
-        Some(Identity {
+    /// A cell for people.
+    pub(super) fn about(&self, cell: Cell) -> String {
+        let Trial { variant, case, .. } = self.trial(cell);
+        format!("variant `{variant}`, case `{case}`")
+    }
+
+    /// What the answers of a model are remembered under.
+    pub(super) fn identity(&self, record: &ModelRecord) -> Identity {
+        Identity {
             model: record.facts.sha256.clone(),
             adapter: record.adapter.as_ref().map(|(_, sha256, scale)| (sha256.clone(), *scale)),
             policy: format!("{} | tripos {} | {}", record.policy, env!("CARGO_PKG_VERSION"), self.build),
-        })
-    }
-
-    /// The header of a run of this plan. `flags` are those that shape the plan.
-    pub fn header(&self, flags: BTreeMap<String, Value>, seed: u64) -> Result<Header, Problems> {
-        let suite = serde_json::to_value(self.suite).unwrap_or_default();
-        let chosen = self.plan.cases.iter().filter_map(|&i| self.suite.cases.get(i));
-        let models: BTreeMap<String, ModelRecord> = self
-            .plan
-            .variants
-            .iter()
-            .filter_map(|&i| self.variant(i))
-            .filter_map(|v| Some((v.name.clone(), self.models.of(v)?.2.clone())))
-            .collect();
-        Ok(Header {
-            schema: SCHEMA,
-            run: String::new(),
-            status: Status::Started,
-            tripos: env!("CARGO_PKG_VERSION").to_owned(),
-            llama_cpp: self.build.clone(),
-            features: self.features.clone(),
-            suite_name: self.suite.name.clone(),
-            suite_path: self.suite.path.canonicalize().unwrap_or_else(|_| self.suite.path.clone()),
-            suite,
-            scorers: self.scorer_records(),
-            cases: case_set(chosen),
-            examples: case_set(self.suite.examples.iter()),
-            models,
-            flags,
-            seed,
-            prefixes: self.prefixes()?,
-            trials: self.plan.len(),
-            segments: Vec::new(),
-        })
-    }
-
-    /// What the recorded run was made of, against what there is now. Under `--kv exact` the resumed result is to equal an
-    /// uninterrupted one, so there the program has to be the same, too.
-    pub fn same_as(&self, recorded: &Header, now: &Header, exact: bool, run: &Place) -> Result<(), Problems> {
-        let mut problems = Problems::new();
-        let mut check = |same: bool, what: String| {
-            if !same {
-                problems.push(RunError::Changed { what, place: run.clone() });
-            }
-        };
-        check(without_paths(&recorded.suite) == without_paths(&now.suite), "the suite or one of its prompts".into());
-        check(recorded.cases == now.cases, "the cases".into());
-        check(recorded.examples == now.examples, "the few-shot pool".into());
-        for (variant, model) in &now.models {
-            let same = recorded.models.get(variant).is_some_and(|before| {
-                let adapter =
-                    |m: &ModelRecord| m.adapter.as_ref().map(|(_, sha256, scale)| (sha256.clone(), scale.to_bits()));
-                before.facts.sha256 == model.facts.sha256
-                    && adapter(before) == adapter(model)
-                    && before.policy == model.policy
-            });
-            check(same, format!("the model of variant `{variant}` or how it is run"));
         }
-        let program = recorded.build() == now.build() && recorded.features == now.features;
-        check(program || !exact, "Tripos, llama.cpp or the CPU".into());
-        problems.or_ok(())
-    }
-
-    /// What each scorer's values are, for whoever makes metrics of them.
-    fn scorer_records(&self) -> Vec<ScorerRecord> {
-        let first = self.plan.variants.first().and_then(|&v| self.scorers(v));
-        let mut records: Vec<ScorerRecord> = self
-            .suite
-            .scorers
-            .iter()
-            .map(|spec| {
-                let labels = first.and_then(|scorers| scorers.labels(&spec.name)).unwrap_or_default();
-                ScorerRecord::of(spec, &labels)
-            })
-            .collect();
-        let mut groups: Vec<&String> = Vec::new();
-        for group in self.suite.scorers.iter().filter_map(|s| s.group.as_ref()) {
-            if !groups.contains(&group) {
-                groups.push(group);
-            }
-        }
-        records.extend(groups.into_iter().map(|name| ScorerRecord::Number { name: name.clone() }));
-        records
-    }
-
-    /// The leading parts that prompts share: each variant's few-shot block as its first trial shows it.
-    fn prefixes(&self) -> Result<BTreeMap<String, String>, Problems> {
-        let mut prefixes = BTreeMap::new();
-        for &variant in &self.plan.variants {
-            let Some(renderer) = self.renderer(variant)? else { continue };
-            let Some(cell) = self.plan.cells_of(variant).next() else { continue };
-            let Some((prompt, _)) = self.ask(&renderer, cell, false).prompt else { continue };
-            if let Some(prefix) = prompt.text.get(..prompt.case_start).filter(|p| p.len() >= LEAST_PREFIX) {
-                let id: String = hex(&Sha256::digest(prefix)).chars().take(12).collect();
-                prefixes.insert(id, prefix.to_owned());
-            }
-        }
-        Ok(prefixes)
     }
 }
 
-fn case_set<'a>(cases: impl Iterator<Item = &'a Case>) -> CaseSet {
-    let mut hash = Sha256::new();
-    let mut count = 0;
-    for case in cases {
-        hash.update(serde_json::to_vec(&(&case.id, CaseRecord::from(case))).unwrap_or_default());
-        count += 1;
-    }
-    CaseSet { count, sha256: hex(&hash.finalize()) }
-}
-
-/// A resolved suite without the paths of its files: they depend on where Tripos was started, and what the files hold is
-/// compared by itself.
-fn without_paths(suite: &Value) -> Value {
-    match suite {
-        Value::Object(map) => {
-            let kept = map.iter().filter(|(key, _)| !matches!(key.as_str(), "path" | "model" | "folder"));
-            Value::Object(kept.map(|(key, value)| (key.clone(), without_paths(value))).collect())
-        }
-        Value::Array(list) => Value::Array(list.iter().map(without_paths).collect()),
-        other => other.clone(),
-    }
-}
-
-/// What a model gives to the rendering of a variant's prompts: its control tokens and, for a chat, its template.
+/// What a model gives to the rendering of prompts: its control tokens and, for a chat, its template.
 fn model_parts(
     suite: &Suite,
-    variant: &Variant,
     engine: &dyn Engine,
+    is_chat: bool,
 ) -> Result<(Controls, Option<ChatTemplate>), PromptError> {
     let facts = engine.facts();
     let settings = ChatSettings {
@@ -323,7 +237,7 @@ fn model_parts(
         template_vars: suite.template_vars.clone(),
     };
     let chat = match &facts.chat_template {
-        Some(source) if variant.prompt.is_chat() => Some(ChatTemplate::compile(source, &settings)?),
+        Some(source) if is_chat => Some(ChatTemplate::compile(source, &settings)?),
         _ => None,
     };
     Ok((Controls::new(&facts.controls)?, chat))
@@ -343,36 +257,11 @@ fn beyond_training(variant: &Variant, engine: &dyn Engine) -> Option<RunError> {
     })
 }
 
-fn fits(variant: &Variant, case: &Case, prompt: usize, context: usize, warning: bool) -> Option<RunError> {
-    let (place, name, id) = (variant.place.clone(), variant.name.clone(), case.id.clone());
-    if prompt == 0 {
-        return Some(RunError::EmptyPrompt { place, variant: name, case: id, warning });
+fn bad_sampling(variant: &Variant, error: &EngineError) -> RunError {
+    RunError::Sampling {
+        reason: error.to_string(),
+        help: error.help().unwrap_or_default(),
+        place: variant.place.clone(),
+        variant: variant.name.clone(),
     }
-    let max_tokens = variant.sampling.max_tokens as usize;
-    (prompt + max_tokens > context).then_some(RunError::TooLong {
-        prompt,
-        max_tokens,
-        context,
-        place,
-        variant: name,
-        case: id,
-        warning,
-    })
-}
-
-fn not_rendered(variant: &Variant, error: &PromptError, warning: bool) -> RunError {
-    let about = match error.about() {
-        Some(whose) => format!("variant `{}`, {whose}", variant.name),
-        None => format!("variant `{}`", variant.name),
-    };
-    RunError::NotRendered { message: error.to_string(), place: error.at().cloned(), about, help: error.help(), warning }
-}
-
-/// Bytes as lower-case hex.
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

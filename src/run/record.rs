@@ -1,126 +1,186 @@
-//! From a completion to a line of the record: judged, written, told to the observer, remembered in the cache.
+//! From answers to a line of the record: judged, written, told to the observer.
 
+use super::ask::Asked;
 use super::error::RunError;
+use super::judges::Verdicts;
 use super::observer::Observer;
-use super::prepare::{Asked, Prepared};
+use super::prepare::Prepared;
+use super::select::Cell;
 use super::underway::Underway;
 use super::want::gathered;
-use crate::engine::cache::{Cache, Key};
-use crate::engine::{Answer, Token};
 use crate::error::{Explain, Problems};
-use crate::prompt::Prompt;
 use crate::score::{Judged, Score, ScoreValue};
-use crate::store::{CaseRecord, PromptRecord, RunFolder, Sample};
-use std::collections::HashSet;
-
-/// Answers are handed to the cache so many at a time: one transaction each would be slow.
-const CACHE_BATCH: usize = 256;
+use crate::store::{CaseRecord, PromptRecord, Repeat, RunFolder, Sample, Trial, read_samples};
+use std::collections::{HashMap, HashSet};
 
 /// Writes samples.
 pub(super) struct Recorder<'a> {
     prepared: &'a Prepared<'a>,
-    folder: &'a mut RunFolder,
+    pub(super) folder: &'a mut RunFolder,
     observer: &'a dyn Observer,
-    cache: Option<&'a Cache>,
-    fresh: Vec<(Key, Answer)>,
     /// Kinds of warning that were said.
     said: HashSet<std::mem::Discriminant<RunError>>,
+    /// The scores of the repeats of cases that are not complete, by variant and case.
+    repeats: HashMap<(String, String), Vec<(u32, Vec<Score>)>>,
     /// The first thing that went wrong; nothing is recorded after it.
     pub(super) failed: Option<Problems>,
 }
 
 impl<'a> Recorder<'a> {
+    /// A recorder of a run; of one that goes on, what is reduced from repeats needs those recorded before.
     pub(super) fn new(
         prepared: &'a Prepared<'a>,
         folder: &'a mut RunFolder,
         observer: &'a dyn Observer,
-        cache: Option<&'a Cache>,
-    ) -> Self {
-        Self { prepared, folder, observer, cache, fresh: Vec::new(), said: HashSet::new(), failed: None }
+        goes_on: bool,
+    ) -> Result<Self, Problems> {
+        let (said, repeats) = (HashSet::new(), HashMap::new());
+        let mut recorder = Self { prepared, folder, observer, said, repeats, failed: None };
+        if goes_on && prepared.plan.has_repeats() {
+            recorder.read_repeats()?;
+        }
+        Ok(recorder)
     }
 
-    /// Keeps an answer that the model has just given for the cache.
-    pub(super) fn fresh(&mut self, key: Key, answer: &Answer) {
-        self.fresh.push((key, answer.clone()));
-        if self.fresh.len() >= CACHE_BATCH {
-            self.remember();
+    /// Takes in the repeats recorded before; a case whose repeats are all there is reduced if it is not yet.
+    fn read_repeats(&mut self) -> Result<(), Problems> {
+        let mut reduced: HashSet<(String, String)> = HashSet::new();
+        let mut scores: Vec<(Trial, Vec<Score>)> = Vec::new();
+        read_samples(self.folder.path(), |sample| match sample.trial.repeat {
+            Repeat::Number(_) => scores.push((sample.trial, sample.scores)),
+            Repeat::Reduced => {
+                reduced.insert((sample.trial.variant, sample.trial.case));
+            }
+        })?;
+        for (trial, scores) in scores {
+            let key = (trial.variant, trial.case);
+            let (false, Repeat::Number(number)) = (reduced.contains(&key), trial.repeat) else { continue };
+            self.repeats.entry(key).or_default().push((number, scores));
+        }
+        let prepared = self.prepared;
+        for cell in prepared.plan.variants.iter().flat_map(|&variant| prepared.plan.cells_of(variant)) {
+            if cell.repeat == 0 {
+                self.reduce(cell);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the observer, each kind of problem once.
+    pub(super) fn warn(&mut self, problem: &RunError) {
+        if self.said.insert(std::mem::discriminant(problem)) {
+            self.observer.warning(problem);
         }
     }
 
-    /// Hands the answers since the last time to the cache. A cache that fails costs the answers nothing: it is said
-    /// once, and the run goes on without it.
-    pub(super) fn remember(&mut self) {
-        if let Some(cache) = self.cache
-            && let Err(error) = cache.put(&self.fresh)
-        {
-            tracing::warn!("{error}: going on without it");
-            self.cache = None;
+    /// Judges and records a trial that has all its answers, or that cannot be asked: unscored, with the reason.
+    pub(super) fn record(&mut self, trial: Underway, judges: &Verdicts) {
+        if let Some(refusal) = &trial.asked.refusal {
+            self.warn(refusal);
         }
-        self.fresh.clear();
+        let cell = trial.cell();
+        let sample = self.sample(trial, judges);
+        if self.prepared.plan.repeats_of(cell.variant) > 1 {
+            let key = (sample.trial.variant.clone(), sample.trial.case.clone());
+            self.repeats.entry(key).or_default().push((cell.repeat, sample.scores.clone()));
+        }
+        self.append(&sample);
+        self.reduce(cell);
     }
 
-    /// Judges and records a trial that has all its answers, or that cannot be asked: unscored, with the reason; each kind
-    /// of reason is said once.
-    pub(super) fn record(&mut self, trial: Underway) {
-        if let Some(refusal) = &trial.asked.refusal
-            && self.said.insert(std::mem::discriminant(refusal))
-        {
-            self.observer.warning(refusal);
-        }
+    fn append(&mut self, sample: &Sample) {
         if self.failed.is_some() {
             return;
         }
-        let sample = self.sample(trial);
-        match self.folder.append(&sample) {
-            Ok(()) => self.observer.sample(&sample),
+        match self.folder.append(sample) {
+            Ok(()) => self.observer.sample(sample),
             Err(error) => self.failed = Some(error.into()),
         }
     }
 
-    fn sample(&self, trial: Underway) -> Sample {
+    /// Records what the repeats of a case come to, once all of them are there.
+    fn reduce(&mut self, cell: Cell) {
+        let trial = Trial { repeat: Repeat::Reduced, ..self.prepared.trial(cell) };
+        let key = (trial.variant.clone(), trial.case.clone());
+        let count = self.prepared.plan.repeats_of(cell.variant) as usize;
+        if count < 2 || self.repeats.get(&key).is_none_or(|repeats| repeats.len() < count) {
+            return;
+        }
+        let (Some(scorers), Some(case), Some(variant), Some(mut repeats)) = (
+            self.prepared.scorers(cell.variant),
+            self.prepared.suite.cases.get(cell.case),
+            self.prepared.variant(cell.variant),
+            self.repeats.remove(&key),
+        ) else {
+            return;
+        };
+        repeats.sort_by_key(|(number, _)| *number);
+        let scores: Vec<&[Score]> = repeats.iter().map(|(_, scores)| scores.as_slice()).collect();
+        let scores = scorers.reduce(variant.reduce, &scores, case.target.as_deref());
+        self.append(&Sample { scores, ..empty(trial, CaseRecord::from(case)) });
+    }
+
+    fn sample(&self, trial: Underway, judges: &Verdicts) -> Sample {
         let (completion, likelihood, likelihood_cost) = gathered(trial.answers());
-        let (completion, cached) = (completion.cloned(), trial.is_cached());
-        let Underway { asked: Asked { cell, prompt, refusal, .. }, before, .. } = trial;
+        let cell = trial.cell();
         let case = self.prepared.suite.cases.get(cell.case);
-        let scorers = self.prepared.scorers(cell.variant);
-        let scores = match (&completion, &prompt, case, scorers) {
-            (Some(completion), Some((prompt, _)), Some(case), Some(scorers)) => scorers.judge(&Judged {
+        let chat = self.prepared.begins_a_message(cell.variant);
+        let text = trial.asked.prompt.as_ref().map_or("", |(prompt, _)| &prompt.text);
+        let scores = match (case, self.prepared.scorers(cell.variant), &trial.asked.refusal) {
+            (Some(case), Some(scorers), None) => scorers.judge(&Judged {
                 case,
-                prompt: &prompt.text,
-                chat: false,
-                completion: Some(completion),
+                prompt: text,
+                chat,
+                completion,
                 likelihood: &likelihood,
-                verdicts: &[],
+                verdicts: &judges.verdicts,
             }),
-            (.., scorers) => {
-                let reason = refusal.map_or_else(|| "the trial was not asked".to_owned(), |r| reason(&r));
-                scorers.map(|s| s.names().map(|name| unscored(name, &reason)).collect()).unwrap_or_default()
+            (_, Some(scorers), Some(refusal)) => {
+                let reason = reason(refusal);
+                scorers.names().map(|name| unscored(name, &reason)).collect()
             }
+            _ => Vec::new(),
         };
         Sample {
-            trial: self.prepared.trial(cell),
-            case: case.map_or_else(|| CaseRecord::from(&crate::suite::Case::default()), CaseRecord::from),
-            before,
-            prompt: prompt.map(|(prompt, tokens)| self.prompt(&prompt, tokens)),
-            completion,
+            prompt: self.prompt(&trial.asked),
+            completion: completion.cloned(),
+            cached: trial.is_cached(),
             likelihood,
             likelihood_cost,
-            judge_tokens_decoded: 0,
-            cached,
+            judge_tokens_decoded: judges.tokens_decoded,
             scores,
+            before: trial.before,
+            ..empty(self.prepared.trial(cell), case.map_or_else(CaseRecord::default, CaseRecord::from))
         }
     }
 
     /// A prompt as it is kept: the part that others share is in the header.
-    fn prompt(&self, prompt: &Prompt, tokens: Vec<Token>) -> PromptRecord {
+    pub(super) fn prompt(&self, asked: &Asked) -> Option<PromptRecord> {
+        let (prompt, tokens) = asked.prompt.as_ref()?;
         let prefix = self.folder.header().prefixes.iter().find(|(_, text)| prompt.text.starts_with(*text));
         let shared = prefix.map_or(0, |(_, text)| text.len());
-        PromptRecord {
+        Some(PromptRecord {
             prefix: prefix.map(|(id, _)| id.clone()),
             text: prompt.text.get(shared..).unwrap_or_default().to_owned(),
-            tokens,
+            tokens: tokens.clone(),
             case_start: prompt.case_start,
-        }
+        })
+    }
+}
+
+/// A sample of which nothing is known yet.
+fn empty(trial: Trial, case: CaseRecord) -> Sample {
+    Sample {
+        trial,
+        case,
+        before: Vec::new(),
+        prompt: None,
+        completion: None,
+        likelihood: Vec::new(),
+        likelihood_cost: None,
+        judge_tokens_decoded: 0,
+        cached: false,
+        scores: Vec::new(),
     }
 }
 

@@ -42,23 +42,36 @@ pub struct Plan {
     pub variants: Vec<usize>,
     /// Indices of the cases picked.
     pub cases: Vec<usize>,
+    /// How often each of those variants asks a case.
+    pub repeats: Vec<u32>,
 }
 
 impl Plan {
-    /// Every trial, in order.
-    pub fn cells(&self) -> impl Iterator<Item = Cell> {
-        self.variants.iter().flat_map(|&variant| self.cells_of(variant))
+    /// The trials of one variant: each case with its repeats, in order.
+    pub fn cells_of(&self, variant: usize) -> impl Iterator<Item = Cell> {
+        let repeats = self.repeats_of(variant);
+        let cells = move |case| (0..repeats).map(move |repeat| Cell { variant, case, repeat });
+        self.cases.iter().flat_map(move |&case| cells(case))
     }
 
-    /// The trials of one variant.
-    pub fn cells_of(&self, variant: usize) -> impl Iterator<Item = Cell> {
-        self.cases.iter().map(move |&case| Cell { variant, case, repeat: 0 })
+    /// How often a variant asks a case; 0 for one that was not picked.
+    #[must_use]
+    pub fn repeats_of(&self, variant: usize) -> u32 {
+        let place = self.variants.iter().position(|&picked| picked == variant);
+        place.and_then(|place| self.repeats.get(place)).copied().unwrap_or(0)
+    }
+
+    /// Whether a variant asks a case more than once.
+    #[must_use]
+    pub fn has_repeats(&self) -> bool {
+        self.repeats.iter().any(|&repeats| repeats > 1)
     }
 
     /// How many trials there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.variants.len() * self.cases.len()
+        let each: usize = self.repeats.iter().map(|&repeats| repeats as usize).sum();
+        each * self.cases.len()
     }
 
     /// Whether there is nothing to ask; [`Selection::plan`] never makes such a plan.
@@ -89,12 +102,10 @@ impl Selection {
                 place: place.clone(),
             }));
         }
-        let plan = Plan {
-            variants: (0..variants.len())
-                .filter(|&i| self.variants.is_empty() || self.variants.contains(&variants[i]))
-                .collect(),
-            cases: self.pick_cases(suite, seed),
-        };
+        let picked: Vec<usize> =
+            (0..variants.len()).filter(|&i| self.variants.is_empty() || self.variants.contains(&variants[i])).collect();
+        let repeats = picked.iter().filter_map(|&i| suite.variants.get(i)).map(|variant| variant.repeats).collect();
+        let plan = Plan { variants: picked, cases: self.pick_cases(suite, seed), repeats };
         if plan.is_empty() && !problems.any_error() {
             let help = match &self.failing {
                 Some(failing) if failing.is_empty() => "nothing failed in that run: leave --filter-failing out".into(),

@@ -1,9 +1,9 @@
 //! A trial between being asked and being recorded.
 
-use super::prepare::Asked;
+use super::ask::Asked;
 use super::select::Cell;
 use super::want::Want;
-use crate::engine::{Answer, Request};
+use crate::engine::{Answer, Completion, Request};
 use crate::store::StageRecord;
 
 /// A trial, what it was told so far, and what is still open.
@@ -21,6 +21,12 @@ impl Underway {
     pub(super) fn new(asked: Asked) -> Self {
         let answers = vec![None; if asked.refusal.is_some() { 0 } else { asked.wants.len() }];
         Self { asked, before: Vec::new(), answers }
+    }
+
+    /// The next stage of a trial, the present one told.
+    pub(super) fn next(self, asked: Asked, told: StageRecord) -> Self {
+        let before = self.before.into_iter().chain([told]).collect();
+        Self { before, ..Self::new(asked) }
     }
 
     pub(super) fn cell(&self) -> Cell {
@@ -46,6 +52,14 @@ impl Underway {
     /// Whether there are answers, and all of them came from the cache.
     pub(super) fn is_cached(&self) -> bool {
         !self.answers.is_empty() && self.answers.iter().flatten().all(|(_, cached)| *cached)
+    }
+
+    /// What was said in the present stage.
+    pub(super) fn completion(&self) -> Option<&Completion> {
+        self.answers().find_map(|(_, answer)| match answer {
+            Answer::Completion(completion) => Some(completion),
+            _ => None,
+        })
     }
 
     /// What was wanted, each with its answer.

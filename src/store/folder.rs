@@ -1,6 +1,6 @@
 //! The folder of a run: opened before inference, locked while written, readable at any time.
 
-use super::{Header, SCHEMA, Sample, Segment, Status, StoreError, Trial};
+use super::{Header, KvCheck, Repeat, SCHEMA, Sample, Segment, Status, StoreError, Trial};
 use crate::error::Place;
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -67,7 +67,9 @@ impl RunFolder {
         samples.set_len(whole).map_err(write)?;
         let mut answered = BTreeSet::new();
         read_samples(path, |sample| {
-            answered.insert(sample.trial);
+            if sample.trial.repeat != Repeat::Reduced {
+                answered.insert(sample.trial);
+            }
         })?;
         samples.seek(SeekFrom::End(0)).map_err(write)?;
         let now = jiff::Timestamp::now().to_string();
@@ -97,7 +99,21 @@ impl RunFolder {
         &self.header
     }
 
-    /// Samples recorded so far, those of earlier segments included.
+    /// Notes what `--kv check` found; the header is written when the run is closed.
+    pub fn kv_checked(&mut self, found: KvCheck) {
+        if let Some(segment) = self.header.segments.last_mut() {
+            segment.kv_checks.push(found);
+        }
+    }
+
+    /// Notes how often shared beginnings were decoded again; the header is written when the run is closed.
+    pub fn evicted(&mut self, times: usize) {
+        if let Some(segment) = self.header.segments.last_mut() {
+            segment.evictions += times;
+        }
+    }
+
+    /// Trials recorded so far, those of earlier segments included, reduced ones not.
     #[must_use]
     pub fn written(&self) -> usize {
         self.written
@@ -112,7 +128,7 @@ impl RunFolder {
         };
         write()
             .map_err(|e| StoreError::Write { place: Place::file(self.path.join(SAMPLES)), reason: e.to_string() })?;
-        self.written += 1;
+        self.written += usize::from(sample.trial.repeat != Repeat::Reduced);
         Ok(())
     }
 
@@ -144,7 +160,7 @@ impl RunFolder {
 
 /// A sitting that begins now, by the program that the header names.
 fn segment(header: &Header, started: String, samples_before: usize) -> Segment {
-    Segment { started, ended: None, samples_before, build: header.build() }
+    Segment { started, ended: None, samples_before, build: header.build(), evictions: 0, kv_checks: Vec::new() }
 }
 
 /// Takes the folder for this process.
@@ -215,7 +231,7 @@ pub fn read_samples(path: &Path, mut each: impl FnMut(Sample)) -> Result<(), Sto
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{CaseRecord, CaseSet, Repeat};
+    use crate::store::{CaseRecord, CaseSet};
     use crate::suite::Vars;
     use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
 //! Every setting of a run: `header.json`.
 
+use super::Trial;
 use crate::engine::ModelFacts;
 use crate::suite::{ScorerKind, ScorerSpec};
 use serde::{Deserialize, Serialize};
@@ -153,7 +154,7 @@ pub struct ModelRecord {
 }
 
 /// One sitting of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
     /// When it began (RFC 3339, UTC).
     pub started: String,
@@ -164,6 +165,30 @@ pub struct Segment {
     pub samples_before: usize,
     /// Versions of Tripos and of llama.cpp that worked on it.
     pub build: String,
+    /// Shared beginnings of prompts that had to be decoded again for want of room.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub evictions: usize,
+    /// What `--kv check` found, for each model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kv_checks: Vec<KvCheck>,
+}
+
+/// Some trials asked together, as in a run, and one line of tokens at a time: how far the answers lie apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KvCheck {
+    /// Trials asked both ways.
+    pub trials: usize,
+    /// The largest difference between two log-probabilities of the same token behind the same text.
+    pub largest: f32,
+    /// The trial that showed it.
+    pub at: Option<Trial>,
+    /// The trials whose answer is another one.
+    pub flipped: Vec<Trial>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
+pub(super) fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Header {

@@ -11,7 +11,7 @@ mod sample;
 
 pub use error::StoreError;
 pub use folder::{RunFolder, read_header, read_samples};
-pub use header::{CaseSet, Header, ModelRecord, ScorerRecord, Segment, Status};
+pub use header::{CaseSet, Header, KvCheck, ModelRecord, ScorerRecord, Segment, Status};
 pub use sample::{CaseRecord, LikelihoodCost, PromptRecord, Repeat, Sample, StageRecord, Trial};
 
 /// The parts of a sample that other rooms made, for those who read runs and know no engine or scorer.

@@ -1,5 +1,6 @@
 //! One recorded trial: a line of `samples.jsonl`.
 
+use super::header::is_zero;
 use crate::engine::{Completion, Token};
 use crate::score::{Likelihood, Score, ScoreValue};
 use crate::suite::{Case, Vars};
@@ -56,7 +57,7 @@ impl<'de> Deserialize<'de> for Repeat {
 }
 
 /// The case as it was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseRecord {
     /// What templates saw.
     pub vars: Vars,
@@ -134,11 +135,6 @@ pub struct Sample {
     pub cached: bool,
     /// The judgements, in the suite's order, groups last.
     pub scores: Vec<Score>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands a reference
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 impl Sample {

@@ -90,6 +90,7 @@ impl SamplingEntry {
             min_p: self.min_p,
             stop: self.stop.clone(),
             seed: self.seed,
+            ..SamplingSpec::default()
         }
     }
 

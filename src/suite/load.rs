@@ -128,6 +128,7 @@ impl<'a> Loader<'a> {
             seed: self.overrides.seed.unwrap_or(0),
             cases,
             examples: examples.into_iter().map(|(case, _)| case).collect(),
+            text: None,
             scorers,
             variants,
             gate,

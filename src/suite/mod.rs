@@ -60,6 +60,9 @@ pub struct Suite {
     /// The few-shot pool.
     #[serde(skip)]
     pub examples: Vec<Case>,
+    /// TEMP
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextCases>,
     /// What judges a completion; at least one.
     pub scorers: Vec<ScorerSpec>,
     /// The ways of asking; at least one, names unique.
@@ -91,9 +94,32 @@ pub struct Variant {
     pub answer: Option<Answer>,
     /// Context length in tokens; `None` is the model's own, at most 4096.
     pub context: Option<u32>,
+    /// The second stage, which may quote the completion of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<Stage>,
+    /// How often each case is asked.
+    pub repeats: u32,
+    /// What the repeats come to.
+    pub reduce: Reduce,
     /// Where the variant stands in the suite.
     #[serde(skip)]
     pub place: Place,
+}
+
+/// TEMP
+#[derive(Debug, Clone, Serialize)]
+pub struct Stage {
+    /// p
+    pub prompt: PromptFile,
+    /// s
+    pub sampling: Sampling,
+}
+
+/// TEMP
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TextCases {
+    /// s
+    pub stride: Option<u32>,
 }
 
 /// A prompt's file and its text (one trailing newline dropped).
@@ -177,6 +203,8 @@ pub enum Select {
     Random,
     /// Shuffled, then one of each target in turn.
     Balanced,
+    /// TEMP
+    Similar,
 }
 
 /// What the repeats of a case come to together.

@@ -88,6 +88,9 @@ impl Loader<'_> {
             answer,
             // One out of range is reported above, and would make every prompt too long as well.
             context: self.overrides.context.or(entry.context).or(file.context).filter(|c| CONTEXT.contains(c)),
+            then: None,
+            repeats: 1,
+            reduce: super::Reduce::default(),
             place: self.place(path),
         })
     }

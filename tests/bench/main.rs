@@ -12,6 +12,7 @@ mod latency;
 mod memory;
 mod planning;
 mod quiet;
+mod sharing;
 mod spread;
 mod table;
 mod workspace;
@@ -22,8 +23,9 @@ use table::Row;
 /// A measurement: its name on the command line, and what does it.
 type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 4] = [
+const MEASUREMENTS: [Measurement; 5] = [
     ("generation", generation::measure),
+    ("sharing", sharing::measure),
     ("planning", planning::measure),
     ("memory", memory::measure),
     ("latency", latency::measure),

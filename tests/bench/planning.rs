@@ -7,8 +7,7 @@ use anyhow::{anyhow, ensure};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::time::Instant;
-use tripos::prompt::Renderer;
-use tripos::run::{Cell, Prepared, Selection};
+use tripos::run::{Cell, Prepared, Selection, Stages};
 use tripos::suite::Suite;
 
 /// The bound of issue 2, in seconds.
@@ -43,13 +42,13 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
 fn plan_and_render(suite: &Suite) -> anyhow::Result<usize> {
     let plan = Selection::default().plan(suite, 0).map_err(|problems| anyhow!("{problems}"))?;
     let prepared = Prepared::new(suite, plan, &settings()).map_err(|problems| anyhow!("{problems}"))?;
-    let mut renderers: HashMap<usize, Renderer> = HashMap::new();
+    let mut stages: HashMap<usize, Stages> = HashMap::new();
     for &variant in &prepared.plan.variants {
-        if let Some(renderer) = prepared.renderer(variant)? {
-            renderers.insert(variant, renderer);
+        if let Some(of_variant) = prepared.stages(variant)? {
+            stages.insert(variant, of_variant);
         }
     }
-    let cells: Vec<Cell> = prepared.plan.cells().collect();
-    let ask = |cell: &Cell| Some(prepared.ask(renderers.get(&cell.variant)?, *cell, false));
+    let cells: Vec<Cell> = prepared.plan.variants.iter().flat_map(|&v| prepared.plan.cells_of(v)).collect();
+    let ask = |cell: &Cell| Some(prepared.ask(stages.get(&cell.variant)?, *cell, false));
     Ok(cells.par_iter().filter_map(ask).filter(|asked| asked.prompt.is_some() && asked.refusal.is_none()).count())
 }

@@ -1,6 +1,7 @@
 //! The report: one row a measurement.
 
 /// One measurement.
+#[derive(Clone)]
 pub(crate) struct Row {
     what: String,
     ours: String,

@@ -115,6 +115,7 @@ pub(crate) fn settings() -> RunSettings {
         threads: cores(),
         gpu_layers: None,
         kv: KvMode::Tree,
+        kv_check: false,
         parallel: PARALLEL,
         probe: None,
         memory: None,

@@ -21,8 +21,10 @@ mod walk;
 use super::{Answer, Ask, Effort, Engine, EngineError, KvMode, ModelFacts, Request, Token, cache::Cache};
 use crate::error::{Place, Problems};
 use crate::gguf::{self, Gguf};
+use crate::sampling::Sampling;
 use backend::backend;
 use context::{Purpose, context};
+use draw::Drawer;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::model::{LlamaLoraAdapter, LlamaModel};
 use probe::Probe;
@@ -88,6 +90,17 @@ pub struct Llama {
     weights: Mutex<Option<Weights>>,
 }
 
+/// What a context has room for.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Cells of the KV cache.
+    cells: usize,
+    /// Completions drawn at a time.
+    parallel: usize,
+    /// Sequences.
+    sequences: usize,
+}
+
 /// What of a model decides how large its KV cache may be.
 #[derive(Debug, Clone, Copy)]
 struct KvShape {
@@ -149,36 +162,25 @@ impl Llama {
     #[must_use]
     pub fn policy(&self) -> String {
         let LlamaSettings { threads, gpu_layers, kv_type, kv, .. } = &self.settings;
+        let limits = self.limits(*kv);
         format!(
             "kv {kv:?}, context {}, continuous batch of {BATCH} tokens, {} sequences in {} cells, {}, KV {kv_type:?}, flash attention auto, {threads} threads, GPU layers {}",
             self.context(),
-            self.parallel(),
-            self.cells(),
+            limits.parallel,
+            limits.cells,
             if *kv == KvMode::Tree { "shared beginnings decoded once" } else { "nothing shared between them" },
             gpu_layers.map_or("auto".to_owned(), |n| n.to_string())
         )
         .to_lowercase()
     }
 
-    /// Completions being drawn at a time.
-    fn parallel(&self) -> usize {
-        if self.settings.kv == KvMode::Exact { 1 } else { self.settings.parallel.clamp(1, MOST_SEQUENCES) }
-    }
-
-    /// Sequences of a context: one for each completion, and those of the prefixes and candidates beside them. An attention
-    /// model has as many as llama.cpp allows, since a sequence costs nothing but its cells; a recurrent one keeps a state
-    /// for each.
-    fn sequences(&self) -> usize {
-        match (self.settings.kv, self.shape.keeps_states) {
-            (KvMode::Exact, _) => 1,
-            (KvMode::Tree, false) => MOST_SEQUENCES,
-            (KvMode::Tree, true) => (self.parallel() + BESIDE_STATES).min(MOST_SEQUENCES),
-        }
-    }
-
-    /// Cells of the KV cache: a context for each sequence, within the budget, and always one whole context.
-    fn cells(&self) -> usize {
+    /// What a context has room for in a mode. Cells: a context for each completion, within the budget, and always one
+    /// whole context. Sequences: one for each completion, and those of the prefixes and candidates beside them; an
+    /// attention model has as many as llama.cpp allows, since a sequence costs nothing but its cells, a recurrent one
+    /// keeps a state for each. More sequences than cells make llama.cpp abort.
+    fn limits(&self, mode: KvMode) -> Limits {
         let context = self.context();
+        let parallel = if mode == KvMode::Exact { 1 } else { self.settings.parallel.clamp(1, MOST_SEQUENCES) };
         let per_value = match self.settings.kv_type {
             KvStorage::F32 => 4,
             KvStorage::F16 => 2,
@@ -186,7 +188,41 @@ impl Llama {
         };
         let budget = KV_BUDGET / (self.shape.values * per_value).max(1);
         let most = self.shape.turns_at.filter(|turn| context <= *turn).unwrap_or(usize::MAX);
-        budget.min(most).clamp(context, context * self.parallel())
+        let cells = budget.min(most).clamp(context, context * parallel);
+        let sequences = match (mode, self.shape.keeps_states) {
+            (KvMode::Exact, _) => 1,
+            (KvMode::Tree, false) => MOST_SEQUENCES,
+            (KvMode::Tree, true) => parallel + BESIDE_STATES,
+        };
+        Limits { cells, parallel, sequences: sequences.min(MOST_SEQUENCES).min(cells) }
+    }
+
+    fn answer_as(
+        &self,
+        mode: KvMode,
+        requests: Vec<Request>,
+        done: &mut dyn FnMut(usize, Answer),
+        stop: &AtomicBool,
+    ) -> Result<Effort, EngineError> {
+        if requests.is_empty() {
+            return Ok(Effort::default());
+        }
+        // A thread that panicked while it held the lock left nothing half-done behind: the weights are read-only.
+        let mut guard = self.weights.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let weights = match guard.take() {
+            Some(weights) => guard.insert(weights),
+            None => guard.insert(self.load_weights()?),
+        };
+        let (texts, lines): (Vec<Request>, Vec<Request>) =
+            requests.into_iter().partition(|request| request.ask == Ask::Embed);
+        let mut effort = embed::run(weights, self, &texts, done)?;
+        if !lines.is_empty() {
+            let limits = self.limits(mode);
+            let context = context(weights, self, (limits.cells, limits.sequences), Purpose::Logits)?;
+            let more = Scheduler::new(context, &self.tokenizer, limits, &lines).run(mode, done, stop)?;
+            effort = Effort { tokens_decoded: effort.tokens_decoded + more.tokens_decoded, ..more };
+        }
+        Ok(effort)
     }
 
     /// Loads the weights and the adapter.
@@ -229,32 +265,26 @@ impl Engine for Llama {
         self.tokenizer.bytes(tokens)
     }
 
+    fn check(&self, sampling: &Sampling) -> Result<(), EngineError> {
+        Drawer::new(sampling, 0, &self.tokenizer).map(|_| ())
+    }
+
     fn answer(
         &self,
         requests: Vec<Request>,
         done: &mut dyn FnMut(usize, Answer),
         stop: &AtomicBool,
     ) -> Result<Effort, EngineError> {
-        if requests.is_empty() {
-            return Ok(Effort::default());
-        }
-        // A thread that panicked while it held the lock left nothing half-done behind: the weights are read-only.
-        let mut guard = self.weights.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let weights = match guard.take() {
-            Some(weights) => guard.insert(weights),
-            None => guard.insert(self.load_weights()?),
-        };
-        let (texts, lines): (Vec<Request>, Vec<Request>) =
-            requests.into_iter().partition(|request| request.ask == Ask::Embed);
-        let mut effort = embed::run(weights, self, &texts, done)?;
-        if !lines.is_empty() {
-            let sequences = self.sequences();
-            let context = context(weights, self, (self.cells(), sequences), Purpose::Logits)?;
-            let scheduler = Scheduler::new(context, self.tokenizer.vocab(), self, sequences, &lines);
-            let more = scheduler.run(done, stop)?;
-            effort = Effort { tokens_decoded: effort.tokens_decoded + more.tokens_decoded, ..more };
-        }
-        Ok(effort)
+        self.answer_as(self.settings.kv, requests, done, stop)
+    }
+
+    fn answer_alone(
+        &self,
+        requests: Vec<Request>,
+        done: &mut dyn FnMut(usize, Answer),
+        stop: &AtomicBool,
+    ) -> Result<Effort, EngineError> {
+        self.answer_as(KvMode::Exact, requests, done, stop)
     }
 
     fn unload(&self) {

@@ -3,12 +3,12 @@
 //! The lines of the requests are laid into a [`Tree`](super::tree::Tree), which a [`Walk`] decodes depth first. Under
 //! [`KvMode::Exact`] each line is a tree of its own, decoded from an empty cache.
 
-use super::Llama;
+use super::Limits;
 use super::line::{Account, Line, lines};
+use super::tokens::Tokenizer;
 use super::walk::Walk;
 use crate::engine::{Answer, Ask, Effort, EngineError, KvMode, Request};
 use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::vocab::LlamaVocab;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Tokens decoded together at most.
@@ -17,10 +17,8 @@ pub const BATCH: u32 = 512;
 /// A context at work on requests.
 pub(super) struct Scheduler<'a> {
     pub(super) context: LlamaContext<'a>,
-    pub(super) vocab: LlamaVocab<'a>,
-    pub(super) llama: &'a Llama,
-    /// Sequences that the context has.
-    pub(super) sequences: usize,
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) limits: Limits,
     pub(super) requests: &'a [Request],
     pub(super) accounts: Vec<Account>,
     pub(super) effort: Effort,
@@ -29,20 +27,24 @@ pub(super) struct Scheduler<'a> {
 impl<'a> Scheduler<'a> {
     pub(super) fn new(
         context: LlamaContext<'a>,
-        vocab: LlamaVocab<'a>,
-        llama: &'a Llama,
-        sequences: usize,
+        tokenizer: &'a Tokenizer,
+        limits: Limits,
         requests: &'a [Request],
     ) -> Self {
         let accounts = requests.iter().map(Account::new).collect();
-        Self { context, vocab, llama, sequences, requests, accounts, effort: Effort::default() }
+        Self { context, tokenizer, limits, requests, accounts, effort: Effort::default() }
     }
 
     /// Answers the requests; see [`crate::engine::Engine::answer`].
-    pub(super) fn run(mut self, done: &mut dyn FnMut(usize, Answer), stop: &AtomicBool) -> Result<Effort, EngineError> {
+    pub(super) fn run(
+        mut self,
+        mode: KvMode,
+        done: &mut dyn FnMut(usize, Answer),
+        stop: &AtomicBool,
+    ) -> Result<Effort, EngineError> {
         let requests = self.requests;
         let lines: Vec<Line> = requests.iter().enumerate().flat_map(|(index, request)| lines(index, request)).collect();
-        if self.llama.settings.kv == KvMode::Tree {
+        if mode == KvMode::Tree {
             Walk::new(&mut self, &lines, done).run(stop)?;
             return Ok(self.effort);
         }

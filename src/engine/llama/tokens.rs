@@ -1,5 +1,6 @@
 //! Text to tokens, and a token to bytes.
 
+use crate::engine::EngineError;
 use aho_corasick::{AhoCorasick, MatchKind};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
@@ -54,6 +55,26 @@ impl Tokenizer {
     /// The vocabulary.
     pub(super) fn vocab(&self) -> LlamaVocab<'_> {
         self.model.vocab()
+    }
+
+    /// The model, without weights.
+    pub(super) fn model(&self) -> &LlamaModel {
+        &self.model
+    }
+
+    /// How many tokens there are.
+    pub(super) fn count(&self) -> i32 {
+        self.model.vocab().n_tokens()
+    }
+
+    /// The token that a text is.
+    pub(super) fn single(&self, text: &str) -> Result<u32, EngineError> {
+        let mut tokens = Vec::new();
+        self.model.vocab().tokenize_into(text.as_bytes(), &mut tokens, false, true);
+        match tokens.as_slice() {
+            [token] => Ok(token.0.cast_unsigned()),
+            several => Err(EngineError::Bias { text: text.to_owned(), count: several.len() }),
+        }
     }
 
     /// BOS, or EOS where there is none.

@@ -85,7 +85,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         done: &'w mut dyn FnMut(usize, Answer),
     ) -> Self {
         let tree = Tree::new(&lines.iter().map(|line| line.tokens.as_ref()).collect::<Vec<_>>());
-        let room = Room::new(scheduler.llama.cells(), i32::try_from(scheduler.sequences).unwrap_or(1));
+        let room = Room::new(scheduler.limits.cells, i32::try_from(scheduler.limits.sequences).unwrap_or(1));
         Self {
             tells: tells(&tree, lines),
             waiting: vec![0; tree.nodes.len()],
@@ -130,14 +130,19 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn begin(&mut self) -> Result<(), EngineError> {
         while let Some(task) = self.tasks.pop() {
             if let Some(again) = self.parent_again(&task) {
-                self.tasks.extend([task, again]);
+                let under_way = self.is_decoded_again(&again);
+                self.tasks.push(task);
+                if under_way {
+                    return Ok(());
+                }
+                self.tasks.push(again);
                 continue;
             }
             let from = self.held_above(&task);
             let cells = self.end_of(&task) - from.map_or(0, |node| self.tree.nodes[node].end) + self.most_drawn(&task);
             let to_decode: usize = self.decoding.iter().map(|d| d.end - d.next).sum();
             let draws = self.drawing.len() + self.decoding.iter().filter(|d| self.draws(&d.task)).count();
-            let busy = to_decode >= BATCH as usize || (self.draws(&task) && draws >= self.scheduler.llama.parallel());
+            let busy = to_decode >= BATCH as usize || (self.draws(&task) && draws >= self.scheduler.limits.parallel);
             if !busy && self.room.fits(cells) {
                 self.start(task, from, cells)?;
                 continue;
@@ -164,6 +169,11 @@ impl<'w, 'a> Walk<'w, 'a> {
         };
         let evicted = !self.held.contains_key(&parent) && self.waiting[parent] > 1;
         evicted.then_some(Task::Again { node: parent, line })
+    }
+
+    fn is_decoded_again(&self, task: &Task) -> bool {
+        let Task::Again { node: wanted, .. } = task else { return false };
+        self.decoding.iter().any(|d| matches!(&d.task, Task::Again { node, .. } if node == wanted))
     }
 
     /// The nearest node above a task whose sequence is there to be copied.
@@ -271,13 +281,15 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.scheduler.context.decode(&mut self.batch).map_err(failed)?;
         self.scheduler.context.synchronize();
         let each = started.elapsed().as_secs_f64() / f64::from(total);
+        for (decoding, part) in self.decoding.iter().zip(&parts) {
+            let request = self.lines[decoding.line].request;
+            self.scheduler.accounts[request].charge(part.count, each * part.count as f64);
+            self.scheduler.effort.tokens_decoded += part.count;
+        }
         self.draw(each)?;
         self.told(&parts);
         let mut ready = Vec::new();
         for (mut decoding, Part { at, count }) in std::mem::take(&mut self.decoding).into_iter().zip(parts) {
-            let request = self.lines[decoding.line].request;
-            self.scheduler.accounts[request].charge(count, each * count as f64);
-            self.scheduler.effort.tokens_decoded += count;
             decoding.next += count;
             if decoding.next == decoding.end {
                 ready.push((decoding, at + count))
@@ -324,7 +336,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn draw(&mut self, each: f64) -> Result<(), EngineError> {
         for (at, Drawing { mut slot, sequence, segment }) in (0..).zip(std::mem::take(&mut self.drawing)) {
             self.scheduler.accounts[slot.request].charge(0, each);
-            match slot.draw(&self.scheduler.context, &self.scheduler.vocab, at) {
+            match slot.draw(&self.scheduler.context, &self.scheduler.tokenizer.vocab(), at) {
                 Outcome::More => self.drawing.push(Drawing { slot, sequence, segment }),
                 Outcome::Done => {
                     self.finish(slot);
@@ -390,7 +402,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 self.held.insert(node, (sequence, segment));
             }
             Task::Node(node) => {
-                let mut slots = self.first_draws(node, end);
+                let mut slots = self.first_draws(node, end)?;
                 if self.only_completion(node).is_some() {
                     match slots.pop() {
                         Some((_, slot)) => self.drawing.push(Drawing { slot, sequence, segment }),
@@ -413,20 +425,21 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     /// The first token of every completion that begins behind a node; returns those that want more.
-    fn first_draws(&mut self, node: usize, end: usize) -> Vec<(usize, Slot)> {
-        let Some(at) = end.checked_sub(1).and_then(|at| i32::try_from(at).ok()) else { return Vec::new() };
+    fn first_draws(&mut self, node: usize, end: usize) -> Result<Vec<(usize, Slot)>, EngineError> {
+        let at = index(end.saturating_sub(1))?;
         let mut going_on = Vec::new();
         for line in self.tree.nodes[node].ends.clone() {
-            let index = self.lines[line].request;
-            let request = &self.scheduler.requests[index];
+            let number = self.lines[line].request;
+            let request = &self.scheduler.requests[number];
             let Ask::Generate { sampling, seed } = &request.ask else { continue };
-            let mut slot = Slot::new(index, request, sampling, Drawer::new(sampling, *seed));
-            match slot.draw(&self.scheduler.context, &self.scheduler.vocab, at) {
+            let drawer = Drawer::new(sampling, *seed, self.scheduler.tokenizer)?;
+            let mut slot = Slot::new(number, request, sampling, drawer);
+            match slot.draw(&self.scheduler.context, &self.scheduler.tokenizer.vocab(), at) {
                 Outcome::More => going_on.push((line, slot)),
                 Outcome::Done => self.finish(slot),
             }
         }
-        going_on
+        Ok(going_on)
     }
 }
 

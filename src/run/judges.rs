@@ -1,0 +1,121 @@
+//! Other models judge what was said: the scorers `judge_model`.
+
+use super::asking::Asking;
+use super::prepare::Prepared;
+use super::underway::Underway;
+use super::want::{self, Unfit, Want, gathered};
+use crate::engine::Engine;
+use crate::engine::cache::Identity;
+use crate::error::Problems;
+use crate::prompt::Renderer;
+use crate::score::{Judge, Likelihood, Verdict};
+
+/// What the judges found about one trial.
+#[derive(Debug, Default)]
+pub(super) struct Verdicts {
+    pub(super) verdicts: Vec<Verdict>,
+    /// Tokens that they decoded for it.
+    pub(super) tokens_decoded: usize,
+}
+
+/// The judges of a suite, each with its model.
+pub(super) struct Judges<'a> {
+    prepared: &'a Prepared<'a>,
+    judges: Vec<Bench<'a>>,
+}
+
+/// One judge with what its questions are put to.
+struct Bench<'a> {
+    judge: Judge<'a>,
+    renderer: Renderer<'a>,
+    engine: &'a dyn Engine,
+    identity: Identity,
+}
+
+impl<'a> Judges<'a> {
+    pub(super) fn new(prepared: &'a Prepared<'a>) -> Result<Self, Problems> {
+        let judges = prepared.judges()?.into_iter().map(|(judge, renderer, engine, identity)| Bench {
+            judge,
+            renderer,
+            engine,
+            identity,
+        });
+        Ok(Self { prepared, judges: judges.collect() })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.judges.is_empty()
+    }
+
+    /// Each trial with what the judges found. What a judge cannot be asked is said in its verdict.
+    pub(super) fn judge(&self, trials: Vec<Underway>, asking: &Asking) -> Result<Vec<(Underway, Verdicts)>, Problems> {
+        let mut judged: Vec<(Underway, Verdicts)> =
+            trials.into_iter().map(|trial| (trial, Verdicts::default())).collect();
+        for bench in &self.judges {
+            bench.judge(self.prepared, &mut judged, asking)?;
+        }
+        Ok(judged)
+    }
+}
+
+impl Bench<'_> {
+    fn judge(&self, prepared: &Prepared, trials: &mut [(Underway, Verdicts)], asking: &Asking) -> Result<(), Problems> {
+        let asked: Vec<Result<Vec<Want>, String>> =
+            trials.iter().map(|(trial, _)| self.questions(prepared, trial)).collect();
+        let mut answers: Vec<Vec<_>> =
+            asked.iter().map(|wants| vec![None; wants.as_ref().map_or(0, Vec::len)]).collect();
+        let mut places = Vec::new();
+        let mut requests = Vec::new();
+        for (trial, want, one) in asked
+            .iter()
+            .enumerate()
+            .flat_map(|(trial, wants)| wants.iter().flatten().enumerate().map(move |(want, one)| (trial, want, one)))
+        {
+            places.push((trial, want));
+            requests.push((one.request.clone(), 0));
+        }
+        asking.answer(self.engine, &self.identity, requests, &mut |id, answer, _| {
+            let Some(&(trial, want)) = places.get(id) else { return };
+            if let Some(place) = answers.get_mut(trial).and_then(|answers| answers.get_mut(want)) {
+                *place = Some(answer);
+            }
+        })?;
+        for (((_, found), wants), answers) in trials.iter_mut().zip(asked).zip(&answers) {
+            let asked = wants.and_then(|wants| {
+                let told = wants.iter().zip(answers).map(|(want, answer)| {
+                    let answer = answer.as_ref().ok_or("the run ended before the judge was asked")?;
+                    let (_, likelihoods, cost) = gathered(std::iter::once((want, answer)));
+                    found.tokens_decoded += cost.map_or(0, |cost| cost.prompt_tokens_decoded);
+                    Ok(likelihoods)
+                });
+                told.collect::<Result<Vec<Vec<Likelihood>>, String>>()
+            });
+            found.verdicts.push(Verdict { scorer: self.judge.name().to_owned(), asked });
+        }
+        Ok(())
+    }
+
+    /// What a judge is asked about a trial: one question, or one in each order.
+    fn questions(&self, prepared: &Prepared, trial: &Underway) -> Result<Vec<Want>, String> {
+        let (Some(said), Some(case)) = (trial.completion(), prepared.suite.cases.get(trial.cell().case)) else {
+            return Ok(Vec::new());
+        };
+        let mut wants = Vec::new();
+        for case in self.judge.asks(case, said) {
+            let prompt = self.renderer.render(&case).map_err(|error| error.to_string())?;
+            let tokens = self.engine.tokenize(&prompt.text, &prompt.quoted);
+            let candidates = self.judge.candidates(&prompt.text);
+            wants.extend(want::candidates(self.engine, (&prompt, &tokens), &candidates).map_err(
+                |unfit| match unfit {
+                    Unfit::TooLong { prompt, candidate } => {
+                        let context = self.engine.context();
+                        format!("the judge's prompt does not fit: {prompt} + {candidate} > {context} context tokens")
+                    }
+                    Unfit::NoTokens { text } => format!("the verdict `{text}` adds no token to the judge's prompt"),
+                    Unfit::ShortText => "the judge's prompt is empty".to_owned(),
+                },
+            )?);
+        }
+        Ok(wants)
+    }
+}
