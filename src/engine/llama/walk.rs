@@ -139,10 +139,13 @@ impl<'w, 'a> Walk<'w, 'a> {
                 continue;
             }
             let from = self.held_above(&task);
-            let cells = self.end_of(&task) - from.map_or(0, |node| self.tree.nodes[node].end) + self.most_drawn(&task);
             let to_decode: usize = self.decoding.iter().map(|d| d.end - d.next).sum();
             let draws = self.drawing.len() + self.decoding.iter().filter(|d| self.draws(&d.task)).count();
-            let busy = to_decode >= BATCH as usize || (self.draws(&task) && draws >= self.scheduler.limits.parallel);
+            let own = self.end_of(&task) - from.map_or(0, |node| self.tree.nodes[node].end);
+            let cells = own + self.most_drawn(&task);
+            // Each sequence that is decoded beside others makes attention run over the cells of all.
+            let full = to_decode > 0 && to_decode + own > BATCH as usize;
+            let busy = full || (self.draws(&task) && draws >= self.scheduler.limits.parallel);
             if !busy && self.room.fits(cells) {
                 self.start(task, from, cells)?;
                 continue;
