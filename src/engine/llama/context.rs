@@ -42,7 +42,8 @@ pub(super) fn context<'a>(
         .with_n_threads(threads)
         .with_n_threads_batch(threads)
         .with_type_k(kv)
-        .with_type_v(kv);
+        .with_type_v(kv)
+        .with_flash_attention_policy(settings.kv_type.flash_attention());
     let backend = backend().map_err(|reason| EngineError::Decode { reason })?;
     let Weights { adapter, model } = weights;
     let mut context = model.new_context(backend, params).map_err(|_| failed())?;

@@ -75,10 +75,18 @@ pub struct LlamaSettings {
 pub enum KvStorage {
     /// 16-bit floats.
     F16,
-    /// 32-bit floats.
+    /// 32-bit floats, without flash attention, which would round them to 16 bits.
     F32,
     /// 8-bit blocks.
     Q8_0,
+}
+
+impl KvStorage {
+    /// `LLAMA_FLASH_ATTN_TYPE_DISABLED` or `_AUTO`. llama.cpp casts F32 keys and values to F16 on the way into flash
+    /// attention (`build_attn_mha`), so that F32 would be no better than F16 with it.
+    fn flash_attention(self) -> i32 {
+        if self == Self::F32 { 0 } else { -1 }
+    }
 }
 
 /// A GGUF model.
@@ -164,11 +172,12 @@ impl Llama {
         let LlamaSettings { threads, gpu_layers, kv_type, kv, .. } = &self.settings;
         let limits = self.limits(*kv);
         format!(
-            "kv {kv:?}, context {}, continuous batch of {BATCH} tokens, {} sequences in {} cells, {}, KV {kv_type:?}, flash attention auto, {threads} threads, GPU layers {}",
+            "kv {kv:?}, context {}, continuous batch of {BATCH} tokens, {} sequences in {} cells, {}, KV {kv_type:?}, flash attention {}, {threads} threads, GPU layers {}",
             self.context(),
             limits.parallel,
             limits.cells,
             if *kv == KvMode::Tree { "shared beginnings decoded once" } else { "nothing shared between them" },
+            if kv_type.flash_attention() == 0 { "off" } else { "auto" },
             gpu_layers.map_or("auto".to_owned(), |n| n.to_string())
         )
         .to_lowercase()
