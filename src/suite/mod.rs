@@ -6,26 +6,33 @@
 
 mod answer;
 mod case;
+mod cases;
 mod check;
+mod constraint;
 mod error;
 mod file;
 mod generate;
 mod load;
 mod matrix;
 mod prune;
+mod repeats;
 mod rows;
 mod scorer;
 mod shape;
+mod text;
 mod variant;
+mod within;
 mod yaml;
 
 pub use answer::{Answer, Which};
 pub use case::{Case, Vars, text_of};
 pub use error::{SuiteError, SuiteProblem};
 pub use load::{Overrides, load, load_text, split_scale};
+pub use repeats::Reduce;
 pub use scorer::{
     Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Regex, RougeL, ScorerKind, ScorerSpec,
 };
+pub use text::TextCases;
 pub use yaml::Document;
 
 use crate::error::Place;
@@ -51,6 +58,9 @@ pub struct Suite {
     /// The test items, in order; recorded with each sample rather than in the header.
     #[serde(skip)]
     pub cases: Vec<Case>,
+    /// How the cases are read where each is a long text, for perplexity; `None` where they are asked as prompts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextCases>,
     /// The few-shot pool.
     #[serde(skip)]
     pub examples: Vec<Case>,
@@ -71,8 +81,11 @@ pub struct Suite {
 pub struct Variant {
     /// Unique in its suite.
     pub name: String,
-    /// The prompt file and its text.
+    /// The prompt file and its text; both empty where the cases are texts.
     pub prompt: PromptFile,
+    /// A second stage, asked with the first one's completion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub then: Option<Stage>,
     /// How few-shot examples are chosen; `None` means that the prompt sees an empty list.
     pub examples: Option<ExampleChoice>,
     /// The model asked.
@@ -81,6 +94,12 @@ pub struct Variant {
     pub adapter: Option<AdapterRef>,
     /// How tokens are drawn.
     pub sampling: Sampling,
+    /// How often each case is asked; 1 unless said otherwise.
+    #[serde(skip_serializing_if = "is_once")]
+    pub repeats: u32,
+    /// How the scores of a case's repeats become one.
+    #[serde(skip_serializing_if = "Reduce::is_default")]
+    pub reduce: Reduce,
     /// How the answer is read from a completion; `None` leaves it to each scorer.
     pub answer: Option<Answer>,
     /// Context length in tokens; `None` is the model's own, at most 4096.
@@ -88,6 +107,20 @@ pub struct Variant {
     /// Where the variant stands in the suite.
     #[serde(skip)]
     pub place: Place,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's shape")]
+fn is_once(repeats: &u32) -> bool {
+    *repeats == 1
+}
+
+/// The second stage of a variant: its prompt sees the first stage's `completion`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stage {
+    /// The prompt file and its text.
+    pub prompt: PromptFile,
+    /// How its tokens are drawn: the variant's settings under the stage's own.
+    pub sampling: Sampling,
 }
 
 /// A prompt's file and its text (one trailing newline dropped).
@@ -171,6 +204,8 @@ pub enum Select {
     Random,
     /// Shuffled, then one of each target in turn.
     Balanced,
+    /// Those nearest to the case by the model's embedding.
+    Similar,
 }
 
 /// One gate rule: a bound that a variant's metric must keep.
