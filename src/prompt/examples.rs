@@ -19,6 +19,7 @@ pub trait Nearest: std::fmt::Debug + Sync {
 ///
 /// `first` takes the pool's order. `random` shuffles it (Fisher-Yates on ChaCha8). `balanced` shuffles it, then takes one
 /// of each target in turn, targets in sorted order, until none is left; examples without a target count as one more.
+/// `similar` depends on the case, so it only keeps the pool's order.
 ///
 /// ```
 /// use tripos::prompt::ExampleOrder;
@@ -42,7 +43,7 @@ impl<'a> ExampleOrder<'a> {
     #[must_use]
     pub fn new(choice: &ExampleChoice, pool: &'a [Case], seed: u64) -> Self {
         let mut order: Vec<usize> = (0..pool.len()).collect();
-        if choice.select != Select::First {
+        if matches!(choice.select, Select::Random | Select::Balanced) {
             let key = seed::key(seed, &["examples", &choice.seed.to_string()]);
             order.shuffle(&mut seed::rng(key));
         }

@@ -70,6 +70,15 @@ mod tests {
             ..SamplingSpec::default()
         };
         let said: Vec<String> = spec.out_of_range().iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        `max_tokens` is 0, which is outside 1 or more
+        `top_p` is 1.5, which is outside above 0, at most 1
+        `min_p` is NaN, which is outside 0 or more, below 1
+        `repeat_penalty` is 0, which is outside above 0, at most 10 (1 is off)
+        `presence_penalty` is 2.5, which is outside -2 to 2 (0 is off)
+        `frequency_penalty` is inf, which is outside -2 to 2 (0 is off)
+        `logit_bias` is NaN for the token " a", which is outside -100 to 100
+        `logprobs` is 101, which is outside 0 to 100
+        "#);
     }
 }

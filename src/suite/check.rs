@@ -6,6 +6,7 @@ use super::scorer::{Label, LabelBy, ScorerKind, ScorerSpec};
 use super::yaml::Document;
 use super::{Answer, Bound, Case, Suite};
 use crate::error::Place;
+use crate::sampling::Sampling;
 use std::collections::{BTreeSet, HashMap};
 
 /// The names in a suite's file, which may be more than could be read.
@@ -64,6 +65,7 @@ pub(super) fn suite(
     check.rules(written);
     check.targets(strict);
     check.examples();
+    check.repeats();
 }
 
 struct Check<'a> {
@@ -130,6 +132,7 @@ impl Check<'_> {
             self.fail(&place, SuiteProblem::Empty { what: "`scorers`".into(), help });
         }
         for scorer in &self.suite.scorers {
+            self.reads_what_there_is(scorer);
             if !(scorer.weight.is_finite() && scorer.weight > 0.0) {
                 let what = format!("`weight` is {}", scorer.weight);
                 self.fail(&scorer.place, SuiteProblem::Contradiction { what, help: "it is a number above 0".into() });
@@ -145,6 +148,18 @@ impl Check<'_> {
                 self.fail(&scorer.place, SuiteProblem::Contradiction { what, help });
             }
         }
+    }
+
+    /// Perplexity reads texts, and nothing else does.
+    fn reads_what_there_is(&mut self, scorer: &ScorerSpec) {
+        let kind = scorer.kind.name();
+        let (what, help) = match (&self.suite.text, kind == "perplexity") {
+            (Some(_), false) => ("judges answers, and the cases are texts", "texts take the scorer `perplexity` only"),
+            (None, true) => ("reads texts, and the cases are asked", "give it texts: `cases: {text: FILE}`"),
+            _ => return,
+        };
+        let what = format!("scorer `{kind}` {what}");
+        self.fail(&scorer.place, SuiteProblem::Contradiction { what, help: help.into() });
     }
 
     fn rules(&mut self, written: &Written) {
@@ -200,6 +215,17 @@ impl Check<'_> {
         };
         let place = self.document.place("cases");
         self.fail(&place, problem);
+    }
+
+    /// Greedy repeats of a case are one answer, said several times.
+    fn repeats(&mut self) {
+        for variant in self.suite.variants.iter().filter(|variant| variant.repeats > 1) {
+            let then = variant.then.as_ref().map(|stage| &stage.sampling);
+            if [Some(&variant.sampling), then].into_iter().flatten().all(Sampling::is_greedy) {
+                let problem = SuiteProblem::SameRepeats { variant: variant.name.clone(), repeats: variant.repeats };
+                self.problems.push(SuiteError::new(variant.place.clone(), problem));
+            }
+        }
     }
 
     fn examples(&mut self) {

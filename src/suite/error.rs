@@ -26,6 +26,7 @@ impl Explain for SuiteError {
         match self.problem {
             SuiteProblem::FewExamples { .. } => Level::Note,
             SuiteProblem::MissingTargets { strict: false, .. }
+            | SuiteProblem::SameRepeats { .. }
             | SuiteProblem::Unfit { fault: ChoiceFault::Begins { .. }, .. }
             | SuiteProblem::Unfit { error: false, .. }
             | SuiteProblem::Begins { .. } => Level::Warning,
@@ -232,6 +233,28 @@ pub enum SuiteProblem {
         /// The regex crate's words.
         reason: String,
     },
+    /// A grammar that llama.cpp would refuse, or that means nothing.
+    #[error("{message}")]
+    Grammar {
+        /// What is wrong.
+        message: String,
+        /// How to mend it.
+        help: String,
+    },
+    /// A JSON Schema that does not compile, or that admits nothing.
+    #[error("the JSON schema cannot be used: {reason}")]
+    Schema {
+        /// Where in it, and why.
+        reason: String,
+    },
+    /// Every repeat of a case would be the same.
+    #[error("variant `{variant}` asks each case {repeats} times at temperature 0, and gets the same answer each time")]
+    SameRepeats {
+        /// The variant.
+        variant: String,
+        /// How often it asks.
+        repeats: u32,
+    },
     /// Settings that contradict each other or belong elsewhere.
     #[error("{what}")]
     Contradiction {
@@ -256,8 +279,7 @@ impl SuiteProblem {
             Self::NotUtf8 { .. } => "save the file as UTF-8 (iconv -f latin1 -t utf-8)".into(),
             Self::Yaml { .. } => "quote texts that hold `: `, ` #`, `{` or `\"`, and indent with spaces".into(),
             Self::UnknownField { field, known, .. } => {
-                let mut known: Vec<&str> =
-                    known.iter().map(String::as_str).filter(|name| !super::file::NOT_YET.contains(name)).collect();
+                let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
                 known.sort_unstable();
                 did_you_mean(field, &known)
             }
@@ -268,7 +290,14 @@ impl SuiteProblem {
             Self::Unknown { name, known, .. } => {
                 did_you_mean(name, &known.iter().map(String::as_str).collect::<Vec<_>>())
             }
-            Self::Empty { help, .. } | Self::Row { help, .. } | Self::Contradiction { help, .. } => help.clone(),
+            Self::Empty { help, .. }
+            | Self::Row { help, .. }
+            | Self::Grammar { help, .. }
+            | Self::Contradiction { help, .. } => help.clone(),
+            Self::Schema { .. } => {
+                "a reference leads inside the schema (`#/$defs/…`); see https://json-schema.org".into()
+            }
+            Self::SameRepeats { .. } => "set a `temperature` above 0, or leave `repeats` out".into(),
             Self::Generator { .. } => {
                 "a generator's templates see its `let` variables and `index`; `//` divides whole numbers".into()
             }

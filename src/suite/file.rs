@@ -3,25 +3,11 @@
 
 use super::answer::{Answer, Which};
 use super::case::Vars;
-use super::shape::{Cases, ExamplesWanted, ScorerEntry, Text};
-use super::{KvType, Select};
+use super::cases::Cases;
+use super::shape::{ExamplesWanted, ScorerEntry, Text};
+use super::{KvType, Reduce, Select};
 use crate::sampling::SamplingSpec;
 use serde::Deserialize;
-use serde_yaml::Value;
-
-/// Fields that are read only to be refused by name: later versions bring them, and no error should offer them.
-pub(super) const NOT_YET: [&str; 10] = [
-    "then",
-    "repeats",
-    "reduce",
-    "grammar",
-    "json_schema",
-    "repeat_penalty",
-    "presence_penalty",
-    "frequency_penalty",
-    "logit_bias",
-    "logprobs",
-];
 
 /// A whole suite as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,7 +24,7 @@ pub(super) struct SuiteFile {
     #[serde(default)]
     pub kv_type: KvType,
     #[serde(default)]
-    pub sampling: SamplingEntry,
+    pub sampling: SamplingSpec,
     pub cases: Cases,
     pub examples: Option<Cases>,
     pub answer: Option<AnswerEntry>,
@@ -57,58 +43,6 @@ pub(super) enum ModelEntry {
     Scripted(String),
     /// `hf://…` or `{endpoint: …}`: agreed, not yet here.
     NotYet(String),
-}
-
-/// `sampling:` with the settings that later versions bring.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct SamplingEntry {
-    pub max_tokens: Option<u32>,
-    pub temperature: Option<f32>,
-    pub top_k: Option<u32>,
-    pub top_p: Option<f32>,
-    pub min_p: Option<f32>,
-    pub stop: Option<Vec<String>>,
-    pub seed: Option<u64>,
-    pub grammar: Option<Value>,
-    pub json_schema: Option<Value>,
-    pub repeat_penalty: Option<Value>,
-    pub presence_penalty: Option<Value>,
-    pub frequency_penalty: Option<Value>,
-    pub logit_bias: Option<Value>,
-    pub logprobs: Option<Value>,
-}
-
-impl SamplingEntry {
-    /// The settings this version knows.
-    pub(super) fn spec(&self) -> SamplingSpec {
-        SamplingSpec {
-            max_tokens: self.max_tokens,
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            min_p: self.min_p,
-            stop: self.stop.clone(),
-            seed: self.seed,
-            ..SamplingSpec::default()
-        }
-    }
-
-    /// The settings written that later versions bring.
-    pub(super) fn not_yet(&self) -> Vec<&'static str> {
-        [
-            ("grammar", &self.grammar),
-            ("json_schema", &self.json_schema),
-            ("repeat_penalty", &self.repeat_penalty),
-            ("presence_penalty", &self.presence_penalty),
-            ("frequency_penalty", &self.frequency_penalty),
-            ("logit_bias", &self.logit_bias),
-            ("logprobs", &self.logprobs),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| value.as_ref().map(|_| name))
-        .collect()
-    }
 }
 
 /// One case as written in a list, a JSONL line or a YAML file.
@@ -231,17 +165,27 @@ impl AnswerEntry {
 #[serde(deny_unknown_fields)]
 pub(super) struct VariantEntry {
     pub name: String,
-    pub prompt: String,
+    /// Absent where the cases are texts, which are asked nothing.
+    pub prompt: Option<String>,
     pub examples: Option<ExamplesWanted>,
     pub model: Option<ModelEntry>,
     pub adapter: Option<String>,
     pub context: Option<u32>,
     #[serde(default)]
-    pub sampling: SamplingEntry,
+    pub sampling: SamplingSpec,
     pub answer: Option<AnswerEntry>,
-    pub then: Option<Value>,
-    pub repeats: Option<Value>,
-    pub reduce: Option<Value>,
+    pub then: Option<StageEntry>,
+    pub repeats: Option<u32>,
+    pub reduce: Option<Reduce>,
+}
+
+/// The second stage of a variant as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StageEntry {
+    pub prompt: String,
+    #[serde(default)]
+    pub sampling: SamplingSpec,
 }
 
 /// How examples are chosen, as written.
@@ -250,38 +194,16 @@ pub(super) struct VariantEntry {
 pub(super) struct ExamplesEntry {
     pub count: usize,
     #[serde(default)]
-    pub select: SelectEntry,
+    pub select: Select,
     #[serde(default)]
     pub seed: u64,
-}
-
-/// [`Select`] with the rule that a later version brings.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum SelectEntry {
-    #[default]
-    First,
-    Random,
-    Balanced,
-    Similar,
-}
-
-impl SelectEntry {
-    pub(super) fn select(self) -> Option<Select> {
-        match self {
-            Self::First => Some(Select::First),
-            Self::Random => Some(Select::Random),
-            Self::Balanced => Some(Select::Balanced),
-            Self::Similar => None,
-        }
-    }
 }
 
 /// Every combination of the lists; absent lists take the suite's value.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Matrix {
-    pub prompt: Vec<String>,
+    pub prompt: Option<Vec<String>>,
     pub model: Option<Vec<ModelEntry>>,
     pub examples: Option<Vec<ExamplesWanted>>,
     pub temperature: Option<Vec<f32>>,

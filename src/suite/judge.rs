@@ -92,7 +92,7 @@ impl Loader<'_> {
         if let Some(model) = &model {
             self.model_file(self.place(&at("model")), model);
         }
-        let prompt = self.prompt(&path, &entry.prompt);
+        let prompt = self.prompt_file(&format!("{path}.prompt"), &entry.prompt);
         Some(JudgeModel {
             model: model?,
             context: entry.context,

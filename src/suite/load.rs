@@ -1,6 +1,7 @@
 //! From a suite's file to a [`Suite`]: paths joined, defaults filled in, cases read or generated, all problems listed.
 
 use super::case::Case;
+use super::cases::Cases;
 use super::check::{self, Written};
 use super::check_scorers;
 use super::error::{SuiteError, SuiteProblem};
@@ -10,7 +11,8 @@ use super::matrix::matrix;
 use super::prune::Pruned;
 use super::rows::{self, Placed};
 use super::scorer::{ScorerKind, ScorerSpec};
-use super::shape::{Cases, KindEntry, ScorerEntry};
+use super::shape::{KindEntry, ScorerEntry};
+use super::text::TextCases;
 use super::yaml::Document;
 use super::{AdapterRef, Bound, ModelRef, Rule, Suite};
 use crate::error::{Place, Problems};
@@ -78,6 +80,16 @@ impl<'a> Loader<'a> {
         (suite, problems)
     }
 
+    /// What was read.
+    pub(super) fn document(&self) -> &Document {
+        self.document
+    }
+
+    /// Whether serde refused the value at a path, so that it is missing without being left out.
+    pub(super) fn refused(&self, path: &str) -> bool {
+        self.pruned.within(&self.pruned.original(path))
+    }
+
     /// The place of a value by its path in what was read, which may lack items of the document's lists.
     pub(super) fn place(&self, path: &str) -> Place {
         self.document.place(&self.pruned.original(path))
@@ -107,12 +119,12 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn resolve(&mut self, file: SuiteFile) -> Suite {
+    fn resolve(&mut self, mut file: SuiteFile) -> Suite {
         let placed = self.cases("cases", &file.cases);
         let examples = file.examples.as_ref().map_or_else(Vec::new, |pool| self.cases("examples", pool));
         let scorers: Vec<ScorerSpec> =
             file.scorers.iter().enumerate().filter_map(|(i, entry)| self.scorer(i, entry)).collect();
-        self.inherited(&file);
+        self.inherited(&mut file);
         let variants = self.variants(&file);
         let written = self.written(&file, scorers.len());
         let gate = file.gate.iter().enumerate().filter_map(|(i, rule)| self.rule(i, rule)).collect();
@@ -126,9 +138,12 @@ impl<'a> Loader<'a> {
             template_vars: file.template_vars,
             kv_type: file.kv_type,
             seed: self.overrides.seed.unwrap_or(0),
+            text: match &file.cases {
+                Cases::Text(spec) => Some(TextCases { stride: spec.stride }),
+                _ => None,
+            },
             cases,
             examples: examples.into_iter().map(|(case, _)| case).collect(),
-            text: None,
             scorers,
             variants,
             gate,
@@ -159,10 +174,7 @@ impl<'a> Loader<'a> {
     fn cases(&mut self, field: &str, cases: &Cases) -> Vec<Placed> {
         let before = self.problems.len();
         let mut found = match cases {
-            Cases::NotYet(feature) => {
-                self.fail(field, SuiteProblem::NotYet { feature: (*feature).to_owned() });
-                return Vec::new();
-            }
+            Cases::Text(spec) => self.text_files(field, spec),
             Cases::Path(path) => rows::read(&self.join(path), None, &mut self.problems),
             Cases::File(columns) => rows::read(&self.join(&columns.file), Some(columns), &mut self.problems),
             Cases::Generate(spec) => match generate(spec) {
@@ -205,7 +217,7 @@ impl<'a> Loader<'a> {
                 Cases::List(_) => self.place(&format!("{field}[{number}].vars.{name}")),
                 Cases::Generate(_) => self.place(&format!("{field}.generate.case.vars.{name}")),
                 Cases::File(columns) if columns.vars.is_some() => self.place(&format!("{field}.vars.{name}")),
-                Cases::File(_) | Cases::Path(_) | Cases::NotYet(_) => place.clone(),
+                Cases::File(_) | Cases::Path(_) | Cases::Text(_) => place.clone(),
             };
             let what = format!("a variable cannot be called `{name}`: prompts know something else by that name");
             let help = format!("rename it; of a file's columns: `{field}: {{file: …, vars: {{OTHER_NAME: {name}}}}}`");

@@ -1,7 +1,8 @@
 //! `matrix:` written out: every combination of its lists as a variant.
 
-use super::file::{Matrix, ModelEntry, SamplingEntry, SuiteFile, VariantEntry};
+use super::file::{Matrix, ModelEntry, SuiteFile, VariantEntry};
 use super::shape::ExamplesWanted;
+use crate::sampling::SamplingSpec;
 use std::path::Path;
 
 /// Every combination of a matrix as a variant, named by its parts.
@@ -9,10 +10,11 @@ pub(super) fn matrix(file: &SuiteFile) -> Vec<VariantEntry> {
     let Some(matrix) = &file.matrix else { return Vec::new() };
     let stem = |path: &str| Path::new(path).file_stem().map_or(path.to_owned(), |s| s.to_string_lossy().into_owned());
     let mut entries = Vec::new();
+    let prompts: Vec<Option<&String>> = options(matrix.prompt.as_deref());
     let models: Vec<Option<&ModelEntry>> = options(matrix.model.as_deref());
     let examples: Vec<Option<&ExamplesWanted>> = options(matrix.examples.as_deref());
     let temperatures: Vec<Option<&f32>> = options(matrix.temperature.as_deref());
-    for prompt in &matrix.prompt {
+    for prompt in &prompts {
         for model in &models {
             for example in &examples {
                 for temperature in &temperatures {
@@ -20,19 +22,19 @@ pub(super) fn matrix(file: &SuiteFile) -> Vec<VariantEntry> {
                         ModelEntry::Path(path) | ModelEntry::Scripted(path) | ModelEntry::NotYet(path) => stem(path),
                     });
                     let parts = [
-                        Some(stem(prompt)),
+                        prompt.map(|path| stem(path)),
                         model_name,
                         example.map(|e| format!("{}-shot", e.0.count)),
                         temperature.map(|t| format!("t{t}")),
                     ];
                     entries.push(VariantEntry {
                         name: parts.into_iter().flatten().collect::<Vec<_>>().join("/"),
-                        prompt: prompt.clone(),
+                        prompt: prompt.cloned(),
                         examples: example.cloned(),
                         model: model.cloned(),
                         adapter: None,
                         context: None,
-                        sampling: SamplingEntry { temperature: temperature.copied(), ..SamplingEntry::default() },
+                        sampling: SamplingSpec { temperature: temperature.copied(), ..SamplingSpec::default() },
                         answer: None,
                         then: None,
                         repeats: None,
@@ -53,7 +55,7 @@ fn options<T>(list: Option<&[T]>) -> Vec<Option<&T>> {
 /// The lists of a matrix that are there and hold nothing: no combination has one of nothing.
 pub(super) fn empty_lists(matrix: &Matrix) -> impl Iterator<Item = &'static str> {
     [
-        ("prompt", matrix.prompt.is_empty()),
+        ("prompt", matrix.prompt.as_ref().is_some_and(Vec::is_empty)),
         ("model", matrix.model.as_ref().is_some_and(Vec::is_empty)),
         ("examples", matrix.examples.as_ref().is_some_and(Vec::is_empty)),
         ("temperature", matrix.temperature.as_ref().is_some_and(Vec::is_empty)),

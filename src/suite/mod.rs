@@ -6,9 +6,11 @@
 
 mod answer;
 mod case;
+mod cases;
 mod check;
 mod check_scorers;
 mod choice;
+mod constraint;
 mod error;
 mod file;
 mod generate;
@@ -16,10 +18,13 @@ mod judge;
 mod load;
 mod matrix;
 mod prune;
+mod repeats;
 mod rows;
 mod scorer;
 mod shape;
+mod text;
 mod variant;
+mod within;
 mod yaml;
 
 pub use answer::{Answer, Which};
@@ -28,10 +33,12 @@ pub use choice::{Choice, ChoiceFault, ChoiceTarget, Choices};
 pub use error::{SuiteError, SuiteProblem};
 pub use judge::JudgeModel;
 pub use load::{Overrides, load, load_text, split_scale};
+pub use repeats::Reduce;
 pub use scorer::{
     Chrf, Command, Contains, EditDistance, Exact, Json, Label, LabelBy, Number, Perplexity, Regex, RougeL, ScorerKind,
     ScorerSpec,
 };
+pub use text::TextCases;
 pub use yaml::Document;
 
 use crate::error::Place;
@@ -57,12 +64,12 @@ pub struct Suite {
     /// The test items, in order; recorded with each sample rather than in the header.
     #[serde(skip)]
     pub cases: Vec<Case>,
+    /// How the cases are read where each is a long text, for perplexity; `None` where they are asked as prompts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextCases>,
     /// The few-shot pool.
     #[serde(skip)]
     pub examples: Vec<Case>,
-    /// TEMP
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<TextCases>,
     /// What judges a completion; at least one.
     pub scorers: Vec<ScorerSpec>,
     /// The ways of asking; at least one, names unique.
@@ -80,8 +87,11 @@ pub struct Suite {
 pub struct Variant {
     /// Unique in its suite.
     pub name: String,
-    /// The prompt file and its text.
+    /// The prompt file and its text; both empty where the cases are texts.
     pub prompt: PromptFile,
+    /// A second stage, asked with the first one's completion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub then: Option<Stage>,
     /// How few-shot examples are chosen; `None` means that the prompt sees an empty list.
     pub examples: Option<ExampleChoice>,
     /// The model asked.
@@ -90,36 +100,33 @@ pub struct Variant {
     pub adapter: Option<AdapterRef>,
     /// How tokens are drawn.
     pub sampling: Sampling,
+    /// How often each case is asked; 1 unless said otherwise.
+    #[serde(skip_serializing_if = "is_once")]
+    pub repeats: u32,
+    /// How the scores of a case's repeats become one.
+    #[serde(skip_serializing_if = "Reduce::is_default")]
+    pub reduce: Reduce,
     /// How the answer is read from a completion; `None` leaves it to each scorer.
     pub answer: Option<Answer>,
     /// Context length in tokens; `None` is the model's own, at most 4096.
     pub context: Option<u32>,
-    /// The second stage, which may quote the completion of the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub then: Option<Stage>,
-    /// How often each case is asked.
-    pub repeats: u32,
-    /// What the repeats come to.
-    pub reduce: Reduce,
     /// Where the variant stands in the suite.
     #[serde(skip)]
     pub place: Place,
 }
 
-/// TEMP
-#[derive(Debug, Clone, Serialize)]
-pub struct Stage {
-    /// p
-    pub prompt: PromptFile,
-    /// s
-    pub sampling: Sampling,
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's shape")]
+fn is_once(repeats: &u32) -> bool {
+    *repeats == 1
 }
 
-/// TEMP
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TextCases {
-    /// s
-    pub stride: Option<u32>,
+/// The second stage of a variant: its prompt sees the first stage's `completion`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stage {
+    /// The prompt file and its text.
+    pub prompt: PromptFile,
+    /// How its tokens are drawn: the variant's settings under the stage's own.
+    pub sampling: Sampling,
 }
 
 /// A prompt's file and its text (one trailing newline dropped).
@@ -203,23 +210,8 @@ pub enum Select {
     Random,
     /// Shuffled, then one of each target in turn.
     Balanced,
-    /// TEMP
+    /// Those nearest to the case by the model's embedding.
     Similar,
-}
-
-/// What the repeats of a case come to together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reduce {
-    /// The mean of their scores.
-    #[default]
-    Mean,
-    /// The score of the answer given most often (self-consistency, Wang 2022, arXiv 2203.11171).
-    Majority,
-    /// The best score.
-    Max,
-    /// The chance that one of k answers is right (Chen 2021, arXiv 2107.03374).
-    PassAt(u32),
 }
 
 /// One gate rule: a bound that a variant's metric must keep.

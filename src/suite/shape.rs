@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use super::choice::Choice;
-use super::file::{AnswerEntry, CaseEntry, CaseFile, ExamplesEntry, Generate, ModelEntry, Split};
+use super::file::{AnswerEntry, ExamplesEntry, ModelEntry, Split};
 use super::judge::JudgeEntry;
 use super::scorer::{
     Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Perplexity, Regex, RougeL, ScorerKind,
@@ -25,68 +25,6 @@ impl<'de> Deserialize<'de> for Text {
             .u64(|number| Ok(Self(number.to_string())))
             .f64(|number| Ok(Self(number.to_string())))
             .bool(|flag| Ok(Self(flag.to_string())))
-            .deserialize(deserializer)
-    }
-}
-
-/// `cases:` and `examples:`.
-#[derive(Debug, Clone)]
-pub(super) enum Cases {
-    /// A file of cases in our own shape (`.jsonl`, `.yaml`) or a CSV whose header names the variables.
-    Path(String),
-    /// Cases written in the suite.
-    List(Vec<CaseEntry>),
-    /// Other people's rows.
-    File(CaseFile),
-    /// Made by rule.
-    Generate(Generate),
-    /// `text:` agreed, not yet here.
-    NotYet(&'static str),
-}
-
-impl<'de> Deserialize<'de> for Cases {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Keyed {
-            generate: Option<Generate>,
-            file: Option<String>,
-            vars: Option<std::collections::BTreeMap<String, String>>,
-            target: Option<String>,
-            id: Option<String>,
-            tags: Option<String>,
-            limit: Option<usize>,
-            text: Option<Value>,
-        }
-        UntaggedEnumVisitor::new()
-            .expecting("a file name, a list of cases, {generate: …} or {file: …}")
-            .string(|path| Ok(Self::Path(path.to_owned())))
-            .seq(|list| list.deserialize().map(Self::List))
-            .map(|map| {
-                let keyed: Keyed = map.deserialize()?;
-                match keyed {
-                    Keyed { text: Some(_), .. } => Ok(Self::NotYet("cases: {text: …}")),
-                    Keyed { generate: Some(_), file: Some(_), .. } => {
-                        Err(serde_untagged::de::Error::custom("write `generate:` or `file:`, not both"))
-                    }
-                    Keyed {
-                        generate: Some(generate),
-                        vars: None,
-                        target: None,
-                        id: None,
-                        tags: None,
-                        limit: None,
-                        ..
-                    } => Ok(Self::Generate(generate)),
-                    Keyed { generate: Some(_), .. } => {
-                        Err(serde_untagged::de::Error::custom("`generate:` takes its settings inside, none beside it"))
-                    }
-                    Keyed { file: Some(file), vars, target, id, tags, limit, .. } => {
-                        Ok(Self::File(CaseFile { file, vars, target, id, tags, limit }))
-                    }
-                    _ => Err(serde_untagged::de::Error::custom("write `generate:` or `file:`")),
-                }
-            })
             .deserialize(deserializer)
     }
 }
@@ -147,7 +85,7 @@ pub(super) struct ExamplesWanted(pub ExamplesEntry);
 
 impl<'de> Deserialize<'de> for ExamplesWanted {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let first = |count| Self(ExamplesEntry { count, select: super::file::SelectEntry::First, seed: 0 });
+        let first = |count| Self(ExamplesEntry { count, select: super::Select::First, seed: 0 });
         UntaggedEnumVisitor::new()
             .expecting("a number of examples or {count, select, seed}")
             .u64(move |count| usize::try_from(count).map(first).map_err(serde_untagged::de::Error::custom))
@@ -335,17 +273,5 @@ mod tests {
         assert!(scorer("exact: {tolerance: 1}").unwrap_err().contains("unknown field `tolerance`"));
         assert!(scorer("choice: {target: colour}").unwrap_err().contains("unknown variant `colour`"));
         assert!(scorer("reward").unwrap_err().contains("not in this version"));
-    }
-
-    #[test]
-    fn cases_come_as_path_list_file_or_generator() {
-        let cases = |yaml: &str| serde_yaml::from_str::<Cases>(yaml).map_err(|e| e.to_string());
-        assert!(matches!(cases("a.jsonl").unwrap(), Cases::Path(p) if p == "a.jsonl"));
-        assert!(
-            matches!(cases("[{vars: {q: hi}, target: 4}]").unwrap(), Cases::List(l) if l[0].target == Some(Text("4".into())))
-        );
-        assert!(matches!(cases("{file: x.csv, target: y}").unwrap(), Cases::File(_)));
-        assert!(matches!(cases("{text: book.txt}").unwrap(), Cases::NotYet(_)));
-        assert!(cases("{generate: {count: 1, let: {}, case: {vars: {}}}, limit: 3}").unwrap_err().contains("inside"));
     }
 }

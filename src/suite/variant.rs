@@ -1,23 +1,24 @@
 //! The variants of a suite: what each says over what the suite says. A mistake of the suite's own settings is reported
 //! once and at its own place, however many variants inherit it.
 
+use super::cases::Cases;
 use super::error::{SuiteError, SuiteProblem};
-use super::file::{AnswerEntry, ModelEntry, SamplingEntry, SuiteFile, VariantEntry};
+use super::file::{AnswerEntry, ModelEntry, StageEntry, SuiteFile, VariantEntry};
 use super::load::{Loader, split_scale};
 use super::matrix::{empty_lists, matrix};
 use super::shape::ExamplesWanted;
-use super::yaml::read_text;
-use super::{AdapterRef, Answer, ExampleChoice, ModelRef, PromptFile, Variant, check};
+use super::{AdapterRef, Answer, ExampleChoice, ModelRef, PromptFile, Stage, Variant, check};
 use crate::error::Place;
 use crate::sampling::Sampling;
+use std::path::PathBuf;
 
 /// The least and the most context that llama.cpp and a prompt can do anything with.
 const CONTEXT: std::ops::RangeInclusive<u32> = 16..=1 << 24;
 
 impl Loader<'_> {
-    /// The settings that variants inherit.
-    pub(super) fn inherited(&mut self, file: &SuiteFile) {
-        self.sampling_entry("sampling", &file.sampling);
+    /// The settings that variants inherit, checked; those of sampling are resolved in place.
+    pub(super) fn inherited(&mut self, file: &mut SuiteFile) {
+        file.sampling = self.sampling_spec("sampling", &file.sampling);
         self.context("context", file.context);
         if let Some(context) = self.overrides.context {
             self.context("", Some(context));
@@ -62,14 +63,8 @@ impl Loader<'_> {
     }
 
     fn variant(&mut self, path: &str, entry: &VariantEntry, file: &SuiteFile) -> Option<Variant> {
-        for (feature, value) in [("then", &entry.then), ("repeats", &entry.repeats), ("reduce", &entry.reduce)] {
-            if value.is_some() {
-                self.fail(&format!("{path}.{feature}"), SuiteProblem::NotYet { feature: feature.to_owned() });
-            }
-        }
-        self.sampling_entry(&format!("{path}.sampling"), &entry.sampling);
         self.context(&format!("{path}.context"), entry.context);
-        let sampling = self.sampling(entry, file);
+        let sampling = self.sampling(path, entry, file);
         let answer = self.answer(path, entry.answer.as_ref(), file);
         let examples = self.example_choice(path, entry.examples.as_ref(), file);
         let model = self.model(path, entry.model.as_ref().or(file.model.as_ref()));
@@ -77,39 +72,45 @@ impl Loader<'_> {
             Some(adapter) => self.adapter(&format!("{path}.adapter"), Some(adapter)),
             None => self.adapter("adapter", file.adapter.as_deref()),
         };
-        let prompt = self.prompt(path, &entry.prompt);
+        self.asks_nothing(path, entry, file);
+        let (repeats, reduce) = self.repeats(path, entry, file);
+        let prompt = self.prompt(path, entry, file);
+        let then = entry.then.as_ref().map(|then| self.stage(&format!("{path}.then"), then, &sampling));
         Some(Variant {
             name: entry.name.clone(),
             prompt: prompt?,
+            then: match then {
+                Some(stage) => Some(stage?),
+                None => None,
+            },
             examples,
             model: model?,
             adapter,
             sampling,
+            repeats,
+            reduce,
             answer,
             // One out of range is reported above, and would make every prompt too long as well.
             context: self.overrides.context.or(entry.context).or(file.context).filter(|c| CONTEXT.contains(c)),
-            then: None,
-            repeats: 1,
-            reduce: super::Reduce::default(),
             place: self.place(path),
         })
     }
 
-    fn sampling_entry(&mut self, at: &str, entry: &SamplingEntry) {
-        for feature in entry.not_yet() {
-            self.fail(&format!("{at}.{feature}"), SuiteProblem::NotYet { feature: format!("sampling: {feature}") });
-        }
-        for wrong in entry.spec().out_of_range() {
-            self.fail(&format!("{at}.{}", wrong.field), wrong.into());
-        }
-    }
-
-    fn sampling(&self, entry: &VariantEntry, file: &SuiteFile) -> Sampling {
-        let mut sampling = entry.sampling.spec().over(&file.sampling.spec().over(&Sampling::default()));
+    fn sampling(&mut self, path: &str, entry: &VariantEntry, file: &SuiteFile) -> Sampling {
+        let own = self.sampling_spec(&format!("{path}.sampling"), &entry.sampling);
+        let mut sampling = own.over(&file.sampling.over(&Sampling::default()));
         if let Some(seed) = self.overrides.seed {
             sampling.seed = seed;
         }
         sampling
+    }
+
+    /// The second stage; its sampling settings lie over the variant's.
+    fn stage(&mut self, path: &str, entry: &StageEntry, variant: &Sampling) -> Option<Stage> {
+        let mut sampling = self.sampling_spec(&format!("{path}.sampling"), &entry.sampling).over(variant);
+        sampling.seed = self.overrides.seed.unwrap_or(sampling.seed);
+        let prompt = self.prompt_file(&format!("{path}.prompt"), &entry.prompt)?;
+        Some(Stage { prompt, sampling })
     }
 
     fn answer(&mut self, path: &str, entry: Option<&AnswerEntry>, file: &SuiteFile) -> Option<Answer> {
@@ -142,17 +143,12 @@ impl Loader<'_> {
         if entry.count == 0 {
             return None;
         }
-        let Some(select) = entry.select.select() else {
-            let feature = "examples: {select: similar}".to_owned();
-            self.fail(&format!("{path}.examples.select"), SuiteProblem::NotYet { feature });
-            return None;
-        };
         if file.examples.is_none() {
             let what = "the variant asks for examples, and the suite has no `examples`".into();
             let help = "add `examples:` with solved cases, in the same shapes as `cases:`".into();
             self.fail_once(&format!("{path}.examples"), SuiteProblem::Contradiction { what, help });
         }
-        Some(ExampleChoice { count: entry.count, select, seed: entry.seed })
+        Some(ExampleChoice { count: entry.count, select: entry.select, seed: entry.seed })
     }
 
     fn model(&mut self, path: &str, entry: Option<&ModelEntry>) -> Option<ModelRef> {
@@ -221,22 +217,25 @@ impl Loader<'_> {
         Some(adapter)
     }
 
-    pub(super) fn prompt(&mut self, path: &str, written: &str) -> Option<PromptFile> {
-        let file = self.join(written);
-        match read_text(&file, "the prompt") {
-            Ok(text) => {
-                let text = text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(&text);
-                Some(PromptFile { path: file, text: text.to_owned() })
-            }
-            Err(SuiteError { problem: SuiteProblem::Unreadable { reason, .. }, .. }) => {
-                let what = format!("the prompt `{}`", file.display());
-                self.fail(&format!("{path}.prompt"), SuiteProblem::Unreadable { what, reason });
-                None
-            }
-            Err(error) => {
-                self.push(error);
+    /// The variant's prompt; an empty one where the cases are texts.
+    fn prompt(&mut self, path: &str, entry: &VariantEntry, file: &SuiteFile) -> Option<PromptFile> {
+        match &entry.prompt {
+            _ if matches!(file.cases, Cases::Text(_)) => Some(PromptFile { path: PathBuf::new(), text: String::new() }),
+            Some(written) => self.prompt_file(&format!("{path}.prompt"), written),
+            None => {
+                let missing = "missing field `prompt`";
+                if !self.pruned.explains(&self.pruned.original(path), missing) {
+                    let within = if path == "matrix" { "`matrix`".into() } else { format!("variant `{}`", entry.name) };
+                    self.fail(path, SuiteProblem::MissingField { field: "prompt".into(), within });
+                }
                 None
             }
         }
+    }
+
+    pub(super) fn prompt_file(&mut self, at: &str, written: &str) -> Option<PromptFile> {
+        let (path, text) = self.named_file(at, written, "the prompt")?;
+        let text = text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(&text).to_owned();
+        Some(PromptFile { path, text })
     }
 }

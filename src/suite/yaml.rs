@@ -27,6 +27,7 @@ const MAX_PROBLEMS: usize = 50;
 #[derive(Debug, Clone)]
 pub struct Document {
     path: PathBuf,
+    text: String,
     value: Value,
     /// Path (`variants[0].sampling`) of each value to (line, column) of its key, or of itself in a list.
     places: HashMap<String, (usize, usize)>,
@@ -57,13 +58,18 @@ impl Document {
             let place = error.location().map_or(Place::file(path), |at| Place::new(path, at.line(), at.column()));
             SuiteError::new(place, SuiteProblem::Yaml { reason: error.to_string() })
         })?;
-        Ok(Self { path: path.to_path_buf(), value, places })
+        Ok(Self { path: path.to_path_buf(), text: text.to_owned(), value, places })
     }
 
     /// The values as they were read.
     #[must_use]
     pub fn value(&self) -> &Value {
         &self.value
+    }
+
+    /// The text as it was read.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The place of a value by its path, or of the nearest value around it.
