@@ -36,6 +36,8 @@ fn variant(run: &RunSummary, variant: &VariantSummary) -> Value {
             "labels": confusion.labels,
             "rows": confusion.counts,
         }))).collect::<serde_json::Map<_, _>>(),
+        "reliability": variant.reliability.iter().map(|(scorer, bins)| (scorer.clone(), json!(bins)))
+            .collect::<serde_json::Map<_, _>>(),
         "trials": variant.trials,
         "cached": variant.cached,
         "usage": variant.usage,

@@ -1,7 +1,9 @@
 //! The table as GitHub-flavoured Markdown.
 
-use super::table::{Standing, costs, counts, headlines, own_n, standings, value_text};
+use super::reliability;
+use super::table::{Standing, costs, counts, decoded, headlines, own_n, standings, value_text};
 use super::{RunSummary, VariantSummary};
+use crate::stats::ReliabilityBin;
 use std::fmt::Write;
 
 /// A table with one row a variant, the best value in bold, and what the marks mean below; with `by_tag` another one for
@@ -17,6 +19,26 @@ pub fn markdown(run: &RunSummary, by_tag: bool) -> String {
         "\n95 % intervals in brackets; \\* best, = not told apart from the best. Run `{}`.",
         run.header.run
     );
+    for line in decoded(run) {
+        let _ = writeln!(out, "\n{line}.");
+    }
+    for variant in &run.variants {
+        for (scorer, bins) in &variant.reliability {
+            out += &calibration(&variant.name, scorer, bins);
+        }
+    }
+    out
+}
+
+/// How far a scorer's confidence can be trusted; empty for no answers.
+fn calibration(variant: &str, scorer: &str, bins: &[ReliabilityBin]) -> String {
+    let rows = reliability::rows(bins);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let title = reliability::title(&escape(variant), &escape(scorer));
+    let mut out = format!("\n#### {title}\n\n| {} |\n|:--|--:|--:|--:|--:|\n", reliability::HEAD.join(" | "));
+    out.extend(rows.iter().map(|row| format!("| {} |\n", row.join(" | "))));
     out
 }
 

@@ -1,8 +1,12 @@
 //! A run folder, read once: each variant's metrics and what it cost.
 
-use crate::stats::{Confusion, Metric, MetricKind, MetricSpec, Row, metrics_of};
-use crate::store::{Header, Sample, Score, ScorerRecord, StopReason, StoreError, read_header, read_samples};
+use crate::stats::{Confusion, Metric, MetricKind, MetricSpec, ReliabilityBin, Row, metrics_of};
+use crate::store::{
+    Completion, Header, Likelihood, Repeat, Sample, Score, ScorerRecord, StopReason, StoreError, read_header,
+    read_samples,
+};
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -11,16 +15,25 @@ use std::path::{Path, PathBuf};
 pub struct Usage {
     /// Tokens of the prompts as rendered.
     pub prompt_tokens: usize,
-    /// Tokens of the prompts that were decoded; less where answers came from the cache.
+    /// Tokens of the prompts that were decoded, candidates included: less where they share what they begin with, or where
+    /// answers came from the cache.
     pub prompt_tokens_decoded: usize,
     /// Tokens drawn.
     pub completion_tokens: usize,
     /// Seconds of decoding.
     pub elapsed_s: f64,
+    /// Tokens that judges decoded.
+    pub judge_tokens_decoded: usize,
+    /// Tokens of the prompts of trials that the model was asked in this run.
+    #[serde(skip)]
+    pub fresh_prompt_tokens: usize,
+    /// Completions recorded; none where only likelihoods were asked.
+    #[serde(skip)]
+    pub completions: usize,
     /// Tokens drawn in those seconds: those of cached answers cost none.
     #[serde(skip)]
     pub fresh_completion_tokens: usize,
-    /// Answers that the model gave in this run.
+    /// Trials that the model was asked in this run.
     #[serde(skip)]
     pub fresh: usize,
 }
@@ -34,6 +47,8 @@ pub struct VariantSummary {
     pub metrics: Vec<Metric>,
     /// The confusion matrix of each label scorer, by name.
     pub confusions: Vec<(String, Confusion)>,
+    /// For each scorer with probabilities, how far its confidence can be trusted.
+    pub reliability: Vec<(String, Vec<ReliabilityBin>)>,
     /// Trials recorded.
     pub trials: usize,
     /// Answers that came from the cache.
@@ -58,6 +73,8 @@ pub struct RunSummary {
 #[derive(Debug, Clone, Default)]
 struct VariantRows {
     name: String,
+    /// Its metrics rest on what the repeats of a case come to, rather than on each of them.
+    reduced: bool,
     rows: Vec<Kept>,
     usage: Usage,
     cached: usize,
@@ -67,7 +84,10 @@ struct VariantRows {
 #[derive(Debug, Clone)]
 struct Kept {
     case: String,
+    reduced: bool,
     scores: Vec<Score>,
+    /// Those of a long text.
+    windows: Vec<Likelihood>,
     truth: Option<String>,
     tags: Vec<String>,
     cut: bool,
@@ -77,10 +97,9 @@ impl RunSummary {
     /// Reads a run folder.
     pub fn read(dir: &Path) -> Result<Self, StoreError> {
         let header = read_header(dir)?;
-        let names = header.suite.get("variants").and_then(|v| v.as_array()).into_iter().flatten();
-        let names = names.filter_map(|v| v.get("name")?.as_str()).filter(|name| header.models.contains_key(*name));
+        let variants = header.suite.get("variants").and_then(Value::as_array).into_iter().flatten();
         let mut rows: Vec<VariantRows> =
-            names.map(|name| VariantRows { name: name.to_owned(), ..VariantRows::default() }).collect();
+            variants.filter_map(VariantRows::of).filter(|variant| header.models.contains_key(&variant.name)).collect();
         read_samples(dir, |sample| {
             if let Some(variant) = rows.iter_mut().find(|v| v.name == sample.trial.variant) {
                 variant.add(sample);
@@ -124,21 +143,58 @@ fn specs(header: &Header) -> Vec<MetricSpec> {
         .collect()
 }
 
-impl VariantRows {
-    fn add(&mut self, sample: Sample) {
-        let mut cut = false;
-        self.cached += usize::from(sample.cached);
-        if let Some(completion) = &sample.completion {
-            cut = completion.stop_reason == StopReason::Length;
-            self.usage.prompt_tokens += completion.prompt_tokens;
-            self.usage.prompt_tokens_decoded += completion.prompt_tokens_decoded;
-            self.usage.completion_tokens += completion.completion_tokens;
+impl Usage {
+    /// Adds what one trial cost.
+    fn add(&mut self, sample: &Sample) {
+        let before = sample.before.iter().map(|stage| &stage.completion);
+        for completion in before.chain(&sample.completion) {
+            self.add_completion(completion, sample.cached);
+        }
+        if let Some(cost) = &sample.likelihood_cost {
+            self.prompt_tokens += cost.prompt_tokens;
+            self.prompt_tokens_decoded += cost.prompt_tokens_decoded;
             if !sample.cached {
-                self.usage.elapsed_s += completion.elapsed_s;
-                self.usage.fresh_completion_tokens += completion.completion_tokens;
-                self.usage.fresh += 1;
+                self.elapsed_s += cost.elapsed_s;
+                self.fresh_prompt_tokens += cost.prompt_tokens;
             }
         }
+        let asked = sample.completion.is_some() || sample.likelihood_cost.is_some();
+        self.fresh += usize::from(asked && !sample.cached);
+        self.judge_tokens_decoded += sample.judge_tokens_decoded;
+    }
+
+    fn add_completion(&mut self, completion: &Completion, cached: bool) {
+        self.completions += 1;
+        self.prompt_tokens += completion.prompt_tokens;
+        self.prompt_tokens_decoded += completion.prompt_tokens_decoded;
+        self.completion_tokens += completion.completion_tokens;
+        if !cached {
+            self.elapsed_s += completion.elapsed_s;
+            self.fresh_prompt_tokens += completion.prompt_tokens;
+            self.fresh_completion_tokens += completion.completion_tokens;
+        }
+    }
+}
+
+impl VariantRows {
+    /// Those of a variant of the header's suite.
+    fn of(variant: &Value) -> Option<Self> {
+        let name = variant.get("name")?.as_str()?.to_owned();
+        // The mean needs no rows of its own: repeats are clustered by case.
+        let reduced = variant.get("reduce").is_some_and(|reduce| !reduce.is_null() && reduce != "mean");
+        Some(Self { name, reduced, ..Self::default() })
+    }
+
+    fn add(&mut self, sample: Sample) {
+        let reduced = sample.trial.repeat == Repeat::Reduced;
+        if !reduced {
+            self.cached += usize::from(sample.cached);
+            self.usage.add(&sample);
+        }
+        let cut = sample.completion.as_ref().is_some_and(|said| said.stop_reason == StopReason::Length);
+        let is_text = sample.case.target.is_none() && sample.completion.is_none();
+        let windows = if is_text { sample.likelihood } else { Vec::new() };
+        let windows = windows.into_iter().map(|window| Likelihood { text: String::new(), ..window }).collect();
         let mut scores = sample.scores;
         for score in &mut scores {
             score.explanation = String::new();
@@ -147,32 +203,32 @@ impl VariantRows {
         }
         self.rows.push(Kept {
             case: sample.trial.case,
+            reduced,
             scores,
+            windows,
             truth: sample.case.target,
             tags: sample.case.tags,
             cut,
         });
     }
 
-    fn summary(&self, specs: &[MetricSpec], wanted: impl Fn(&Kept) -> bool) -> VariantSummary {
-        let rows: Vec<Row> = self
-            .rows
-            .iter()
-            .filter(|row| wanted(row))
-            .map(|row| Row {
-                case: &row.case,
-                scores: &row.scores,
-                truth: row.truth.as_deref(),
-                cut: row.cut,
-                windows: &[],
-            })
-            .collect();
+    fn summary<'r>(&'r self, specs: &[MetricSpec], wanted: impl Fn(&Kept) -> bool) -> VariantSummary {
+        let row = |row: &'r Kept| Row {
+            case: &row.case,
+            scores: &row.scores,
+            truth: row.truth.as_deref(),
+            cut: row.cut,
+            windows: &row.windows,
+        };
+        let kept = || self.rows.iter().filter(|row| wanted(row));
+        let rows: Vec<Row> = kept().filter(|row| row.reduced == self.reduced).map(row).collect();
         let summary = metrics_of(&rows, specs);
         VariantSummary {
             name: self.name.clone(),
             metrics: summary.metrics,
             confusions: summary.confusions,
-            trials: rows.len(),
+            reliability: summary.reliability,
+            trials: kept().filter(|row| !row.reduced).count(),
             cached: self.cached,
             usage: self.usage,
         }

@@ -1,6 +1,7 @@
 //! The table that a run ends in: one row a variant, each metric with its interval, what was left out, what it cost.
 
 use super::layout::{Align, Cell, Column, tables};
+use super::reliability;
 use super::{RunSummary, VariantSummary};
 use crate::stats::{Confusion, Metric, better, tie};
 use crate::store::Status;
@@ -17,6 +18,12 @@ pub fn table(run: &RunSummary, width: usize, colour: bool) -> String {
     for variant in &run.variants {
         for (scorer, confusion) in &variant.confusions {
             let _ = write!(out, "\n{}", labels(variant, scorer, confusion, width, colour));
+        }
+    }
+    out += &other_readings(&run.variants, width, colour);
+    for variant in &run.variants {
+        for (scorer, bins) in &variant.reliability {
+            out += &reliability::table(&variant.name, scorer, bins, (width, colour));
         }
     }
     out
@@ -58,14 +65,34 @@ fn key(variants: &[VariantSummary]) -> Column {
     Column::new("variant", Align::Left, variants.iter().map(|v| v.name.clone()))
 }
 
-/// Metrics shown as columns: of a label scorer only accuracy and macro F1; the others stand below.
+/// Metrics shown as columns: of a label scorer accuracy and macro F1, of choices two accuracies, and of probabilities the
+/// Brier score and the calibration error; the others stand below.
 pub(super) fn is_headline(metric: &Metric, variant: &VariantSummary) -> bool {
-    match metric.name.split_once('.') {
-        Some((scorer, part)) if variant.confusions.iter().any(|(name, _)| name == scorer) => {
-            matches!(part, "accuracy" | "f1_macro")
+    let labels = variant.confusions.iter().map(|(name, _)| name);
+    let part = labels.chain(variant.reliability.iter().map(|(name, _)| name)).find_map(|name| part_of(metric, name));
+    part.is_none_or(|part| matches!(part, "accuracy" | "f1_macro" | "acc" | "acc_norm" | "brier" | "ece"))
+}
+
+/// What stands behind the scorer's name in the name of one of its metrics.
+fn part_of<'m>(metric: &'m Metric, scorer: &str) -> Option<&'m str> {
+    metric.name.strip_prefix(scorer)?.strip_prefix('.')
+}
+
+/// The accuracies of choices that are no headlines, below.
+fn other_readings(variants: &[VariantSummary], width: usize, colour: bool) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for variant in variants {
+        for metric in &variant.metrics {
+            let mut parts = variant.reliability.iter().filter_map(|(scorer, _)| part_of(metric, scorer));
+            if parts.any(|part| matches!(part, "acc_bytes" | "acc_mi")) && !names.contains(&metric.name) {
+                names.push(metric.name.clone());
+            }
         }
-        _ => true,
     }
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", tables(&key(variants), &columns_of(variants, names), width, colour))
 }
 
 /// The names of the metrics shown as columns, in the order in which variants first have them.
@@ -115,7 +142,12 @@ pub(super) fn standings<'a>(variants: &'a [VariantSummary], name: &str) -> Vec<O
 }
 
 fn metric_columns(variants: &[VariantSummary]) -> Vec<Column> {
-    headlines(variants)
+    columns_of(variants, headlines(variants))
+}
+
+/// A column for each metric of these names.
+fn columns_of(variants: &[VariantSummary], names: Vec<String>) -> Vec<Column> {
+    names
         .into_iter()
         .map(|name| {
             let cells: Vec<Cell> = standings(variants, &name)
@@ -176,18 +208,19 @@ fn count_columns(variants: &[VariantSummary]) -> Vec<Column> {
         .collect()
 }
 
-/// Tokens in and out, tokens drawn a second, seconds a case; a dash where all came from the cache.
+/// Tokens in and out, tokens drawn a second, seconds a trial; a dash where nothing was said, or all came from the cache.
 pub(super) fn costs(variant: &VariantSummary) -> [(&'static str, String); 4] {
     let usage = &variant.usage;
     let timed = usage.elapsed_s > 0.0 && usage.fresh > 0;
     let per_second = usage.fresh_completion_tokens as f64 / usage.elapsed_s;
     let per_case = usage.elapsed_s / usage.fresh as f64;
-    let or_dash = |text: String| if timed { text } else { "–".to_owned() };
+    let says = usage.completions > 0;
+    let or_dash = |shown: bool, text: String| if shown { text } else { "–".to_owned() };
     [
         ("tokens in", usage.prompt_tokens.to_string()),
-        ("out", usage.completion_tokens.to_string()),
-        ("tok/s", or_dash(format!("{per_second:.0}"))),
-        ("s/case", or_dash(format!("{per_case:.3}"))),
+        ("out", or_dash(says, usage.completion_tokens.to_string())),
+        ("tok/s", or_dash(says && timed, format!("{per_second:.0}"))),
+        ("s/case", or_dash(timed, format!("{per_case:.3}"))),
     ]
 }
 
@@ -198,6 +231,22 @@ fn cost_columns(variants: &[VariantSummary]) -> Vec<Column> {
             Some(Column::new(costs(variants.first()?)[i].0, Align::Right, cells))
         })
         .collect()
+}
+
+/// How much of the prompts had to be decoded, where sharing what they begin with saved some of it; and what judges took.
+pub(super) fn decoded(run: &RunSummary) -> Vec<String> {
+    let sum = |count: fn(&VariantSummary) -> usize| run.variants.iter().map(count).sum::<usize>();
+    let (prompts, decoded) = (sum(|v| v.usage.fresh_prompt_tokens), sum(|v| v.usage.prompt_tokens_decoded));
+    let judges = sum(|v| v.usage.judge_tokens_decoded);
+    let mut lines = Vec::new();
+    if (1..prompts).contains(&decoded) {
+        let saved = 100.0 * (prompts - decoded) as f64 / prompts as f64;
+        lines.push(format!("prefix tree: {decoded} of {prompts} prompt tokens decoded ({saved:.0} % saved)"));
+    }
+    if judges > 0 {
+        lines.push(format!("judges decoded {judges} tokens"));
+    }
+    lines
 }
 
 /// What the marks mean and where the numbers come from.
@@ -211,6 +260,9 @@ fn legend(run: &RunSummary) -> String {
     let trials: usize = run.variants.iter().map(|v| v.trials).sum();
     if cached > 0 {
         let _ = writeln!(out, "{cached} of {trials} answers came from the cache");
+    }
+    for line in decoded(run) {
+        let _ = writeln!(out, "{line}");
     }
     if run.header.status != Status::Complete {
         let state = match run.header.status {

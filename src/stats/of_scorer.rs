@@ -144,7 +144,7 @@ fn of_part(name: &str, part: &str, trials: &[Trial<'_>], direction: Direction) -
 
 /// The metric of the scores themselves.
 fn own(name: String, trials: &[Trial<'_>]) -> Metric {
-    number(name, trials, |trial| trial.value(), Direction::Higher)
+    number(name, trials, |trial| trial.score?.value.as_number(), Direction::Higher)
 }
 
 /// One metric of the numbers that `value` finds in the trials.

@@ -100,7 +100,7 @@ pub fn metrics_of(rows: &[Row<'_>], specs: &[MetricSpec]) -> Summary {
             .collect();
         match &spec.kind {
             MetricKind::Proportion | MetricKind::Mean => {
-                summary.metrics.extend(of_scorer::numbers(&spec.name, &trials))
+                summary.metrics.extend(of_scorer::numbers(&spec.name, &trials));
             }
             MetricKind::Labels { labels, by_likelihood } => {
                 let (metrics, confusion) = of_scorer::labels(&spec.name, labels, &trials);
@@ -373,7 +373,7 @@ mod tests {
             let row = Row { case: "book", scores: &scores, truth: None, cut: false, windows };
             metrics_of(&[row], &[MetricSpec { name: "s".into(), kind: MetricKind::Perplexity }]).metrics.remove(0)
         };
-        let texts = windows.each_ref().map(|w| super::of_scorer::surprise(w));
+        let texts = windows.each_ref().map(of_scorer::surprise);
         let whole = metric(&windows);
         assert_eq!((whole.n, whole.value, whole.ci), (1, Some(1.0_f64.exp()), perplexity("s", &texts)[0].ci));
         assert!(whole.ci.is_some());

@@ -201,7 +201,10 @@ impl Check<'_> {
 
     fn targets(&mut self, strict: bool) {
         let suite = self.suite;
-        let Some(scorer) = suite.scorers.iter().find(|s| s.kind.needs_target()) else { return };
+        // A long text is its own target.
+        let whole = |kind: &ScorerKind| suite.text.is_some() && matches!(kind, ScorerKind::Perplexity(_));
+        let needs = |scorer: &&ScorerSpec| scorer.kind.needs_target() && !whole(&scorer.kind);
+        let Some(scorer) = suite.scorers.iter().find(needs) else { return };
         let missing: Vec<&Case> = suite.cases.iter().filter(|case| case.target.is_none()).collect();
         if missing.is_empty() {
             return;

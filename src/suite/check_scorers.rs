@@ -75,7 +75,9 @@ fn choices(
     let error = strict || unfit == suite.cases.len();
     problems.extend(found.into_iter().filter_map(|(at, fault, others)| {
         let (scorer, case) = (scorer.name.clone(), suite.cases.get(at)?.id.clone());
-        Some(SuiteError::new(places.get(at)?.clone(), SuiteProblem::Unfit { fault, scorer, case, others, error }))
+        let error = error && !matches!(fault, ChoiceFault::Begins { .. });
+        let problem = SuiteProblem::Unfit { fault: Box::new(fault), scorer, case, others, error };
+        Some(SuiteError::new(places.get(at)?.clone(), problem))
     }));
 }
 

@@ -27,7 +27,6 @@ impl Explain for SuiteError {
             SuiteProblem::FewExamples { .. } => Level::Note,
             SuiteProblem::MissingTargets { strict: false, .. }
             | SuiteProblem::SameRepeats { .. }
-            | SuiteProblem::Unfit { fault: ChoiceFault::Begins { .. }, .. }
             | SuiteProblem::Unfit { error: false, .. }
             | SuiteProblem::Begins { .. } => Level::Warning,
             _ => Level::Error,
@@ -193,14 +192,14 @@ pub enum SuiteProblem {
     #[error("{fault}")]
     Unfit {
         /// What is wrong with the first of them.
-        fault: ChoiceFault,
+        fault: Box<ChoiceFault>,
         /// The scorer.
         scorer: String,
         /// The first case.
         case: String,
         /// How many others have the same kind of fault.
         others: usize,
-        /// Whether that is an error (`check`, `--dry-run`, or no case is fit) or leaves them unscored (`run`).
+        /// Whether that is an error (`check`, `--dry-run`, or no case is fit), or leaves them unscored or less fair (`run`).
         error: bool,
     },
     /// A label or a verdict begins another, and they are compared by likelihood.
