@@ -180,11 +180,12 @@ impl Explain for RunError {
             Self::TooLong { variant, case, .. } | Self::EmptyPrompt { variant, case, .. } => {
                 Some(format!("variant `{variant}`, case `{case}`"))
             }
-            Self::NoTokens { about, .. } | Self::EmptyStage { about, .. } => Some(about.clone()),
             Self::BeyondTraining { variant, .. } | Self::Sampling { variant, .. } => {
                 Some(format!("variant `{variant}`"))
             }
-            Self::NotRendered { about, .. } => Some(about.clone()),
+            Self::NotRendered { about, .. } | Self::NoTokens { about, .. } | Self::EmptyStage { about, .. } => {
+                Some(about.clone())
+            }
             _ => None,
         }
     }
@@ -195,13 +196,12 @@ impl Explain for RunError {
                 let known: Vec<&str> = known.iter().map(String::as_str).take(30).collect();
                 crate::error::did_you_mean(name, &known)
             }
-            Self::NothingLeft { help, .. } => help.clone(),
+            Self::NothingLeft { help, .. } | Self::NoTokens { help, .. } | Self::Sampling { help, .. } => help.clone(),
             Self::TooLong { prompt, behind, what: "max_tokens", context, .. } if prompt < context => {
                 format!("set `context: {}` or more, or `max_tokens: {}` or less", prompt + behind, context - prompt)
             }
             Self::TooLong { prompt, behind, .. } => format!("set `context: {}` or more", prompt + behind),
             Self::BeyondTraining { trained, .. } => format!("set `context: {trained}` or less"),
-            Self::NoTokens { help, .. } | Self::Sampling { help, .. } => help.clone(),
             Self::EmptyStage { .. } => {
                 "end its prompt where an answer has to follow, and look at `stop` and `max_tokens`; the case counts as \
                  one without an answer"

@@ -21,37 +21,31 @@ pub(super) struct Verdicts {
 /// The judges of a suite, each with its model.
 pub(super) struct Judges<'a> {
     prepared: &'a Prepared<'a>,
-    judges: Vec<Bench<'a>>,
+    benches: Vec<Bench<'a>>,
 }
 
 /// One judge with what its questions are put to.
-struct Bench<'a> {
-    judge: Judge<'a>,
-    renderer: Renderer<'a>,
-    engine: &'a dyn Engine,
-    identity: Identity,
+pub(super) struct Bench<'a> {
+    pub(super) judge: Judge<'a>,
+    pub(super) renderer: Renderer<'a>,
+    pub(super) engine: &'a dyn Engine,
+    pub(super) identity: Identity,
 }
 
 impl<'a> Judges<'a> {
     pub(super) fn new(prepared: &'a Prepared<'a>) -> Result<Self, Problems> {
-        let judges = prepared.judges()?.into_iter().map(|(judge, renderer, engine, identity)| Bench {
-            judge,
-            renderer,
-            engine,
-            identity,
-        });
-        Ok(Self { prepared, judges: judges.collect() })
+        Ok(Self { prepared, benches: prepared.judges()? })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.judges.is_empty()
+        self.benches.is_empty()
     }
 
     /// Each trial with what the judges found. What a judge cannot be asked is said in its verdict.
     pub(super) fn judge(&self, trials: Vec<Underway>, asking: &Asking) -> Result<Vec<(Underway, Verdicts)>, Problems> {
         let mut judged: Vec<(Underway, Verdicts)> =
             trials.into_iter().map(|trial| (trial, Verdicts::default())).collect();
-        for bench in &self.judges {
+        for bench in &self.benches {
             bench.judge(self.prepared, &mut judged, asking)?;
         }
         Ok(judged)

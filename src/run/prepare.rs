@@ -3,6 +3,7 @@
 use super::ask::Stages;
 use super::asking::Asking;
 use super::error::RunError;
+use super::judges::Bench;
 use super::models::{Models, RunSettings};
 use super::select::{Cell, Plan};
 use super::similar::Similar;
@@ -10,7 +11,7 @@ use crate::engine::cache::Identity;
 use crate::engine::{Engine, EngineError};
 use crate::error::{Explain, Level, Problems};
 use crate::prompt::{ChatSettings, ChatTemplate, Controls, ExampleOrder, PromptError, PromptTemplate, Renderer};
-use crate::score::{Judge, Scorers};
+use crate::score::Scorers;
 use crate::store::{ModelRecord, Repeat, Trial};
 use crate::suite::{Case, Select, Suite, Variant};
 use std::collections::HashSet;
@@ -150,13 +151,13 @@ impl<'a> Prepared<'a> {
     }
 
     /// The judges among the scorers, each with what renders its prompts, its model, and what that is remembered under.
-    pub(super) fn judges(&self) -> Result<Vec<(Judge<'_>, Renderer<'_>, &dyn Engine, Identity)>, Problems> {
+    pub(super) fn judges(&self) -> Result<Vec<Bench<'_>>, Problems> {
         let judges = self.parts.first().into_iter().flat_map(|parts| parts.scorers.judges());
         let mut found = Vec::new();
         for (judge, (controls, chat)) in judges.zip(&self.judges) {
             let Some((engine, record)) = self.models.of_judge(&judge) else { continue };
             let renderer = Renderer::new(judge.template(), controls, chat.as_ref())?;
-            found.push((judge, renderer, engine, self.identity(record)));
+            found.push(Bench { judge, renderer, engine, identity: self.identity(record) });
         }
         Ok(found)
     }

@@ -13,6 +13,9 @@ use crate::score::{Judged, Score, ScoreValue};
 use crate::store::{CaseRecord, PromptRecord, Repeat, RunFolder, Sample, Trial, read_samples};
 use std::collections::{HashMap, HashSet};
 
+/// The scores of some repeats of a case, and which repeat each is.
+type Repeats = Vec<(u32, Vec<Score>)>;
+
 /// Writes samples.
 pub(super) struct Recorder<'a> {
     prepared: &'a Prepared<'a>,
@@ -21,7 +24,7 @@ pub(super) struct Recorder<'a> {
     /// Kinds of warning that were said.
     said: HashSet<std::mem::Discriminant<RunError>>,
     /// The scores of the repeats of cases that are not complete, by variant and case.
-    repeats: HashMap<(String, String), Vec<(u32, Vec<Score>)>>,
+    repeats: HashMap<(String, String), Repeats>,
     /// The first thing that went wrong; nothing is recorded after it.
     pub(super) failed: Option<Problems>,
 }
@@ -123,6 +126,14 @@ impl<'a> Recorder<'a> {
     fn sample(&self, trial: Underway, judges: &Verdicts) -> Sample {
         let (completion, likelihood, likelihood_cost) = gathered(trial.answers());
         let cell = trial.cell();
+        let mut record = CaseRecord::default();
+        if let Some(case) = self.prepared.suite.cases.get(cell.case) {
+            record = CaseRecord::from(case);
+        }
+        if self.prepared.suite.text.is_some() {
+            // A long text stands in its file, and its windows among the likelihoods.
+            record.vars.clear();
+        }
         let case = self.prepared.suite.cases.get(cell.case);
         let chat = self.prepared.begins_a_message(cell.variant);
         let text = trial.asked.prompt.as_ref().map_or("", |(prompt, _)| &prompt.text);
@@ -150,7 +161,7 @@ impl<'a> Recorder<'a> {
             judge_tokens_decoded: judges.tokens_decoded,
             scores,
             before: trial.before,
-            ..empty(self.prepared.trial(cell), case.map_or_else(CaseRecord::default, CaseRecord::from))
+            ..empty(self.prepared.trial(cell), record)
         }
     }
 

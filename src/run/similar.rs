@@ -67,7 +67,9 @@ fn text(case: &Case) -> String {
 fn unit(mut state: Vec<f32>) -> Vec<f32> {
     let length = dot(&state, &state).sqrt();
     if length > 0.0 {
-        state.iter_mut().for_each(|value| *value /= length);
+        for value in &mut state {
+            *value /= length;
+        }
     }
     state
 }

@@ -150,16 +150,14 @@ impl Check<'_> {
         }
     }
 
-    /// Perplexity reads texts, and nothing else does.
+    /// Nobody answers a long text: only its perplexity can be judged.
     fn reads_what_there_is(&mut self, scorer: &ScorerSpec) {
         let kind = scorer.kind.name();
-        let (what, help) = match (&self.suite.text, kind == "perplexity") {
-            (Some(_), false) => ("judges answers, and the cases are texts", "texts take the scorer `perplexity` only"),
-            (None, true) => ("reads texts, and the cases are asked", "give it texts: `cases: {text: FILE}`"),
-            _ => return,
-        };
-        let what = format!("scorer `{kind}` {what}");
-        self.fail(&scorer.place, SuiteProblem::Contradiction { what, help: help.into() });
+        if self.suite.text.is_some() && kind != "perplexity" {
+            let what = format!("scorer `{kind}` judges answers, and the cases are texts");
+            let help = "texts take the scorer `perplexity` only".into();
+            self.fail(&scorer.place, SuiteProblem::Contradiction { what, help });
+        }
     }
 
     fn rules(&mut self, written: &Written) {

@@ -59,8 +59,8 @@ impl Loader<'_> {
         let (path, text) = self.named_file(at, written, "the text")?;
         // Nothing comes before a first character that could predict it.
         if text.chars().nth(1).is_none() {
-            let what = format!("the text `{}` is empty", path.display());
-            let help = "perplexity takes at least two tokens of text".into();
+            let what = format!("the text `{}` is shorter than two characters", path.display());
+            let help = "perplexity is of each token given those before it: name a longer file".into();
             self.fail(at, SuiteProblem::Contradiction { what, help });
             return None;
         }

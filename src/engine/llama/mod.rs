@@ -14,6 +14,7 @@ mod logprob;
 pub mod probe;
 mod scheduler;
 mod slot;
+mod tells;
 mod tokens;
 mod tree;
 mod walk;
@@ -21,7 +22,7 @@ mod walk;
 use super::{Answer, Ask, Effort, Engine, EngineError, KvMode, ModelFacts, Request, Token, cache::Cache};
 use crate::error::{Place, Problems};
 use crate::gguf::{self, Gguf};
-use crate::sampling::Sampling;
+use crate::sampling::{Sampling, check_grammar};
 use backend::backend;
 use context::{Purpose, context};
 use draw::Drawer;
@@ -275,6 +276,10 @@ impl Engine for Llama {
     }
 
     fn check(&self, sampling: &Sampling) -> Result<(), EngineError> {
+        // What the suite's reader has refused never reaches llama.cpp.
+        if sampling.grammar.as_ref().is_some_and(|grammar| !check_grammar(grammar).is_empty()) {
+            return Ok(());
+        }
         Drawer::new(sampling, 0, &self.tokenizer).map(|_| ())
     }
 

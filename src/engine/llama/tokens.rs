@@ -87,9 +87,9 @@ impl Tokenizer {
     pub(super) fn bytes(&self, tokens: &[u32]) -> Vec<u8> {
         let vocab = self.model.vocab();
         let mut bytes = Vec::with_capacity(tokens.len() * 4);
-        tokens
-            .iter()
-            .for_each(|token| vocab.token_to_piece_into(LlamaToken(token.cast_signed()), &mut bytes, false, None));
+        for token in tokens {
+            vocab.token_to_piece_into(LlamaToken(token.cast_signed()), &mut bytes, false, None);
+        }
         bytes
     }
 

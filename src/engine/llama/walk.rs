@@ -12,14 +12,13 @@
 use super::cells::{Room, Segment};
 use super::draw::Drawer;
 use super::line::Line;
-use super::logprob::logprobs_of;
 use super::scheduler::{BATCH, Scheduler};
 use super::slot::{Outcome, Slot};
+use super::tells::{Tells, Told, read};
 use super::tree::Tree;
-use crate::engine::{Answer, Ask, EngineError, Token};
+use crate::engine::{Answer, Ask, EngineError};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
-use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,8 +34,7 @@ pub(super) struct Walk<'w, 'a> {
     lines: &'w [Line<'w>],
     done: &'w mut dyn FnMut(usize, Answer),
     tree: Tree,
-    /// Of each node, the positions that tell something, and which line is told.
-    tells: Vec<Vec<(usize, usize)>>,
+    tells: Tells,
     /// Of each node, the tasks below it that are not begun.
     waiting: Vec<usize>,
     /// The sequences of nodes that are decoded and have tasks waiting.
@@ -91,7 +89,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         let tree = Tree::new(&lines.iter().map(|line| line.tokens.as_ref()).collect::<Vec<_>>());
         let room = Room::new(scheduler.limits.cells, i32::try_from(scheduler.limits.sequences).unwrap_or(1));
         Self {
-            tells: tells(&tree, lines),
+            tells: Tells::new(&tree, lines),
             waiting: vec![0; tree.nodes.len()],
             held: BTreeMap::new(),
             room,
@@ -299,9 +297,9 @@ impl<'w, 'a> Walk<'w, 'a> {
         for (mut decoding, Part { at, count }) in std::mem::take(&mut self.decoding).into_iter().zip(parts) {
             decoding.next += count;
             if decoding.next == decoding.end {
-                ready.push((decoding, at + count))
+                ready.push((decoding, at + count));
             } else {
-                self.decoding.push(decoding)
+                self.decoding.push(decoding);
             }
         }
         for (decoding, end) in ready {
@@ -323,17 +321,17 @@ impl<'w, 'a> Walk<'w, 'a> {
             let at = usize::try_from(self.batch.n_tokens()).unwrap_or(0);
             let count = (decoding.end - decoding.next).min(room - at);
             let positions = decoding.next..decoding.next + count;
-            let tells: &[(usize, usize)] = match decoding.task {
-                Task::Node(node) => &self.tells[node],
-                Task::Again { .. } | Task::Draw { .. } => &[],
+            let told = match decoding.task {
+                Task::Node(node) => self.tells.within(node, positions.clone()),
+                Task::Again { .. } | Task::Draw { .. } => Vec::new(),
             };
-            let mut tells = tells.iter().map(|(position, _)| *position).peekable();
+            let mut told = told.into_iter().map(|(position, _)| position).peekable();
             let tokens = self.lines[decoding.line].tokens.get(positions.clone()).unwrap_or_default();
             for (position, token) in positions.zip(tokens) {
-                while tells.next_if(|told| *told < position).is_some() {}
-                let told = tells.peek() == Some(&position);
+                while told.next_if(|earlier| *earlier < position).is_some() {}
+                let tells = told.peek() == Some(&position);
                 let token = LlamaToken(token.cast_signed());
-                self.batch.add(token, index(position)?, &[decoding.sequence], told).map_err(failed)?;
+                self.batch.add(token, index(position)?, &[decoding.sequence], tells).map_err(failed)?;
             }
             parts.push(Part { at, count });
         }
@@ -369,29 +367,17 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Reads the likelihoods that positions of the batch tell.
     fn told(&mut self, parts: &[Part]) {
-        let mut positions: BTreeMap<i32, Vec<(usize, usize, Token)>> = BTreeMap::new();
+        let mut positions: BTreeMap<i32, Vec<Told>> = BTreeMap::new();
         for (decoding, part) in self.decoding.iter().zip(parts) {
             let Task::Node(node) = decoding.task else { continue };
             let span = decoding.next..decoding.next + part.count;
-            let first = self.tells[node].partition_point(|(position, _)| *position < span.start);
-            let here = self.tells[node][first..].iter().take_while(|(position, _)| span.contains(position));
-            for &(position, line) in here {
-                let Some(target) = self.lines[line].target(position) else { continue };
+            for (position, line) in self.tells.within(node, span) {
+                let Some(token) = self.lines[line].target(position) else { continue };
                 let Ok(at) = i32::try_from(part.at + position - decoding.next) else { continue };
-                positions.entry(at).or_default().push((line, position, target));
+                positions.entry(at).or_default().push(Told { line, position, token });
             }
         }
-        let context = &self.scheduler.context;
-        let looked_at: Vec<(&[f32], Vec<(usize, usize, Token)>)> =
-            positions.into_iter().map(|(at, wanted)| (context.get_logits_ith(at), wanted)).collect();
-        let told: Vec<(usize, usize, f32)> = looked_at
-            .into_par_iter()
-            .flat_map_iter(|(logits, wanted)| {
-                let logprobs = logprobs_of(logits, wanted.iter().map(|(.., target)| *target));
-                wanted.into_iter().zip(logprobs).map(|((line, position, _), logprob)| (line, position, logprob))
-            })
-            .collect();
-        for (line, position, logprob) in told {
+        for (Told { line, position, .. }, logprob) in read(&self.scheduler.context, positions) {
             self.tell(line, position, logprob);
         }
     }
@@ -455,25 +441,6 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         Ok(going_on)
     }
-}
-
-/// Of each node, the positions whose logits are wanted and by which line, in their order.
-fn tells(tree: &Tree, lines: &[Line]) -> Vec<Vec<(usize, usize)>> {
-    let mut tells: Vec<Vec<(usize, usize)>> = vec![Vec::new(); tree.nodes.len()];
-    for (last, node) in tree.nodes.iter().enumerate() {
-        for &line in &node.ends {
-            let from = lines[line].from();
-            for above in std::iter::once(last).chain(tree.ancestors(last)) {
-                let node = &tree.nodes[above];
-                if node.end <= from {
-                    break;
-                }
-                tells[above].extend((node.start.max(from)..node.end).map(|position| (position, line)));
-            }
-        }
-    }
-    tells.iter_mut().for_each(|tells| tells.sort_unstable());
-    tells
 }
 
 fn index(position: usize) -> Result<i32, EngineError> {
