@@ -59,6 +59,8 @@
 //!       print(", ".join(f"{x:.7f}" for x in forward(qwen2)))
 //! ```
 
+#![allow(clippy::unreadable_literal, reason = "the numbers are as the script prints them")]
+
 use crate::tiny_models::{Kind, settings, write, write_bent};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -66,10 +68,10 @@ use tripos::engine::llama::{Llama, LlamaSettings};
 use tripos::engine::{Answer, Ask, Engine, KvMode, Request};
 
 /// The first token begins a text (BOS); the script has the same.
-pub(crate) const TOKENS: [u32; 12] = [0, 89, 258, 104, 35, 299, 9, 150, 258, 262, 88, 201];
+const TOKENS: [u32; 12] = [0, 89, 258, 104, 35, 299, 9, 150, 258, 262, 88, 201];
 
 /// The log-probability of each token of [`TOKENS`] but the first, given those before it.
-pub(crate) const LLAMA: [f64; 11] = [
+const LLAMA: [f64; 11] = [
     -10.9730730,
     -8.4965687,
     -12.5226583,
@@ -82,7 +84,7 @@ pub(crate) const LLAMA: [f64; 11] = [
     -9.3581840,
     -13.7723160,
 ];
-pub(crate) const QWEN2: [f64; 11] = [
+const QWEN2: [f64; 11] = [
     -12.3948124,
     -11.1259612,
     -11.5681784,
@@ -128,7 +130,6 @@ fn log_probabilities_are_those_of_the_numpy_forward_pass() {
         for kv in [KvMode::Exact, KvMode::Tree] {
             for (cut, said) in [1, 6, 11].into_iter().zip(likelihoods(&path, kv, &[1, 6, 11])) {
                 let worst = worst(golden, &said, cut);
-                println!("TEMP golden {kind:?} {kv:?} {cut} {worst:e}");
                 assert!(worst <= 1e-4, "{kind:?} {kv:?}, prompt of {cut}: {worst}");
             }
         }
@@ -144,7 +145,6 @@ fn a_row_of_weights_scaled_by_a_hundredth_is_noticed() {
         for tensor in ["blk.0.attn_k.weight", "blk.0.ffn_down.weight", "blk.1.attn_v.weight"] {
             write_bent(kind, &path, (tensor, 3), 1.01);
             let worst = worst(golden, &likelihoods(&path, KvMode::Exact, &[1])[0], 1);
-            println!("TEMP bent {kind:?} {tensor} {worst:e}");
             assert!(worst > 1e-4, "{kind:?} {tensor}: {worst}");
         }
     }

@@ -71,7 +71,6 @@ fn tree_answers_as_exact_does_whatever_keeps_the_past() {
         for parallel in [8, 1] {
             let (tree, effort) = answers(&path, (KvMode::Tree, parallel), &shared);
             let (worst, texts) = differences(&tree, &exact);
-            println!("TEMP tree/exact {parallel} {kind:?} {worst:e} {texts} {effort:?} {exact_effort:?}");
             // Batches round differently; nothing else may.
             assert!(worst <= 1e-4 && texts == 0, "{kind:?}, {parallel} at a time: {worst}, {texts} texts");
             assert!(2 * effort.tokens_decoded < exact_effort.tokens_decoded, "{kind:?}: {effort:?} {exact_effort:?}");
@@ -91,7 +90,6 @@ fn another_token_far_back_in_what_is_shared_is_noticed() {
         other[30] = 2 + (other[30] + 1) % 298;
         let exact = answers(&path, (KvMode::Exact, 1), &text(1, 40)).0;
         let (worst, texts) = differences(&answers(&path, (KvMode::Tree, 8), &other).0, &exact);
-        println!("TEMP twin {kind:?} {worst:e} {texts}");
         assert!(worst > 1e-2 && texts > 0, "{kind:?}: {worst}, {texts} texts");
     }
 }
