@@ -59,6 +59,8 @@
 //!       print(", ".join(f"{x:.7f}" for x in forward(qwen2)))
 //! ```
 
+#![allow(clippy::unreadable_literal, reason = "the numbers are as the script prints them")]
+
 use crate::tiny_models::{Kind, settings, write, write_bent};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
