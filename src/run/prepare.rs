@@ -81,17 +81,7 @@ impl<'a> Prepared<'a> {
             let (Ok(scorers), Ok(template), Ok(then), Some((_, engine, _))) = (scorers, template, then, engine) else {
                 continue;
             };
-            if let Some(error) = beyond_training(variant, engine) {
-                match error.level() {
-                    Level::Error => problems.push(error),
-                    Level::Warning | Level::Note => warnings.push(error),
-                }
-            }
-            for sampling in std::iter::once(&variant.sampling).chain(variant.then.as_ref().map(|then| &then.sampling)) {
-                if let Err(error) = engine.check(sampling) {
-                    once(bad_sampling(variant, &error).into(), &mut problems);
-                }
-            }
+            once(unsuited(variant, engine, &mut warnings), &mut problems);
             let is_chat = variant.prompt.is_chat() || variant.then.as_ref().is_some_and(|then| then.prompt.is_chat());
             match model_parts(suite, engine, is_chat) {
                 Ok((controls, chat)) => {
@@ -256,6 +246,23 @@ fn beyond_training(variant: &Variant, engine: &dyn Engine) -> Option<RunError> {
         variant: variant.name.clone(),
         warning: !LEARNED_POSITIONS.contains(&facts.architecture.as_str()),
     })
+}
+
+/// What a variant asks of its model that it cannot give; what is only unwise is a warning.
+fn unsuited(variant: &Variant, engine: &dyn Engine, warnings: &mut Problems) -> Problems {
+    let mut problems = Problems::new();
+    if let Some(error) = beyond_training(variant, engine) {
+        match error.level() {
+            Level::Error => problems.push(error),
+            Level::Warning | Level::Note => warnings.push(error),
+        }
+    }
+    for sampling in std::iter::once(&variant.sampling).chain(variant.then.as_ref().map(|then| &then.sampling)) {
+        if let Err(error) = engine.check(sampling) {
+            problems.push(bad_sampling(variant, &error));
+        }
+    }
+    problems
 }
 
 fn bad_sampling(variant: &Variant, error: &EngineError) -> RunError {

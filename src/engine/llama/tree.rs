@@ -126,10 +126,14 @@ mod tests {
         fn draw(tree: &Tree, lines: &[&str], node: usize, depth: usize, out: &mut String) {
             let Node { line, start, end, ends, children, .. } = &tree.nodes[node];
             *out += &format!("{}{} {ends:?}\n", "  ".repeat(depth), &lines[*line][*start..*end]);
-            children.iter().for_each(|child| draw(tree, lines, *child, depth + 1, out));
+            for child in children {
+                draw(tree, lines, *child, depth + 1, out);
+            }
         }
         let mut out = String::new();
-        tree.roots.iter().for_each(|root| draw(tree, lines, *root, 0, &mut out));
+        for root in &tree.roots {
+            draw(tree, lines, *root, 0, &mut out);
+        }
         out
     }
 
