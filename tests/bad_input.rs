@@ -270,7 +270,7 @@ fn misspellings_on_every_level_are_reported_at_once() {
       help: did you mean `tolerance`? (tolerance)
     error: scorer `exakt` does not exist
       --> suite.yaml:6:5
-      help: did you mean `exact`? (exact, contains, regex, number, json, label, edit_distance, rouge_l, chrf, command)
+      help: did you mean `exact`? (exact, contains, regex, number, json, label, edit_distance, rouge_l, chrf, command, choice, perplexity, judge_model)
     error: `scorers[2].number`: `weight`: found the text "heavy", expected a number
       --> suite.yaml:7:5
     error: scorer `regex` has no `pattern`
@@ -381,4 +381,113 @@ fn what_is_no_regular_file_is_refused_before_it_is_read() {
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let said = workspace.tripos(&["check", "pipe.yaml"]);
     assert!(said.stderr.contains("it is not a regular file"), "{}", said.stderr);
+}
+
+/// What is said of a suite of choices, checked; `cases` is a YAML list.
+fn checked_choices(cases: &str, scorer: &str) -> String {
+    let head = "suite: s\nmodel: {scripted: model.yaml}\n";
+    let workspace = Workspace::scripted();
+    workspace.write(
+        "suite.yaml",
+        format!("{head}cases:\n{cases}scorers:\n  - {scorer}\nvariants: [{{name: b, prompt: b.txt}}]\n"),
+    );
+    let said = workspace.tripos(&["check", "suite.yaml"]);
+    assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+    said.stderr
+}
+
+#[test]
+fn choices_that_cannot_be_compared_are_named_by_their_first_case() {
+    let cases = "  - {id: gone, vars: {q: x}, target: a}
+  - {id: text, vars: {q: x, choices: 'a, b'}, target: a}
+  - {id: one, vars: {q: x, choices: [a]}, target: a}
+  - {id: empty, vars: {q: x, choices: [a, '']}, target: a}
+  - {id: alike, vars: {q: x, choices: [a, b, a]}, target: a}
+  - {id: other, vars: {q: x, choices: [x, y]}, target: z}
+  - {id: other2, vars: {q: x, choices: [x, y]}, target: z}
+  - {id: begins, vars: {q: x, choices: [4, 42]}, target: 42}
+";
+    insta::assert_snapshot!(checked_choices(cases, "choice"), @r"
+    error: the case has no variable `choices` with its choices
+      --> suite.yaml:4:5 (scorer `choice`, case `gone`)
+      help: write `vars: {choices: [yes, no]}` in each case, or name the variable: `choice: {choices: NAME}`
+    error: the variable `choices` is not a list of texts or numbers
+      --> suite.yaml:5:5 (scorer `choice`, case `text`)
+      help: write a list: `choices: [yes, no]`; a CSV file cannot hold one, JSON lines can
+    error: there is only one choice
+      --> suite.yaml:6:5 (scorer `choice`, case `one`)
+      help: write two choices or more
+    error: choice 2 is empty
+      --> suite.yaml:7:5 (scorer `choice`, case `empty`)
+      help: write a text for each choice
+    error: the choice `a` is there twice
+      --> suite.yaml:8:5 (scorer `choice`, case `alike`)
+      help: choices are told apart by their text: write each once
+    error: the target `z` names none of the choices `x`, `y`
+      --> suite.yaml:9:5 (scorer `choice`, case `other` and 1 other case)
+      help: a target is the text of a choice or its letter from A; with `target: index` its position from 0
+    warning: the choice `4` begins the choice `42`, so its log-probability can only be the higher one
+      --> suite.yaml:11:5 (scorer `choice`, case `begins`)
+      help: look at `acc_norm`, which sets the length aside, or write the choices otherwise
+    ");
+}
+
+#[test]
+fn a_choice_that_begins_another_is_a_warning() {
+    let stderr = checked_choices("  - {vars: {q: x, choices: [no, none]}, target: no}\n", "choice");
+    assert!(stderr.starts_with("warning: the choice `no` begins the choice `none`"), "{stderr}");
+    assert!(!stderr.contains("error:"), "{stderr}");
+    let label = "label: {labels: ['yes', 'yes, sir'], by: likelihood}";
+    let stderr = checked_choices("  - {vars: {q: x}, target: 'yes'}\n", label);
+    insta::assert_snapshot!(stderr, @r"
+    warning: `yes` begins `yes, sir`, so scorer `label` can only find it likelier
+      --> suite.yaml:6:5
+      help: write them so that none is the beginning of another
+    ");
+}
+
+#[test]
+fn settings_that_mean_nothing_to_a_scorer_by_likelihood_are_refused() {
+    let case = "  - {vars: {q: x, choices: [a, b]}, target: a}\n";
+    insta::assert_snapshot!(checked_choices(case, "choice: {answer: {take: letter}}"), @r"
+    error: scorer `choice` judges by likelihood: nothing is said that an `answer` could be read from
+      --> suite.yaml:6:5
+      help: drop its `answer`
+    ");
+    insta::assert_snapshot!(checked_choices(case, "choice: {not: true}"), @r"
+    error: `not` has no meaning for scorer `choice`, which judges by likelihood
+      --> suite.yaml:6:5
+      help: drop its `not`
+    ");
+    assert!(checked_choices(case, "perplexity: {not: true}").contains("`not` has no meaning for scorer `perplexity`"));
+    let label = "label: {labels: [a, b], by: likelihood, answer: {take: text}}";
+    assert!(checked_choices(case, label).contains("scorer `label` judges by likelihood"));
+}
+
+#[test]
+fn a_judge_that_cannot_be_asked_is_an_error_at_the_line_that_names_what_is_missing() {
+    let case = "  - {vars: {q: x, a: y}, target: z}\n";
+    let judge = "judge_model: {model: gone.gguf, prompt: gone.txt, choices: [yes]}";
+    insta::assert_snapshot!(checked_choices(case, judge), @r"
+    error: the judge has nothing to choose between
+      --> suite.yaml:6:55
+      help: write `choices: [yes, no]`
+    error: cannot read the model `gone.gguf`: No such file or directory (os error 2)
+      --> suite.yaml:6:19
+      help: check the path; paths are relative to the suite's file
+    error: cannot read the prompt `gone.txt`: No such file or directory (os error 2)
+      --> suite.yaml:6:37
+      help: check the path; paths are relative to the suite's file
+    ");
+    let judge = "judge_model: {model: {scripted: model.yaml}, prompt: b.txt, choices: [A, B], against: target}";
+    insta::assert_snapshot!(checked_choices(case, judge), @r"
+    error: a variable cannot be called `a`: the prompt of scorer `judge_model` knows an answer by that name
+      --> suite.yaml:4:5
+      help: rename the variable; `a` and `b` are the completion and the target
+    ");
+    let judge = "judge_model: {model: {endpoint: x}, prompt: b.txt, choices: {good: much}}";
+    insta::assert_snapshot!(checked_choices(case, judge), @r"
+    error: `scorers[0].judge_model`: `choices`: what a choice is worth is a number
+      --> suite.yaml:6:5
+    ");
 }

@@ -265,3 +265,116 @@ fn labels_get_their_figures_and_a_confusion_matrix() {
     positive         0         2               0
     ");
 }
+
+/// A suite of choices: the scripted model says how likely a text is by what it would answer.
+fn choices(cases: &str, scorer: &str) -> Workspace {
+    let workspace = Workspace::scripted();
+    workspace.write("c.jsonl", cases);
+    let (head, variants) =
+        ("suite: s\nmodel: {scripted: model.yaml}\ncases: c.jsonl\n", "variants: [{name: plain, prompt: p.txt}]\n");
+    workspace.write("p.txt", "{{ q }} The answer is");
+    workspace.write("s.yaml", format!("{head}scorers: [{scorer}]\n{variants}"));
+    workspace
+}
+
+const TWO: &str = "{\"id\":\"one\",\"vars\":{\"q\":\"1 + 1?\",\"choices\":[2,3]},\"target\":2}\n\
+    {\"id\":\"two\",\"vars\":{\"q\":\"2 + 2?\",\"choices\":[\"three\",\"four\"]},\"target\":\"B\"}\n";
+
+#[test]
+fn choices_are_asked_without_a_completion_and_shown_with_their_calibration() {
+    let workspace = choices(TWO, "choice");
+    let said = workspace.ok(&["run", "s.yaml"]);
+    insta::assert_snapshot!(said.stdout, @r"
+    variant  choice.acc          choice.acc_norm     choice.brier
+    ───────────────────────────────────────────────────────────────────
+    plain    1.000 [0.34, 1.00]  0.500 [0.09, 0.91]  0.250 [0.00, 2.00]
+
+    variant  choice.ece
+    ───────────────────────────
+    plain    0.255 [0.01, 0.50]
+
+    variant  n  unscored  no answer  cut  tokens in  out  tok/s  s/case
+    ───────────────────────────────────────────────────────────────────
+    plain    2         0          0    0         40    –      –       –
+
+    95 % intervals in brackets
+    prefix tree: 42 of 114 prompt and candidate tokens decoded (63 % saved)
+
+    variant  choice.acc_bytes    choice.acc_mi
+    ───────────────────────────────────────────────
+    plain    0.500 [0.09, 0.91]  0.500 [0.09, 0.91]
+
+    plain · choice: how sure, how often right (a gap below 0 is overconfidence)
+    confidence  n   mean  right     gap
+    ───────────────────────────────────
+    0.4 to 0.5  1  0.500  1.000  +0.500
+    0.9 to 1.0  1  0.990  1.000  +0.010
+    (all)       2  0.745  1.000  +0.255
+    ");
+    let folder = workspace.run_folder();
+    let samples = samples_of(&folder);
+    assert_eq!(samples[1]["completion"], Value::Null);
+    assert_eq!(samples[1]["likelihood"][1]["text"], " four");
+    let case = workspace.ok(&["show", folder.to_str().unwrap(), "--case", "two"]).stdout;
+    insta::assert_snapshot!(case, @r#"
+    ── variant plain · case two ────────────────────────────────────────────────────
+    2 + 2? The answer is
+    [candidates: log-probability, tokens, text]
+       -23.131    6  " three"  (-23.131 without the prompt)
+       -18.526    5  " four"  (-18.526 without the prompt)
+    [target: B]
+    choice: pass (answer `four`): `four` 0.99, `three` 0.01 [acc_norm 0.0000, acc_bytes 0.0000, acc_mi 0.0000, brier 0.0002, confidence 0.9901]
+    "#);
+    let json: Value =
+        serde_json::from_str(&workspace.ok(&["show", folder.to_str().unwrap(), "--format", "json"]).stdout).unwrap();
+    let bins = json["variants"][0]["reliability"]["choice"].as_array().unwrap();
+    assert_eq!(bins.len(), 10);
+    assert_eq!(json["variants"][0]["usage"]["judge_tokens_decoded"], 0);
+    let brier = json["variants"][0]["metrics"].as_array().unwrap().iter().find(|m| m["name"] == "choice.brier");
+    assert_eq!(brier.unwrap()["direction"], "lower");
+}
+
+#[test]
+fn a_case_without_its_choices_is_unscored_beside_others_and_an_error_for_check() {
+    let workspace =
+        choices(&format!("{TWO}{{\"id\":\"three\",\"vars\":{{\"q\":\"?\"}},\"target\":\"x\"}}\n"), "choice");
+    let said = workspace.ok(&["run", "s.yaml"]);
+    assert!(said.stderr.contains("warning: the case has no variable `choices`"), "{}", said.stderr);
+    let samples = samples_of(&workspace.run_folder());
+    let three = samples.iter().find(|sample| sample["trial"]["case"] == "three").unwrap();
+    assert_eq!(three["scores"][0]["value"]["unscored"], "the case has no variable `choices` with its choices");
+    assert_eq!(three["likelihood"], Value::Null);
+    assert_eq!(workspace.tripos(&["check", "s.yaml"]).code, Some(2));
+}
+
+#[test]
+fn targets_have_a_perplexity_and_labels_a_likelihood() {
+    let workspace = choices(TWO, "perplexity, {label: {labels: ['2', B], by: likelihood}}");
+    let said = workspace.ok(&["run", "s.yaml", "--format", "json"]);
+    let json: Value = serde_json::from_str(&said.stdout).unwrap();
+    let metrics = json["variants"][0]["metrics"].as_array().unwrap();
+    let named = |name: &str| metrics.iter().find(|metric| metric["name"] == name).unwrap_or(&Value::Null);
+    assert!(named("perplexity")["value"].as_f64().unwrap() >= 1.0);
+    assert_eq!(named("perplexity.bits_per_byte")["direction"], "lower");
+    assert_eq!((&named("label.accuracy")["n"], &named("label.ece")["n"]), (&Value::from(2), &Value::from(2)));
+}
+
+#[test]
+fn another_model_judges_by_the_likelihood_of_its_verdict() {
+    let judge = "{judge_model: {model: {scripted: judge.yaml}, prompt: judge.txt, choices: [yes, no]}}, \
+        {judge_model: {name: duel, model: {scripted: judge.yaml}, prompt: duel.txt, choices: [A, B], against: target}}";
+    let workspace = choices(TWO, judge);
+    workspace
+        .write("judge.yaml", "answers: [{when: 'Good', say: ' yes'}, {when: 'A: two', say: ' A'}]\notherwise: ' B'\n");
+    workspace.write("judge.txt", "{{ q }} {{ completion }} Good?");
+    workspace.write("duel.txt", "A: {{ a }} B: {{ b }} Better:");
+    let said = workspace.ok(&["run", "s.yaml", "--format", "json"]);
+    let json: Value = serde_json::from_str(&said.stdout).unwrap();
+    let metrics = json["variants"][0]["metrics"].as_array().unwrap();
+    let names: Vec<&str> = metrics.iter().map(|metric| metric["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["judge_model", "duel", "duel.position_bias"]);
+    assert!(metrics[0]["value"].as_f64().unwrap() > 0.5, "{json}");
+    assert!(json["variants"][0]["usage"]["judge_tokens_decoded"].as_u64().unwrap() > 0);
+    let samples = samples_of(&workspace.run_folder());
+    assert_eq!(samples[0]["scores"][1]["parts"]["verdicts"].as_array().unwrap().len(), 2);
+}

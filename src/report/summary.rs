@@ -2,8 +2,8 @@
 
 use crate::stats::{Confusion, Metric, MetricKind, MetricSpec, ReliabilityBin, Row, metrics_of};
 use crate::store::{
-    Completion, Header, Likelihood, Repeat, Sample, Score, ScorerRecord, StopReason, StoreError, read_header,
-    read_samples,
+    Completion, Header, Likelihood, LikelihoodCost, Repeat, Sample, Score, ScorerRecord, StopReason, StoreError,
+    read_header, read_samples,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -24,9 +24,12 @@ pub struct Usage {
     pub elapsed_s: f64,
     /// Tokens that judges decoded.
     pub judge_tokens_decoded: usize,
-    /// Tokens of the prompts of trials that the model was asked in this run.
+    /// Tokens that the prompts, and candidates, of this run would have taken had each been decoded by itself.
     #[serde(skip)]
-    pub fresh_prompt_tokens: usize,
+    pub fresh_apart: usize,
+    /// Candidates among them.
+    #[serde(skip)]
+    pub fresh_candidates: usize,
     /// Completions recorded; none where only likelihoods were asked.
     #[serde(skip)]
     pub completions: usize,
@@ -155,7 +158,8 @@ impl Usage {
             self.prompt_tokens_decoded += cost.prompt_tokens_decoded;
             if !sample.cached {
                 self.elapsed_s += cost.elapsed_s;
-                self.fresh_prompt_tokens += cost.prompt_tokens;
+                self.fresh_apart += apart(sample, cost);
+                self.fresh_candidates += sample.likelihood.len();
             }
         }
         let asked = sample.completion.is_some() || sample.likelihood_cost.is_some();
@@ -170,10 +174,20 @@ impl Usage {
         self.completion_tokens += completion.completion_tokens;
         if !cached {
             self.elapsed_s += completion.elapsed_s;
-            self.fresh_prompt_tokens += completion.prompt_tokens;
+            self.fresh_apart += completion.prompt_tokens;
             self.fresh_completion_tokens += completion.completion_tokens;
         }
     }
+}
+
+/// What the likelihoods of a sample would have taken: the prompt again for each candidate, and the token that begins a
+/// text for each that was also asked without the prompt. The windows of a long text share nothing.
+fn apart(sample: &Sample, cost: &LikelihoodCost) -> usize {
+    if sample.prompt.is_none() {
+        return cost.prompt_tokens;
+    }
+    let bare = |one: &Likelihood| if one.unconditional.is_some() { 1 + one.tokens } else { 0 };
+    sample.likelihood.iter().map(|one| cost.prompt_tokens + one.tokens + bare(one)).sum()
 }
 
 impl VariantRows {

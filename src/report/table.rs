@@ -236,12 +236,13 @@ fn cost_columns(variants: &[VariantSummary]) -> Vec<Column> {
 /// How much of the prompts had to be decoded, where sharing what they begin with saved some of it; and what judges took.
 pub(super) fn decoded(run: &RunSummary) -> Vec<String> {
     let sum = |count: fn(&VariantSummary) -> usize| run.variants.iter().map(count).sum::<usize>();
-    let (prompts, decoded) = (sum(|v| v.usage.fresh_prompt_tokens), sum(|v| v.usage.prompt_tokens_decoded));
+    let (apart, decoded) = (sum(|v| v.usage.fresh_apart), sum(|v| v.usage.prompt_tokens_decoded));
+    let what = if sum(|v| v.usage.fresh_candidates) > 0 { "prompt and candidate" } else { "prompt" };
     let judges = sum(|v| v.usage.judge_tokens_decoded);
     let mut lines = Vec::new();
-    if (1..prompts).contains(&decoded) {
-        let saved = 100.0 * (prompts - decoded) as f64 / prompts as f64;
-        lines.push(format!("prefix tree: {decoded} of {prompts} prompt tokens decoded ({saved:.0} % saved)"));
+    if (1..apart).contains(&decoded) {
+        let saved = 100.0 * (apart - decoded) as f64 / apart as f64;
+        lines.push(format!("prefix tree: {decoded} of {apart} {what} tokens decoded ({saved:.0} % saved)"));
     }
     if judges > 0 {
         lines.push(format!("judges decoded {judges} tokens"));

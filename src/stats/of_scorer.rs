@@ -77,9 +77,9 @@ pub(super) fn calibration(
         Metric::new(format!("{name}.ece"), estimate, counts(trials, &cases), Direction::Lower)
     };
     let metrics = [
-        of_part(name, "brier", trials, Direction::Lower),
+        of_part(name, "brier", trials, Direction::Lower).map(|metric| within(metric, 2.0)),
         has_part("confidence", trials).then(ece),
-        of_part(name, "confidence", trials, Direction::Higher),
+        of_part(name, "confidence", trials, Direction::Higher).map(|metric| within(metric, 1.0)),
     ];
     (metrics.into_iter().flatten().collect(), reliability(&forecasts))
 }
@@ -140,6 +140,11 @@ fn has_part(part: &str, trials: &[Trial<'_>]) -> bool {
 
 fn of_part(name: &str, part: &str, trials: &[Trial<'_>], direction: Direction) -> Option<Metric> {
     has_part(part, trials).then(|| number(format!("{name}.{part}"), trials, |trial| trial.part(part), direction))
+}
+
+/// The metric with its interval cut to 0 to `most`, which its values cannot leave: Student's t knows no bounds.
+fn within(metric: Metric, most: f64) -> Metric {
+    Metric { ci: metric.ci.map(|ci| ci.map(|bound| bound.clamp(0.0, most))), ..metric }
 }
 
 /// The metric of the scores themselves.

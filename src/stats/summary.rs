@@ -321,6 +321,12 @@ mod tests {
         assert!(summary.metrics.iter().all(|m| (m.n, m.unscored) == (2, 1)));
         assert_eq!(summary.metrics[0].ci, wilson(1, 2, LEVEL));
         assert_eq!(summary.reliability[0].1.iter().map(|bin| bin.n).sum::<usize>(), 2);
+        let of = |name: &str| summary.metrics.iter().find(|m| m.name == name).unwrap().ci;
+        assert_eq!(
+            (of("s.brier"), of("s.confidence")),
+            (Some([0.0, 2.0]), Some([0.0, 1.0])),
+            "t of two values is wide"
+        );
     }
 
     #[test]
