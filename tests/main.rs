@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod asking;
 mod bad_input;
 mod bad_models;
 mod cached;
@@ -18,6 +19,7 @@ mod commands;
 mod contract;
 mod exactness;
 mod goldens;
+mod perplexity;
 mod prefix_tree;
 mod resume;
 mod running;

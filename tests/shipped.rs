@@ -38,7 +38,10 @@ fn every_suite_runs_on_the_bundled_model() {
 
 #[test]
 fn each_suite_that_the_project_promises_is_there() {
-    for name in ["arithmetic", "word_problems", "sentiment", "symbolic", "chinese_arithmetic", "strategies"] {
+    let sums = ["arithmetic", "word_problems", "chinese_arithmetic", "strategies"];
+    let labels = ["sentiment", "symbolic", "unanswerable"];
+    let choices = ["capitals", "next_word", "commonsense"];
+    for name in [&sums[..], &labels, &choices].concat() {
         assert!(root().join(format!("suites/{name}.yaml")).exists(), "{name}");
     }
 }
