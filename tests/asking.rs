@@ -140,25 +140,22 @@ fn a_grammar_holds_the_answer_and_a_schema_makes_it_json() {
 }
 
 #[test]
-fn a_bias_forbids_a_token_and_log_probabilities_are_kept() {
-    let workspace = llama(
-        "  - {name: free, prompt: qa.txt, sampling: {logprobs: 3}}\n  \
-           - {name: bound, prompt: qa.txt, sampling: {logit_bias: {\" \": -100}, repeat_penalty: 1.5, logprobs: 0}}",
-    );
-    let samples = run(&workspace);
-    let of = |variant: &str| samples.iter().filter(|s| s["trial"]["variant"] == variant).collect::<Vec<_>>();
-    for sample in of("free") {
+fn log_probabilities_are_kept_and_a_bias_forbids_a_token() {
+    let variant = |sampling: &str| llama(&format!("  - {{name: free, prompt: qa.txt, sampling: {{{sampling}}}}}"));
+    let samples = run(&variant("logprobs: 3"));
+    for sample in &samples {
         let completion = &sample["completion"];
-        let told = completion["logprobs"].as_array().unwrap();
-        assert_eq!(told.len(), completion["tokens"].as_array().unwrap().len());
-        for (token, id) in told.iter().zip(completion["tokens"].as_array().unwrap()) {
+        let (told, drawn) = (completion["logprobs"].as_array().unwrap(), completion["tokens"].as_array().unwrap());
+        assert_eq!(told.len(), drawn.len());
+        for (token, id) in told.iter().zip(drawn) {
             assert_eq!((&token["id"], token["top"].as_array().unwrap().len()), (id, 3));
             // Greedy: the token drawn is the likeliest.
             assert_eq!((&token["top"][0][0], &token["top"][0][1]), (id, &token["logprob"]));
         }
     }
-    let space = of("free")[0]["completion"]["tokens"][0].clone();
-    assert!(of("bound").iter().all(|s| !s["completion"]["tokens"].as_array().unwrap().contains(&space)), "{space}");
+    let first = samples[0]["completion"]["tokens"][0].clone();
+    let bound = run(&variant(&format!("logit_bias: {{{first}: -100}}, repeat_penalty: 1.1")));
+    assert!(bound.iter().all(|s| !s["completion"]["tokens"].as_array().unwrap().contains(&first)), "{first}");
 }
 
 #[test]

@@ -146,7 +146,10 @@ fn resume(args: &Args, run: &Path, settings: &RunSettings, quiet: bool) -> Resul
         let (run, of, other) = (run.display(), recorded.suite_path.display(), other.display());
         return Err(anyhow::anyhow!("{run} is a run of {of}, not of {other}").into());
     }
-    if recorded.status == Status::Complete && count_samples(run)? >= recorded.trials {
+    // Rows that repeats are reduced to may be missing, too; those are made below.
+    let whole =
+        recorded.status == Status::Complete && !has_repeats(&recorded) && count_samples(run)? >= recorded.trials;
+    if whole {
         complain("the run is complete; nothing is left to ask\n");
         return finish(args, run);
     }
@@ -156,6 +159,11 @@ fn resume(args: &Args, run: &Path, settings: &RunSettings, quiet: bool) -> Resul
     prepared.same_as(&recorded, &now, settings.kv == KvMode::Exact, &Place::file(run))?;
     let (folder, answered) = RunFolder::resume(run, &now.build())?;
     work(args, &prepared, folder, &answered, (&settings, quiet))
+}
+
+fn has_repeats(header: &Header) -> bool {
+    let variants = header.suite.get("variants").and_then(serde_json::Value::as_array);
+    variants.into_iter().flatten().any(|variant| variant.get("repeats").is_some())
 }
 
 fn count_samples(run: &Path) -> Result<usize, Problems> {
