@@ -1,13 +1,15 @@
 //! How long ggml's threads spin at a barrier before they sleep.
 //!
 //! libgomp lets them spin 300,000 times. On a machine with other work, a thread that spins keeps the core on which the
-//! thread that it waits for could run. Measured with the bundled model on 2 cores, in tokens per second:
+//! thread that it waits for could run. Measured on 2 cores with this program, the bundled model and 200 sums step by step,
+//! in seconds (idle: median of six interleaved runs; beside one busy process: single runs, which vary widely):
 //!
-//! | spins | idle machine | two busy processes beside |
+//! | spins | idle machine | one busy process beside |
 //! |---|---|---|
-//! | 300,000 (libgomp's own) | 3,100 | 40 to 130 |
-//! | 1,000 | 2,600 | 730 |
-//! | 100 | 1,300 | 1,100 |
+//! | 300,000 (libgomp's own) | 1.45 | 7 to 52 |
+//! | 10,000 | 1.44 | 9.8 |
+//! | 3,000 | 1.48 | – |
+//! | 1,000 | 1.48 | 5.3 |
 //!
 //! A larger model works longer between barriers and hardly notices. libgomp reads the number from the environment when
 //! the program is loaded, and nowhere else; so the program starts itself again, once, with the number set.

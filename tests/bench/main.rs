@@ -32,6 +32,8 @@ const MEASUREMENTS: [Measurement; 5] = [
 ];
 
 fn main() {
+    // As the program does: what is measured, the peer too, runs with the threads' settings that users get.
+    tripos::cli::spin_less();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let began = Instant::now();
     println!("{}; {} cores; load {}", tripos::ggml::version(), workspace::cores(), load());
