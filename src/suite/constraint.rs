@@ -27,7 +27,8 @@ impl Loader<'_> {
 
     /// The text of a grammar, or of the `.gbnf` file that stands in its place.
     fn grammar(&mut self, at: &str, written: &str) -> Option<String> {
-        if written.trim_end().lines().count() != 1 || !written.trim_end().ends_with(".gbnf") {
+        let named = written.trim();
+        if named.lines().count() != 1 || Path::new(named).extension().is_none_or(|ending| ending != "gbnf") {
             let path = self.pruned.original(at);
             for problem in check_grammar(written) {
                 let place = self.document().place_within(&path, written, (problem.line, problem.column));
@@ -35,7 +36,7 @@ impl Loader<'_> {
             }
             return Some(written.to_owned());
         }
-        let (file, text) = self.named_file(at, written.trim(), "the grammar")?;
+        let (file, text) = self.named_file(at, named, "the grammar")?;
         let text = without_mark(text);
         for problem in check_grammar(&text) {
             self.push(of_grammar(Place::new(&file, problem.line, problem.column), problem));

@@ -241,3 +241,6 @@ pub enum Bound {
     /// The value is at most this.
     AtMost(f64),
 }
+
+#[cfg(test)]
+mod tests;
