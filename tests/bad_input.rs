@@ -84,8 +84,16 @@ fn what_later_versions_bring_is_refused_by_name() {
 #[test]
 fn a_grammar_is_checked_where_it_stands() {
     let grammar = "sampling:\n  max_tokens: 64\n  grammar: |\n    root ::= digit+\n    # a digit\n    digt ::= [0-9]";
-    insta::assert_snapshot!(checked("sampling: {max_tokens: 64}", grammar), @"");
-    insta::assert_snapshot!(checked("max_tokens: 64", "max_tokens: 64, grammar: digits.gbnf"), @"");
+    insta::assert_snapshot!(checked("sampling: {max_tokens: 64}", grammar), @r"
+    error: rule `digit` does not exist
+      --> suite.yaml:6:14
+      help: did you mean `digt`? (root, digt)
+    ");
+    insta::assert_snapshot!(checked("max_tokens: 64", "max_tokens: 64, grammar: digits.gbnf"), @r"
+    error: cannot read the grammar `digits.gbnf`: No such file or directory (os error 2)
+      --> suite.yaml:3:28
+      help: check the path; paths are relative to the suite's file
+    ");
 }
 
 #[test]
