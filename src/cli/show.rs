@@ -75,6 +75,10 @@ pub(super) fn plan(prepared: &Prepared, format: Format, colour: bool) -> Result<
         let (Some(variant), Some(stages)) = (prepared.variant(index), prepared.stages(index)?) else { continue };
         let Some(cell) = plan.cells_of(index).next() else { continue };
         let asked = prepared.ask(&stages, cell, true);
+        if asked.prompt.is_none() && asked.refusal.is_none() {
+            let (trial, windows) = (prepared.trial(cell), asked.wants.len());
+            let _ = writeln!(out, "\n── variant {} · text {}: {windows} windows", trial.variant, trial.case);
+        }
         let (Some((prompt, tokens)), Some((_, _, model))) = (asked.prompt, prepared.models.of(variant)) else {
             continue;
         };

@@ -171,7 +171,10 @@ impl<'a> Round<'a> {
         });
         let Stage { next, unjudged, .. } = stage;
         for (trial, verdicts) in self.judges.judge(unjudged, self.asking)? {
-            recorder.record(trial, &verdicts);
+            // One that its judges have not finished is asked again when the run goes on; the cache knows its answer.
+            if !verdicts.cut_off {
+                recorder.record(trial, &verdicts);
+            }
         }
         answered.map(|()| next)
     }

@@ -13,9 +13,11 @@ use crate::score::{Judge, Likelihood, Verdict};
 /// What the judges found about one trial.
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
-    pub(super) verdicts: Vec<Verdict>,
+    pub(super) found: Vec<Verdict>,
     /// Tokens that they decoded for it.
     pub(super) tokens_decoded: usize,
+    /// The run was to stop before all of them had answered.
+    pub(super) cut_off: bool,
 }
 
 /// The judges of a suite, each with its model.
@@ -75,16 +77,17 @@ impl Bench<'_> {
             }
         })?;
         for (((_, found), wants), answers) in trials.iter_mut().zip(asked).zip(&answers) {
-            let asked = wants.and_then(|wants| {
-                let told = wants.iter().zip(answers).map(|(want, answer)| {
-                    let answer = answer.as_ref().ok_or("the run ended before the judge was asked")?;
-                    let (_, likelihoods, cost) = gathered(std::iter::once((want, answer)));
+            found.cut_off |= answers.iter().any(Option::is_none);
+            let asked = wants.map(|wants| {
+                let told = wants.iter().zip(answers).filter_map(|(want, answer)| Some((want, answer.as_ref()?)));
+                let each = told.map(|told| {
+                    let (_, likelihoods, cost) = gathered(std::iter::once(told));
                     found.tokens_decoded += cost.map_or(0, |cost| cost.prompt_tokens_decoded);
-                    Ok(likelihoods)
+                    likelihoods
                 });
-                told.collect::<Result<Vec<Vec<Likelihood>>, String>>()
+                each.collect::<Vec<Vec<Likelihood>>>()
             });
-            found.verdicts.push(Verdict { scorer: self.judge.name().to_owned(), asked });
+            found.found.push(Verdict { scorer: self.judge.name().to_owned(), asked });
         }
         Ok(())
     }

@@ -144,7 +144,7 @@ impl<'a> Recorder<'a> {
                 chat,
                 completion,
                 likelihood: &likelihood,
-                verdicts: &judges.verdicts,
+                verdicts: &judges.found,
             }),
             (_, Some(scorers), Some(refusal)) => {
                 let reason = reason(refusal);

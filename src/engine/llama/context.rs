@@ -5,7 +5,7 @@ use super::{KvStorage, Llama, Weights, backend::backend};
 use crate::engine::EngineError;
 use crate::error::Place;
 use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
+use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams, LlamaPoolingType};
 use std::num::NonZeroU32;
 
 /// What a context is for.
@@ -39,6 +39,11 @@ pub(super) fn context<'a>(
         .with_n_seq_max(u32::try_from(sequences).unwrap_or(1))
         .with_kv_unified(true)
         .with_embeddings(purpose == Purpose::States)
+        .with_pooling_type(if purpose == Purpose::States {
+            LlamaPoolingType::None
+        } else {
+            LlamaPoolingType::Unspecified
+        })
         .with_n_threads(threads)
         .with_n_threads_batch(threads)
         .with_type_k(kv)
