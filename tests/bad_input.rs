@@ -19,7 +19,7 @@ fn a_misspelt_field_is_named_with_the_nearest() {
     insta::assert_snapshot!(checked("{name: b, prompt", "{name: b, promt: x, prompt"), @r"
     error: unknown field `promt` in variant `b`
       --> suite.yaml:15:15
-      help: did you mean `prompt`? (adapter, answer, context, examples, model, name, prompt, sampling)
+      help: did you mean `prompt`? (adapter, answer, context, examples, model, name, prompt, reduce, repeats, sampling, then)
     ");
 }
 
@@ -29,7 +29,7 @@ fn several_mistakes_are_reported_at_once() {
     insta::assert_snapshot!(stderr, @r#"
     error: unknown field `temprature` in `sampling`
       --> suite.yaml:3:12
-      help: did you mean `temperature`? (max_tokens, min_p, seed, stop, temperature, top_k, top_p)
+      help: did you mean `temperature`? (frequency_penalty, grammar, json_schema, logit_bias, logprobs, max_tokens, min_p, presence_penalty, repeat_penalty, seed, stop, temperature, top_k, top_p)
     error: `sampling.max_tokens`: found the text "many", expected a whole number
       --> suite.yaml:3:27
     error: `max_unscored` is 7
@@ -72,10 +72,6 @@ fn no_suite_runs_while_another_has_errors() {
 #[test]
 fn what_later_versions_bring_is_refused_by_name() {
     for (from, to, feature) in [
-        ("prompt: b.txt", "prompt: b.txt, repeats: 8", "`repeats`"),
-        ("prompt: b.txt", "prompt: b.txt, then: {prompt: b.txt}", "`then`"),
-        ("{count: 1}", "{count: 1, select: similar}", "`examples: {select: similar}`"),
-        ("max_tokens: 64", "max_tokens: 64, grammar: x", "`sampling: grammar`"),
         ("{scripted: model.yaml}", "hf://owner/repo/file.gguf", "`model: hf://…`"),
         ("{scripted: model.yaml}", "{endpoint: 'http://localhost:1'}", "`model: {endpoint: …}`"),
     ] {
@@ -83,6 +79,13 @@ fn what_later_versions_bring_is_refused_by_name() {
         assert!(stderr.contains(&format!("{feature} is not in this version of Tripos yet")), "{stderr}");
         assert_eq!(stderr.matches("error:").count(), 1, "{stderr}");
     }
+}
+
+#[test]
+fn a_grammar_is_checked_where_it_stands() {
+    let grammar = "sampling:\n  max_tokens: 64\n  grammar: |\n    root ::= digit+\n    # a digit\n    digt ::= [0-9]";
+    insta::assert_snapshot!(checked("sampling: {max_tokens: 64}", grammar), @"");
+    insta::assert_snapshot!(checked("max_tokens: 64", "max_tokens: 64, grammar: digits.gbnf"), @"");
 }
 
 #[test]
@@ -278,7 +281,7 @@ fn misspellings_on_every_level_are_reported_at_once() {
       help: add `pattern: …`
     error: unknown field `promt` in variant `a`
       --> suite.yaml:10:15
-      help: did you mean `prompt`? (adapter, answer, context, examples, model, name, prompt, sampling)
+      help: did you mean `prompt`? (adapter, answer, context, examples, model, name, prompt, reduce, repeats, sampling, then)
     error: unknown field `extra` in the file
       --> suite.yaml:11:1
       help: known here: adapter, answer, cases, context, date, description, examples, gate, kv_type, matrix, max_unscored, model, sampling, scorers, suite, template_vars, variants

@@ -1,4 +1,4 @@
-//! The examples of the contract are read as it says; what later versions bring is refused, and only that.
+//! The examples of the contract are read as it says.
 
 use crate::workspace::{Workspace, model};
 
@@ -56,39 +56,28 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_suite_of_the_contract_has_only_the_problems_that_later_versions_solve() {
-    assert_eq!(
-        errors(CONTRACT),
-        ["then", "repeats", "reduce"].map(|feature| format!("`{feature}` is not in this version of Tripos yet"))
-    );
+fn the_suite_of_the_contract_is_whole() {
+    assert_eq!(errors(CONTRACT), [""; 0]);
 }
 
 #[test]
-fn without_what_later_versions_bring_the_suite_of_the_contract_is_whole() {
-    let text =
-        CONTRACT.replace(", then: {prompt: ../prompts/extract.txt}", "").replace(", repeats: 8, reduce: majority", "");
-    assert_eq!(errors(&text), [""; 0]);
-}
-
-#[test]
-fn the_other_shapes_of_cases_are_read_or_refused_by_name() {
+fn the_other_shapes_of_cases_are_read() {
     let start = CONTRACT.find("cases:").unwrap();
     let end = CONTRACT.find("examples:").unwrap();
     let with = |cases: &str| {
-        let text = format!("{}{cases}\n{}", &CONTRACT[..start], &CONTRACT[end..]);
-        let text =
-            text.replace(", then: {prompt: ../prompts/extract.txt}", "").replace(", repeats: 8, reduce: majority", "");
         let workspace = workspace();
         workspace.write("suites/arithmetic.cases.jsonl", "{\"vars\":{\"question\":\"What is 1 + 1?\"},\"target\":2}\n");
         workspace.write("suites/gsm8k.jsonl", "{\"question\":\"What is 1 + 1?\",\"answer\":\"#### 2\"}\n");
-        workspace.write("suites/s.yaml", text);
+        workspace.write("suites/book.txt", "It was the best of times.\n");
+        workspace.write("suites/s.yaml", format!("{}{cases}\n{}", &CONTRACT[..start], &CONTRACT[end..]));
         workspace.tripos(&["check", "suites/s.yaml"]).stderr
     };
     assert_eq!(with("cases: arithmetic.cases.jsonl"), "");
     assert_eq!(with("cases: {file: gsm8k.jsonl, vars: {question: question}, target: answer, limit: 100}"), "");
+    // Texts are read, but a suite that asks questions cannot be about them.
     let text = with("cases: {text: book.txt}            # perplexity of long text");
-    assert_eq!(text.matches("error:").count(), 1, "{text}");
-    assert!(text.contains("`cases: {text: …}` is not in this version of Tripos yet"), "{text}");
+    assert!(text.contains("scorer `number` judges answers, and the cases are texts"), "{text}");
+    assert!(text.contains("a variant has no `prompt` here"), "{text}");
 }
 
 #[test]

@@ -235,3 +235,6 @@ pub enum Bound {
     /// The value is at most this.
     AtMost(f64),
 }
+
+#[cfg(test)]
+mod tests;

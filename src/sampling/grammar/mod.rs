@@ -12,6 +12,7 @@
 mod parse;
 mod reach;
 mod recursion;
+mod scan;
 
 use crate::error::did_you_mean;
 use parse::{Parsed, parse};
@@ -63,7 +64,7 @@ impl Found {
 #[must_use]
 pub fn check_grammar(text: &str) -> Vec<GrammarProblem> {
     let mut found = match parse(text) {
-        Ok(parsed) => rules(parsed),
+        Ok(parsed) => rules(&parsed),
         Err(problem) => vec![problem],
     };
     found.sort_by_key(|problem| problem.at);
@@ -83,7 +84,7 @@ pub fn check_grammar(text: &str) -> Vec<GrammarProblem> {
 }
 
 /// What is wrong with rules that can be read.
-fn rules(parsed: Parsed) -> Vec<Found> {
+fn rules(parsed: &Parsed) -> Vec<Found> {
     let mut found = parsed.problems.clone();
     let defined: Vec<&str> = parsed.symbols.iter().filter(|s| s.own && s.defined.is_some()).map(|s| &*s.name).collect();
     for symbol in parsed.symbols.iter().filter(|symbol| symbol.defined.is_none()) {
@@ -99,7 +100,7 @@ fn rules(parsed: Parsed) -> Vec<Found> {
         found.push(Found::whole("the grammar has no rule `root`", help));
         return found;
     };
-    let recursion = recursion::problems(&parsed);
+    let recursion = recursion::problems(parsed);
     // A rule that only comes back to itself never ends either: once is enough.
     let recursive = !recursion.is_empty();
     found.extend(recursion);

@@ -1,6 +1,7 @@
 //! GBNF read as llama.cpp reads it, down to the helper rules that its repetitions and groups become.
 
 use super::Found;
+use super::scan::{Scanner, is_word};
 use std::collections::HashMap;
 
 /// `MAX_REPETITION_THRESHOLD` of llama.cpp.
@@ -55,20 +56,19 @@ pub(super) struct Parsed {
 /// Reads a grammar, or says where its syntax first goes wrong.
 pub(super) fn parse(text: &str) -> Result<Parsed, Found> {
     let mut parser = Parser::new(text);
-    if let Some(at) = parser.chars.iter().position(|c| *c == '\0') {
+    if let Some(at) = parser.scan.chars.iter().position(|c| *c == '\0') {
         return Err(Found::at(at, "a grammar cannot hold a NUL character", "take it out"));
     }
-    parser.space(true);
-    while parser.peek() != '\0' {
+    parser.scan.space(true);
+    while parser.scan.peek() != '\0' {
         parser.rule()?;
     }
     let rules = parser.rules.into_iter().map(|rule| rule.unwrap_or_else(|| vec![vec![Element::Terminal(1)]]));
-    Ok(Parsed { symbols: parser.symbols, rules: rules.collect(), problems: parser.problems })
+    Ok(Parsed { symbols: parser.symbols, rules: rules.collect(), problems: parser.scan.problems })
 }
 
 struct Parser {
-    chars: Vec<char>,
-    at: usize,
+    scan: Scanner,
     /// Groups around `at`.
     depth: usize,
     /// Elements so far.
@@ -76,7 +76,6 @@ struct Parser {
     symbols: Vec<Symbol>,
     by_name: HashMap<String, usize>,
     rules: Vec<Option<Rule>>,
-    problems: Vec<Found>,
 }
 
 /// One alternative while it is read.
@@ -92,70 +91,13 @@ struct Sequence {
 impl Parser {
     fn new(text: &str) -> Self {
         Self {
-            chars: text.chars().collect(),
-            at: 0,
+            scan: Scanner::new(text),
             depth: 0,
             size: 0,
             symbols: Vec::new(),
             by_name: HashMap::new(),
             rules: Vec::new(),
-            problems: Vec::new(),
         }
-    }
-
-    /// The next character; NUL at the end.
-    fn peek(&self) -> char {
-        self.ahead(0)
-    }
-
-    fn ahead(&self, by: usize) -> char {
-        self.chars.get(self.at + by).copied().unwrap_or('\0')
-    }
-
-    fn take_while(&mut self, accept: impl Fn(char) -> bool) -> String {
-        let start = self.at;
-        while self.peek() != '\0' && accept(self.peek()) {
-            self.at += 1;
-        }
-        self.chars[start..self.at].iter().collect()
-    }
-
-    /// Blanks and comments; line ends too inside groups.
-    fn space(&mut self, lines: bool) {
-        loop {
-            match self.peek() {
-                ' ' | '\t' => self.at += 1,
-                '\r' | '\n' if lines => self.at += 1,
-                '#' => drop(self.take_while(|c| !"\r\n".contains(c))),
-                _ => return,
-            }
-        }
-    }
-
-    /// A syntax error here, with a guess at what was meant.
-    fn expected(&self, what: &str) -> Found {
-        let found = match self.peek() {
-            '\0' => "the end".to_owned(),
-            '\r' | '\n' => "the end of the line".to_owned(),
-            other => format!("`{other}`"),
-        };
-        let help = match self.peek() {
-            '_' => "a rule's name is made of letters, digits and `-`",
-            '\'' => "texts stand in \"double quotes\"",
-            '|' => "an alternative on a line of its own stands inside ( ), or `|` ends the line before it",
-            ':' | '=' => "a rule is `name ::= …`, on a line of its own",
-            '/' | ';' => "a comment begins with `#`, and a rule ends with its line",
-            _ => "a rule is `name ::= \"text\" | [a-z]+ other-rule`; one that spans lines has them inside ( )",
-        };
-        Found::at(self.at, format!("expected {what}, found {found}"), help)
-    }
-
-    fn expect(&mut self, wanted: char) -> Result<(), Found> {
-        if self.peek() != wanted {
-            return Err(self.expected(&format!("`{wanted}`")));
-        }
-        self.at += 1;
-        Ok(())
     }
 
     fn spend(&mut self, elements: usize) -> Result<(), Found> {
@@ -164,16 +106,7 @@ impl Parser {
             return Ok(());
         }
         let message = format!("the grammar has more than {MAX_ELEMENTS} parts once its repetitions are written out");
-        Err(Found::at(
-            self.at.min(self.chars.len()),
-            message,
-            "repeat less, or without an upper bound: `*`, `+`, `{2,}`",
-        ))
-    }
-
-    fn name(&mut self) -> Result<String, Found> {
-        let name = self.take_while(is_word);
-        if name.is_empty() { Err(self.expected("the name of a rule")) } else { Ok(name) }
+        Err(Found::at(self.scan.at, message, "repeat less, or without an upper bound: `*`, `+`, `{2,}`"))
     }
 
     fn symbol(&mut self, name: &str) -> usize {
@@ -198,35 +131,35 @@ impl Parser {
 
     /// `name ::= alternatives`, to the end of its line.
     fn rule(&mut self) -> Result<(), Found> {
-        let start = self.at;
-        let name = self.name()?;
-        self.space(false);
+        let start = self.scan.at;
+        let name = self.scan.name()?;
+        self.scan.space(false);
         let id = self.symbol(&name);
         for wanted in "::=".chars() {
-            self.expect(wanted).map_err(|_| self.expected("`::=`"))?;
+            self.scan.expect(wanted).map_err(|_| self.scan.expected("`::=`"))?;
         }
-        self.space(true);
+        self.scan.space(true);
         if self.symbols[id].defined.replace(start).is_some() {
             let message = format!("rule `{name}` is there twice, and llama.cpp would only use the last");
-            self.problems.push(Found::at(start, message, "join them: `a | b`, or rename one"));
+            self.scan.problems.push(Found::at(start, message, "join them: `a | b`, or rename one"));
         }
         let rule = self.alternatives(id)?;
         self.rules[id] = Some(rule);
-        match (self.peek(), self.ahead(1)) {
-            ('\r', '\n') => self.at += 2,
-            ('\r' | '\n', _) => self.at += 1,
+        match (self.scan.peek(), self.scan.ahead(1)) {
+            ('\r', '\n') => self.scan.at += 2,
+            ('\r' | '\n', _) => self.scan.at += 1,
             ('\0', _) => {}
-            _ => return Err(self.expected("the end of the line")),
+            _ => return Err(self.scan.expected("the end of the line")),
         }
-        self.space(true);
+        self.scan.space(true);
         Ok(())
     }
 
     fn alternatives(&mut self, of: usize) -> Result<Rule, Found> {
         let mut rule = vec![self.sequence(of)?];
-        while self.peek() == '|' {
-            self.at += 1;
-            self.space(true);
+        while self.scan.peek() == '|' {
+            self.scan.at += 1;
+            self.scan.space(true);
             rule.push(self.sequence(of)?);
         }
         self.spend(rule.len())?;
@@ -236,37 +169,37 @@ impl Parser {
     fn sequence(&mut self, of: usize) -> Result<Vec<Element>, Found> {
         let mut sequence = Sequence::default();
         loop {
-            let at = self.at;
-            let (min, max) = match self.peek() {
+            let at = self.scan.at;
+            let (min, max) = match self.scan.peek() {
                 '*' => (0, None),
                 '+' => (1, None),
                 '?' => (0, Some(1)),
                 '{' => self.bounds()?,
                 c if "\"[<!(.".contains(c) && c != '\0' || is_word(c) => {
                     self.item(of, &mut sequence)?;
-                    self.space(self.depth > 0);
+                    self.scan.space(self.depth > 0);
                     continue;
                 }
                 _ => return Ok(sequence.elements),
             };
-            self.at += 1;
-            self.space(self.depth > 0);
+            self.scan.at += 1;
+            self.scan.space(self.depth > 0);
             self.repeat(of, &mut sequence, (min, max), at)?;
         }
     }
 
     /// A text, a class, a token, a reference, a group or `.`.
     fn item(&mut self, of: usize, sequence: &mut Sequence) -> Result<(), Found> {
-        let at = self.at;
+        let at = self.scan.at;
         let before = self.symbols.len();
         sequence.last = sequence.elements.len();
         sequence.weight = 1;
-        let element = match self.peek() {
-            '"' => Element::Terminal(self.literal()?),
-            '[' => Element::Terminal(self.class()?),
-            '<' | '!' => Element::Terminal(self.token()?),
+        let element = match self.scan.peek() {
+            '"' => Element::Terminal(self.scan.literal()?),
+            '[' => Element::Terminal(self.scan.class()?),
+            '<' | '!' => Element::Terminal(self.scan.token()?),
             '.' => {
-                self.at += 1;
+                self.scan.at += 1;
                 Element::Terminal(1)
             }
             '(' => {
@@ -275,7 +208,7 @@ impl Parser {
                 Element::Rule(group)
             }
             _ => {
-                let name = self.name()?;
+                let name = self.scan.name()?;
                 let id = self.symbol(&name);
                 self.symbols[id].used.get_or_insert(at);
                 Element::Rule(id)
@@ -294,37 +227,37 @@ impl Parser {
             let message = format!("groups nested more than {MAX_DEPTH} deep");
             return Err(Found::at(at, message, "give the inner ones rules of their own"));
         }
-        self.at += 1;
-        self.space(true);
+        self.scan.at += 1;
+        self.scan.space(true);
         let id = self.helper(of, at);
         let rule = self.alternatives(of)?;
         self.rules[id] = Some(rule);
-        if self.peek() == '\0' {
+        if self.scan.peek() == '\0' {
             return Err(Found::at(at, "the group is not closed", "add `)`"));
         }
-        self.expect(')')?;
+        self.scan.expect(')')?;
         self.depth -= 1;
         Ok(id)
     }
 
     /// `{m}`, `{m,}` or `{m,n}`, up to the closing brace.
     fn bounds(&mut self) -> Result<(u64, Option<u64>), Found> {
-        let (open, lines) = (self.at, self.depth > 0);
-        self.at += 1;
-        self.space(lines);
-        let min = self.number()?;
-        self.space(lines);
-        let max = if self.peek() == '}' {
+        let (open, lines) = (self.scan.at, self.depth > 0);
+        self.scan.at += 1;
+        self.scan.space(lines);
+        let min = self.scan.number()?;
+        self.scan.space(lines);
+        let max = if self.scan.peek() == '}' {
             Some(min)
         } else {
-            self.expect(',')?;
-            self.space(lines);
-            let max = if self.peek().is_ascii_digit() { Some(self.number()?) } else { None };
-            self.space(lines);
+            self.scan.expect(',')?;
+            self.scan.space(lines);
+            let max = if self.scan.peek().is_ascii_digit() { Some(self.scan.number()?) } else { None };
+            self.scan.space(lines);
             max
         };
-        if self.peek() != '}' {
-            return Err(self.expected("`}`"));
+        if self.scan.peek() != '}' {
+            return Err(self.scan.expected("`}`"));
         }
         // llama.cpp would count down past zero, and not come back.
         if max.is_some_and(|max| max < min) {
@@ -338,15 +271,6 @@ impl Parser {
         Ok((min, max))
     }
 
-    /// Digits; more than fit are more than any limit.
-    fn number(&mut self) -> Result<u64, Found> {
-        let digits = self.take_while(|c| c.is_ascii_digit());
-        if digits.is_empty() {
-            return Err(self.expected("a number"));
-        }
-        Ok(digits.parse().unwrap_or(u64::MAX))
-    }
-
     /// Writes a repetition of the last item out, as llama.cpp does:
     /// `S{m,n}` is `S … S S'(n-m)` with `S'(x) ::= S S'(x-1) |`, and `S{m,}` is `S … S S'` with `S' ::= S S' |`.
     fn repeat(
@@ -358,7 +282,7 @@ impl Parser {
     ) -> Result<(), Found> {
         let item = sequence.elements[sequence.last..].to_vec();
         if item.is_empty() {
-            let what = format!("there is nothing before `{}` to repeat", self.chars[at]);
+            let what = format!("there is nothing before `{}` to repeat", self.scan.chars[at]);
             return Err(Found::at(at, what, "it stands behind a text, a class, a rule or a group"));
         }
         let times = max.unwrap_or(min).max(1);
@@ -386,150 +310,9 @@ impl Parser {
         sequence.elements.extend(inner.map(Element::Rule));
         Ok(())
     }
-
-    /// `"text"`: its length in characters.
-    fn literal(&mut self) -> Result<usize, Found> {
-        let open = self.at;
-        self.at += 1;
-        let mut length = 0;
-        while self.peek() != '"' {
-            self.closed(open, "text", '"')?;
-            self.character()?;
-            length += 1;
-        }
-        self.at += 1;
-        Ok(length)
-    }
-
-    /// Still before the end of the grammar, where a text or a class has to be closed.
-    fn closed(&self, open: usize, what: &str, close: char) -> Result<(), Found> {
-        if self.peek() != '\0' {
-            return Ok(());
-        }
-        let help = format!("add `{close}`; inside, write it `\\{close}`");
-        Err(Found::at(open, format!("the {what} is not closed"), help))
-    }
-
-    /// `[a-z]`, `[^a-z]`: how many elements it takes. One that holds no character is a problem of its own.
-    fn class(&mut self) -> Result<usize, Found> {
-        let open = self.at;
-        self.at += 1;
-        let negated = self.peek() == '^';
-        if negated {
-            self.at += 1;
-        }
-        let mut ranges = Vec::new();
-        let mut size = 0;
-        while self.peek() != ']' {
-            self.closed(open, "class", ']')?;
-            let low = self.character()?;
-            let mut high = low;
-            size += 1;
-            if self.peek() == '-' && self.ahead(1) != ']' {
-                self.at += 1;
-                self.closed(open, "class", ']')?;
-                high = self.character()?;
-                size += 1;
-            }
-            ranges.push((low, high));
-        }
-        self.at += 1;
-        let written: String = self.chars[open..self.at].iter().take(40).collect();
-        if ranges.is_empty() {
-            let message = format!("the class `{written}` is empty: llama.cpp would read it as the empty text");
-            self.problems.push(Found::at(open, message, "put characters into it; `.` is any character"));
-        } else if !holds_any(ranges, negated) {
-            let message = format!("the class `{written}` holds no character");
-            self.problems.push(Found::at(open, message, "a range goes from the lower to the higher: `[a-z]`"));
-        }
-        Ok(size.max(1))
-    }
-
-    /// `<[123]>`, `<word>`, `!<word>`: one token, or any other.
-    fn token(&mut self) -> Result<usize, Found> {
-        if self.peek() == '!' {
-            self.at += 1;
-        }
-        let open = self.at;
-        self.expect('<')?;
-        if self.peek() == '[' {
-            self.at += 1;
-            if u32::try_from(self.number()?).is_err() {
-                return Err(Found::at(open, "no token has so high an id", "see `tripos tokens` for a model's ids"));
-            }
-            self.expect(']')?;
-        } else {
-            self.take_while(|c| c != '>');
-        }
-        if self.peek() == '\0' {
-            return Err(Found::at(open, "the token is not closed", "a token is `<word>` or `<[123]>`"));
-        }
-        self.expect('>')?;
-        Ok(1)
-    }
-
-    /// One character of a text or a class, which may be escaped.
-    fn character(&mut self) -> Result<u32, Found> {
-        let at = self.at;
-        self.at += 1;
-        if self.chars[at] != '\\' {
-            return Ok(self.chars[at].into());
-        }
-        let kind = self.peek();
-        self.at += 1;
-        let digits = match kind {
-            'x' => 2,
-            'u' => 4,
-            'U' => 8,
-            't' => return Ok('\t'.into()),
-            'r' => return Ok('\r'.into()),
-            'n' => return Ok('\n'.into()),
-            '\\' | '"' | '[' | ']' | '-' => return Ok(kind.into()),
-            _ => {
-                let written: String = self.chars[at..self.at.min(self.chars.len())].iter().collect();
-                let help = r#"there are \n \r \t \\ \" \[ \] \- \x41 \u0041 \U00000041; other characters stand for themselves"#;
-                return Err(Found::at(at, format!("unknown escape `{written}`"), help));
-            }
-        };
-        let mut value = 0;
-        for _ in 0..digits {
-            let digit = self.peek().to_digit(16).ok_or_else(|| {
-                let help = r"as in \x41, \u00e9 and \U0001f600";
-                Found::at(at, format!("`\\{kind}` takes {digits} hexadecimal digits"), help)
-            })?;
-            value = value << 4 | digit;
-            self.at += 1;
-        }
-        Ok(value)
-    }
 }
 
 /// llama.cpp's elements in one of ours.
 fn weight(element: Element) -> usize {
     if let Element::Terminal(size) = element { size } else { 1 }
-}
-
-/// Letters, digits and `-` (but not `_`) make a name.
-fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '-'
-}
-
-/// Whether any character but NUL, which no token holds, is in the ranges, or outside them all.
-fn holds_any(mut ranges: Vec<(u32, u32)>, negated: bool) -> bool {
-    const ALL: [(u32, u32); 2] = [(0x1, 0xd7ff), (0xe000, 0x0010_ffff)];
-    ranges.retain(|(low, high)| low <= high);
-    if !negated {
-        return ranges.iter().any(|(low, high)| ALL.iter().any(|(first, last)| low <= last && first <= high));
-    }
-    ranges.sort_unstable();
-    ALL.iter().any(|(first, last)| {
-        // The first character that no range up to here covers.
-        let free = ranges.iter().fold(
-            *first,
-            |free, (low, high)| {
-                if *low <= free { free.max(high.saturating_add(1)) } else { free }
-            },
-        );
-        free <= *last
-    })
 }

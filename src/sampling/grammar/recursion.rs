@@ -27,7 +27,9 @@ pub(super) fn problems(parsed: &Parsed) -> Vec<Found> {
     let mut member = vec![usize::MAX; edges.len()];
     // Each component comes after those that it leads to.
     for (number, component) in components(&edges).iter().enumerate() {
-        component.iter().for_each(|rule| member[*rule] = number);
+        for rule in component {
+            member[*rule] = number;
+        }
         let all = || component.iter().flat_map(|rule| &edges[*rule]);
         if all().any(|edge| member[edge.to] == number && edge.harmful) {
             found.push(left_recursion(parsed, component));
@@ -110,7 +112,9 @@ fn components(edges: &[Vec<Edge>]) -> Vec<Vec<usize>> {
             if !descends && low[rule] == index[rule] {
                 let start = stack.iter().rposition(|member| *member == rule).unwrap_or(0);
                 let component = stack.split_off(start);
-                component.iter().for_each(|member| open[*member] = false);
+                for member in &component {
+                    open[*member] = false;
+                }
                 found.push(component);
             }
         }
@@ -144,7 +148,9 @@ mod tests {
         let to = |ids: &[usize]| ids.iter().map(|to| Edge { to: *to, harmful: false }).collect::<Vec<_>>();
         let edges = [to(&[1, 4]), to(&[2]), to(&[1, 3]), to(&[]), to(&[4, 0]), to(&[0])];
         let mut found = components(&edges);
-        found.iter_mut().for_each(|component| component.sort_unstable());
+        for component in &mut found {
+            component.sort_unstable();
+        }
         assert_eq!(found, [vec![3], vec![1, 2], vec![0, 4], vec![5]]);
     }
 }

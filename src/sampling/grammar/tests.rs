@@ -56,7 +56,6 @@ fn what_llama_cpp_takes_is_taken() {
         "root ::= <think> .* </think> !<[12]>+ <[4294967295]>",
         "root ::= (\n  \"a\" |\n  other\n)\nother ::= [^\\]a-c-] [-+] \"\\x41\\u00e9\\U0001f600\\\"\\\\\"",
         "root ::= \"a line\nbreak\" |\n \"\"",
-        "root ::= word*\nword ::= [a-z]* |\n",
         "root ::= ws* \"a\" (ws | \"b\")*\nws ::= [ \\n]*",
         "root ::= [ぁ-ゟ]+",
     ] {
@@ -111,6 +110,7 @@ fn left_recursion_is_named_at_its_rule() {
     insta::assert_snapshot!(problems("root ::= expr\nexpr ::= expr \"+\" term | term\nterm ::= [0-9]"), @r#"2:1 rule `expr` is left-recursive: `expr` comes back before any character | write it as a repetition: `sum ::= number ("+" number)*`"#);
     insta::assert_snapshot!(problems("root ::= a\na ::= b? c\nb ::= \"b\"\nc ::= a \"c\" | \"d\""), @r#"2:1 rule `a` is left-recursive: `a` comes back before any character | write it as a repetition: `sum ::= number ("+" number)*`"#);
     insta::assert_snapshot!(problems("root ::= (\"a\"?)* \"a\"**"), @"1:22 what is repeated here may be empty, so the repetition is left-recursive | let the repeated part take at least one character");
+    insta::assert_snapshot!(problems("root ::= word*\nword ::= [a-z]+ |\n"), @"1:14 what is repeated here may be empty, so the repetition is left-recursive | let the repeated part take at least one character");
     // llama.cpp does not see that `a` may be empty here, and would fill the memory with stacks.
     insta::assert_snapshot!(problems("root ::= a root \"z\" | \"x\"\na ::= b\nb ::= \"b\" |\n"), @r#"1:1 rule `root` is left-recursive: `root` comes back before any character | write it as a repetition: `sum ::= number ("+" number)*`"#);
 }
@@ -137,7 +137,7 @@ fn hostile_grammars_are_refused_quickly() {
     assert_eq!(problems(&format!("root ::= a0\n{loops}a50000 ::= \"x\" a0")).lines().count(), 50);
     insta::assert_snapshot!(problems(&format!("root ::= {}", "\"abc\"{2000} ".repeat(10_000))), @"1:1018 the grammar has more than 1000000 parts once its repetitions are written out | repeat less, or without an upper bound: `*`, `+`, `{2,}`");
     insta::assert_snapshot!(problems("root ::= ((\"a\"? \"b\"){0,50}){0,50}"), @"1:28 repetitions inside one another come to more than 2000 | write `*` or `+` for the outer or the inner one");
-    assert_eq!(problems("root ::= ((\"a\"{2000}){2000} \"b\"){2000}"), "");
+    assert_eq!(problems("root ::= ((\"a\"{2000}){2000} \"b\"){1000}"), "");
 }
 
 /// Pieces that grammars are made of, in any order.
