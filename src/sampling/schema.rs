@@ -9,6 +9,8 @@ pub struct SchemaProblem {
     pub pointer: String,
     /// What is wrong with it.
     pub reason: String,
+    /// How to mend it.
+    pub help: &'static str,
 }
 
 /// The first problem of a JSON Schema: it does not compile (a reference may only lead inside it or to the drafts'
@@ -23,10 +25,11 @@ pub struct SchemaProblem {
 #[must_use]
 pub fn check_schema(schema: &Value) -> Option<SchemaProblem> {
     if let Some((pointer, reason)) = nothing(schema) {
-        return Some(SchemaProblem { pointer, reason });
+        return Some(SchemaProblem { pointer, reason, help: "no completion could end: let it admit something" });
     }
     let error = jsonschema::options().offline().build(schema).err()?;
-    Some(SchemaProblem { pointer: error.instance_path().as_str().to_owned(), reason: error.to_string() })
+    let help = "see https://json-schema.org; a reference leads inside the schema, as `#/$defs/name`";
+    Some(SchemaProblem { pointer: error.instance_path().as_str().to_owned(), reason: error.to_string(), help })
 }
 
 /// Where and why a schema admits nothing.

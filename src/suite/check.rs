@@ -199,10 +199,9 @@ impl Check<'_> {
 
     fn targets(&mut self, strict: bool) {
         let suite = self.suite;
-        // A long text is its own target.
-        let whole = |kind: &ScorerKind| suite.text.is_some() && matches!(kind, ScorerKind::Perplexity(_));
-        let needs = |scorer: &&ScorerSpec| scorer.kind.needs_target() && !whole(&scorer.kind);
-        let Some(scorer) = suite.scorers.iter().find(needs) else { return };
+        // Of texts, such a scorer is the mistake, and not the target that is missing.
+        let asked = suite.text.is_none();
+        let Some(scorer) = suite.scorers.iter().find(|s| asked && s.kind.needs_target()) else { return };
         let missing: Vec<&Case> = suite.cases.iter().filter(|case| case.target.is_none()).collect();
         if missing.is_empty() {
             return;

@@ -4,7 +4,7 @@ use super::error::{SuiteError, SuiteProblem};
 use super::load::Loader;
 use super::yaml::{Document, read_text};
 use crate::error::Place;
-use crate::sampling::{GrammarProblem, SamplingSpec, check_grammar, check_schema};
+use crate::sampling::{GrammarProblem, SamplingSpec, SchemaProblem, check_grammar, check_schema};
 use serde_json::Value;
 use std::path::Path;
 
@@ -54,7 +54,7 @@ impl Loader<'_> {
             }
             if let Some(problem) = check_schema(written) {
                 let place = self.place(&format!("{at}{}", dotted(&problem.pointer)));
-                self.push(SuiteError::new(place, of_schema(&problem.pointer, problem.reason)));
+                self.push(SuiteError::new(place, of_schema(problem)));
             }
             return Some(written.clone());
         };
@@ -64,14 +64,17 @@ impl Loader<'_> {
             Ok(schema) => {
                 if let Some(problem) = check_schema(&schema) {
                     let place = in_json(&file, &text, &problem.pointer);
-                    self.push(SuiteError::new(place, of_schema(&problem.pointer, problem.reason)));
+                    self.push(SuiteError::new(place, of_schema(problem)));
                 }
                 Some(schema)
             }
             Err(error) => {
                 let reason = error.to_string();
                 let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
-                let problem = SuiteProblem::Schema { reason: format!("it is not JSON: {reason}") };
+                let problem = SuiteProblem::Schema {
+                    reason: format!("it is not JSON: {reason}"),
+                    help: "the file holds one JSON Schema",
+                };
                 self.push(SuiteError::new(Place::new(file, error.line(), error.column()), problem));
                 None
             }
@@ -105,9 +108,10 @@ fn of_grammar(place: Place, problem: GrammarProblem) -> SuiteError {
     SuiteError::new(place, SuiteProblem::Grammar { message: problem.message, help: problem.help })
 }
 
-fn of_schema(pointer: &str, reason: String) -> SuiteProblem {
+fn of_schema(problem: SchemaProblem) -> SuiteProblem {
+    let SchemaProblem { pointer, reason, help } = problem;
     let reason = if pointer.is_empty() { reason } else { format!("at {pointer}: {reason}") };
-    SuiteProblem::Schema { reason }
+    SuiteProblem::Schema { reason, help }
 }
 
 /// A JSON pointer as a path of a YAML document: `/a/0` as `.a[0]`.

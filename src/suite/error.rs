@@ -64,7 +64,7 @@ pub enum SuiteProblem {
         reason: String,
     },
     /// Larger than the limit.
-    #[error("the file has {bytes} bytes; a YAML file may have at most {max}")]
+    #[error("the file has {bytes} bytes; it may have at most {max}")]
     TooLarge {
         /// Its size.
         bytes: u64,
@@ -245,6 +245,8 @@ pub enum SuiteProblem {
     Schema {
         /// Where in it, and why.
         reason: String,
+        /// How to mend it.
+        help: &'static str,
     },
     /// Every repeat of a case would be the same.
     #[error("variant `{variant}` asks each case {repeats} times at temperature 0, and gets the same answer each time")]
@@ -274,7 +276,7 @@ impl SuiteProblem {
     pub fn help(&self) -> Option<String> {
         Some(match self {
             Self::Unreadable { .. } => "check the path; paths are relative to the suite's file".into(),
-            Self::TooLarge { .. } => "keep the cases in a file of their own: `cases: cases.jsonl`".into(),
+            Self::TooLarge { .. } => "split it; many cases belong in a file of their own: `cases: cases.jsonl`".into(),
             Self::NotUtf8 { .. } => "save the file as UTF-8 (iconv -f latin1 -t utf-8)".into(),
             Self::Yaml { .. } => "quote texts that hold `: `, ` #`, `{` or `\"`, and indent with spaces".into(),
             Self::UnknownField { field, known, .. } => {
@@ -293,9 +295,7 @@ impl SuiteProblem {
             | Self::Row { help, .. }
             | Self::Grammar { help, .. }
             | Self::Contradiction { help, .. } => help.clone(),
-            Self::Schema { .. } => {
-                "a reference leads inside the schema (`#/$defs/…`); see https://json-schema.org".into()
-            }
+            Self::Schema { help, .. } => (*help).to_owned(),
             Self::SameRepeats { .. } => "set a `temperature` above 0, or leave `repeats` out".into(),
             Self::Generator { .. } => {
                 "a generator's templates see its `let` variables and `index`; `//` divides whole numbers".into()

@@ -269,9 +269,6 @@ fn texts_are_cases_by_their_files_names() {
     error: scorer `exact` judges answers, and the cases are texts
       --> s.yaml:4:11
       help: texts take the scorer `perplexity` only
-    error: scorer `exact` needs a target, and no case has one
-      --> s.yaml:3:1
-      help: give each case a `target`, or map a column to it: `cases: {file: …, target: COLUMN}`
     ");
     let suite = read.unwrap();
     assert_eq!(suite.text, Some(TextCases { stride: Some(64) }));
@@ -316,9 +313,6 @@ fn texts_that_cannot_be_read_or_asked_are_refused() {
     error: scorer `exact` judges answers, and the cases are texts
       --> s.yaml:4:11
       help: texts take the scorer `perplexity` only
-    error: scorer `exact` needs a target, and no case has one
-      --> s.yaml:3:1
-      help: give each case a `target`, or map a column to it: `cases: {file: …, target: COLUMN}`
     ");
     let pool = texts("{text: a.txt}", "").replace("scorers:", "examples: {text: a.txt}\nscorers:");
     assert!(folder.load(&pool).1.contains("`examples` cannot be texts"));
