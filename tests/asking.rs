@@ -71,6 +71,50 @@ fn repeats_are_recorded_one_by_one_and_reduced_in_a_row_of_their_own() {
 }
 
 #[test]
+fn show_prints_every_stage_and_repeat_of_a_case_and_what_they_come_to() {
+    let variants = "  - {name: vote, prompt: q.txt, then: {prompt: then.txt}, repeats: 2, reduce: majority, sampling: {temperature: 1}}";
+    let answers = "answers:\n  - {when: 'So the answer is$', say: ' 2.'}\notherwise: ' One and one.'\n";
+    let workspace = scripted(variants, answers);
+    run(&workspace);
+    let said = workspace.ok(&["show", workspace.run_folder().to_str().unwrap(), "--case", "sum"]).stdout;
+    insta::assert_snapshot!(said, @r"
+    ── variant vote · case sum · repeat 0 ──────────────────────────────────────────
+    [stage 1]
+    Q: What is 1 + 1?
+    A:
+    [answer: 13 tokens]
+     One and one.
+    [stage 2]
+    Q: What is 1 + 1?
+    A: One and one.
+    So the answer is
+    [answer: 3 tokens]
+     2.
+    [target: 2]
+    number: pass (answer `2`)
+
+    ── variant vote · case sum · repeat 1 ──────────────────────────────────────────
+    [stage 1]
+    Q: What is 1 + 1?
+    A:
+    [answer: 13 tokens]
+     One and one.
+    [stage 2]
+    Q: What is 1 + 1?
+    A: One and one.
+    So the answer is
+    [answer: 3 tokens]
+     2.
+    [target: 2]
+    number: pass (answer `2`)
+
+    ── variant vote · case sum · all repeats together ──────────────────────────────
+    [target: 2]
+    number: pass (answer `2`): 2 of 2 said `2`
+    ");
+}
+
+#[test]
 fn a_run_that_lost_its_last_repeats_reduces_when_it_goes_on() {
     let variants = "  - {name: vote, prompt: q.txt, repeats: 4, reduce: majority, sampling: {temperature: 1}}";
     let workspace = scripted(variants, "otherwise: ' It is 2.'\n");

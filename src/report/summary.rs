@@ -7,7 +7,7 @@ use crate::store::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 /// What a variant's answers cost.
@@ -227,11 +227,13 @@ impl VariantRows {
     }
 
     fn summary<'r>(&'r self, specs: &[MetricSpec], wanted: impl Fn(&Kept) -> bool) -> VariantSummary {
+        // A case is cut where one of its repeats is: the row that they come to says nothing itself.
+        let cut: HashSet<&str> = self.rows.iter().filter(|row| row.cut).map(|row| row.case.as_str()).collect();
         let row = |row: &'r Kept| Row {
             case: &row.case,
             scores: &row.scores,
             truth: row.truth.as_deref(),
-            cut: row.cut,
+            cut: if self.reduced { cut.contains(row.case.as_str()) } else { row.cut },
             windows: &row.windows,
         };
         let kept = || self.rows.iter().filter(|row| wanted(row));
@@ -246,5 +248,71 @@ impl VariantRows {
             cached: self.cached,
             usage: self.usage,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StageRecord;
+    use serde_json::json;
+
+    fn said(cut: bool) -> Value {
+        json!({"text": "x", "tokens": [], "stop_reason": if cut { "length" } else { "stop" }, "prompt_tokens": 10,
+            "prompt_tokens_decoded": 4, "completion_tokens": 2, "elapsed_s": 0.5})
+    }
+
+    fn sample(repeat: Value, pass: bool) -> Sample {
+        let completion = if repeat == "reduced" { Value::Null } else { said(repeat == 1) };
+        let sample = json!({"trial": {"variant": "v", "case": "c", "repeat": repeat},
+            "case": {"vars": {}, "target": "x", "tags": []}, "prompt": null, "completion": completion,
+            "scores": [{"scorer": "exact", "value": pass, "answer": "x"}]});
+        serde_json::from_value(sample).unwrap()
+    }
+
+    /// One case of three repeats, one of them right and one cut, whose majority is right.
+    fn summed(variant: &Value) -> VariantSummary {
+        let mut rows = VariantRows::of(variant).unwrap();
+        let repeats = [sample(0.into(), false), sample(1.into(), true), sample(2.into(), false)];
+        repeats.into_iter().chain([sample("reduced".into(), true)]).for_each(|sample| rows.add(sample));
+        rows.summary(&[MetricSpec { name: "exact".into(), kind: MetricKind::Proportion }], |_| true)
+    }
+
+    #[test]
+    fn repeats_count_each_for_a_mean_and_together_for_what_they_come_to() {
+        for variant in [json!({"name": "v"}), json!({"name": "v", "reduce": "mean"})] {
+            let mean = summed(&variant);
+            assert_eq!((mean.metrics[0].value, mean.metrics[0].n, mean.metrics[0].cut), (Some(1.0 / 3.0), 1, 1));
+        }
+        for reduce in [json!("majority"), json!("max"), json!({"pass_at": 2})] {
+            let together = summed(&json!({"name": "v", "reduce": reduce}));
+            let exact = &together.metrics[0];
+            assert_eq!((exact.value, exact.n, exact.cut, together.trials), (Some(1.0), 1, 1, 3));
+            assert_eq!((together.usage.prompt_tokens, together.usage.completions), (30, 3), "the repeats' alone");
+        }
+    }
+
+    #[test]
+    fn every_stage_and_candidate_costs_and_the_cached_cost_no_time() {
+        let mut one = sample(0.into(), true);
+        let prompt = json!({"text": "q", "tokens": [], "case_start": 0});
+        let stage = json!({"prompt": prompt, "completion": said(false)});
+        one.before = vec![serde_json::from_value::<StageRecord>(stage).unwrap()];
+        one.prompt = serde_json::from_value(prompt).unwrap();
+        let likelihood =
+            |unconditional| Likelihood { text: "a".into(), logprob: -1.0, tokens: 2, bytes: 1, unconditional };
+        one.likelihood = vec![likelihood(None), likelihood(Some(-2.0))];
+        one.likelihood_cost = Some(LikelihoodCost { prompt_tokens: 10, prompt_tokens_decoded: 6, elapsed_s: 1.0 });
+        one.judge_tokens_decoded = 7;
+        let mut usage = Usage::default();
+        usage.add(&one);
+        assert_eq!((usage.prompt_tokens, usage.prompt_tokens_decoded, usage.completion_tokens), (30, 14, 4));
+        // Two completions of 10; twice 10 and a candidate of 2; once a beginning and the 2 again.
+        assert_eq!((usage.fresh_apart, usage.fresh_candidates, usage.fresh), (20 + 24 + 3, 2, 1));
+        assert!((usage.elapsed_s - 2.0).abs() < 1e-12 && usage.judge_tokens_decoded == 7);
+        let mut cached = Usage::default();
+        cached.add(&Sample { cached: true, ..one });
+        assert_eq!((cached.fresh, cached.fresh_apart, cached.prompt_tokens), (0, 0, 30));
+        assert!(cached.elapsed_s.abs() < 1e-12);
     }
 }
