@@ -262,8 +262,8 @@ mod tests {
             "prompt_tokens_decoded": 4, "completion_tokens": 2, "elapsed_s": 0.5})
     }
 
-    fn sample(repeat: Value, pass: bool) -> Sample {
-        let completion = if repeat == "reduced" { Value::Null } else { said(repeat == 1) };
+    fn sample(repeat: &Value, pass: bool) -> Sample {
+        let completion = if *repeat == "reduced" { Value::Null } else { said(*repeat == 1) };
         let sample = json!({"trial": {"variant": "v", "case": "c", "repeat": repeat},
             "case": {"vars": {}, "target": "x", "tags": []}, "prompt": null, "completion": completion,
             "scores": [{"scorer": "exact", "value": pass, "answer": "x"}]});
@@ -273,8 +273,8 @@ mod tests {
     /// One case of three repeats, one of them right and one cut, whose majority is right.
     fn summed(variant: &Value) -> VariantSummary {
         let mut rows = VariantRows::of(variant).unwrap();
-        let repeats = [sample(0.into(), false), sample(1.into(), true), sample(2.into(), false)];
-        repeats.into_iter().chain([sample("reduced".into(), true)]).for_each(|sample| rows.add(sample));
+        let repeats = [sample(&0.into(), false), sample(&1.into(), true), sample(&2.into(), false)];
+        repeats.into_iter().chain([sample(&"reduced".into(), true)]).for_each(|sample| rows.add(sample));
         rows.summary(&[MetricSpec { name: "exact".into(), kind: MetricKind::Proportion }], |_| true)
     }
 
@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn every_stage_and_candidate_costs_and_the_cached_cost_no_time() {
-        let mut one = sample(0.into(), true);
+        let mut one = sample(&0.into(), true);
         let prompt = json!({"text": "q", "tokens": [], "case_start": 0});
         let stage = json!({"prompt": prompt, "completion": said(false)});
         one.before = vec![serde_json::from_value::<StageRecord>(stage).unwrap()];
