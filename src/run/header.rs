@@ -17,13 +17,18 @@ impl Prepared<'_> {
     pub fn header(&self, flags: BTreeMap<String, Value>, seed: u64) -> Result<Header, Problems> {
         let suite = serde_json::to_value(self.suite).unwrap_or_default();
         let chosen = self.plan.cases.iter().filter_map(|&i| self.suite.cases.get(i));
-        let models: BTreeMap<String, ModelRecord> = self
+        let mut models: BTreeMap<String, ModelRecord> = self
             .plan
             .variants
             .iter()
             .filter_map(|&i| self.variant(i))
             .filter_map(|v| Some((v.name.clone(), self.models.of(v)?.2.clone())))
             .collect();
+        for bench in self.judges()? {
+            if let Some((_, record)) = self.models.of_judge(&bench.judge) {
+                models.insert(format!("judge {}", bench.judge.name()), record.clone());
+            }
+        }
         Ok(Header {
             schema: SCHEMA,
             run: String::new(),

@@ -120,7 +120,9 @@ impl<'a> Prepared<'a> {
             let Some(choice) = variant.examples.as_ref().filter(|e| e.select == Select::Similar) else { continue };
             let Some((_, engine, record)) = self.models.of(variant) else { continue };
             let model = (engine, &self.identity(record));
-            found.push((place, Similar::new(model, &self.suite.examples, &cases, choice.count, &asking)?));
+            let similar = Similar::new(model, &self.suite.examples, &cases, choice.count, &asking);
+            engine.unload();
+            found.push((place, similar?));
         }
         for (place, similar) in found {
             if let Some(parts) = self.parts.get_mut(place) {

@@ -116,8 +116,13 @@ pub(super) fn windows(engine: &dyn Engine, text: &str, stride: Option<u32>) -> R
     if start.is_some() && tokens.first() == start.as_ref() {
         tokens.remove(0);
     }
-    let size = engine.context() - usize::from(start.is_some());
-    let stride = stride.map_or(size / 2, |stride| stride as usize).clamp(1, size);
+    let size = engine.context().saturating_sub(usize::from(start.is_some()));
+    // Without a token that begins a text each window needs one of its own to go on from.
+    let most = size.saturating_sub(usize::from(start.is_none()));
+    if most == 0 {
+        return Err(Unfit::TooLong { prompt: 1, candidate: 1 });
+    }
+    let stride = stride.map_or(size / 2, |stride| stride as usize).clamp(1, most);
     let mut wants = Vec::new();
     // Without a token to begin with, nothing says how likely the first one is.
     let mut scored = usize::from(start.is_none());
@@ -126,10 +131,10 @@ pub(super) fn windows(engine: &dyn Engine, text: &str, stride: Option<u32>) -> R
         let end = (begin + size).min(tokens.len());
         let context: Vec<Token> = start.iter().chain(&tokens[begin..scored]).copied().collect();
         let own = tokens[scored..end].to_vec();
-        let bytes = engine.bytes(&tokens[if wants.is_empty() { 0 } else { scored }..end]);
+        let bytes = engine.bytes(&tokens[scored..end]);
         let mut span = Span { text: String::from_utf8_lossy(&bytes).into_owned(), bytes: bytes.len() };
         // Some tokenizers put a space before the text.
-        if wants.is_empty() && bytes.starts_with(b" ") && !text.starts_with(' ') {
+        if scored == 0 && bytes.starts_with(b" ") && !text.starts_with(' ') {
             span = Span { text: span.text.split_off(1), bytes: bytes.len() - 1 };
         }
         wants.push(likelihood(Part::Window(span), context, vec![own]));

@@ -67,7 +67,7 @@ impl<'a> Judge<'a> {
     /// The verdicts behind the judge's prompt.
     #[must_use]
     pub fn candidates(&self, prompt: &str) -> Vec<Candidate> {
-        let behind = Behind { prompt, chat: self.judge.spec.prompt.is_chat(), delimiter: None };
+        let behind = Behind { prompt, chat: self.judge.template.begins_a_message(), delimiter: None };
         behind.candidates(&self.judge.choices, false)
     }
 }
