@@ -50,6 +50,10 @@ pub mod store;
 
 pub mod run;
 
+pub mod summary;
+
+pub mod gate;
+
 pub mod report;
 
 pub mod ggml;

@@ -11,7 +11,7 @@ use source::{ELEMENT, ITEM, Source, Token, end, mark_tests, read, shipped, token
 use std::path::Path;
 
 /// The rooms in the order the data flows, and what each may use; `*` is everything but `cli`.
-const ROOMS: [(&str, &str); 21] = [
+const ROOMS: [(&str, &str); 22] = [
     ("error", ""),
     ("seed", ""),
     ("sampling", "error"),
@@ -23,13 +23,14 @@ const ROOMS: [(&str, &str); 21] = [
     ("stats", "error seed score"),
     ("store", "error suite prompt engine score"),
     ("run", "error seed sampling suite prompt engine score store"),
-    ("gate", "error seed suite stats store"),
-    ("report", "error suite store stats gate"),
+    ("summary", "error score stats store"),
+    ("gate", "error seed suite stats store summary"),
+    ("report", "error suite store stats summary gate"),
     ("ggml", "error gguf"),
     ("model", "error seed ggml gguf"),
-    ("train", "error seed sampling gguf suite prompt engine score stats store run ggml model"),
-    ("repair", "error seed sampling gguf suite prompt engine score stats store run gate ggml model train"),
-    ("rank", "error seed suite store stats"),
+    ("train", "error seed sampling gguf suite prompt engine score stats store run summary ggml model"),
+    ("repair", "error seed sampling gguf suite prompt engine score stats store run summary gate ggml model train"),
+    ("rank", "error seed suite store stats summary"),
     ("hub", "error"),
     ("import", "error suite prompt gguf"),
     ("cli", "*"),

@@ -1,6 +1,6 @@
 //! The run as one JSON document: contract.md, section 3.
 
-use super::{RunSummary, VariantSummary};
+use crate::summary::{RunSummary, VariantSummary};
 use serde_json::{Value, json};
 
 /// `{"schema":1,"run":…,"variants":[…]}`; nothing is rounded, and what could not be computed is null. With `by_tag` also

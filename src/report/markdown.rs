@@ -2,8 +2,8 @@
 
 use super::reliability;
 use super::table::{Standing, costs, counts, decoded, headlines, own_n, standings, value_text};
-use super::{RunSummary, VariantSummary};
 use crate::stats::ReliabilityBin;
+use crate::summary::{RunSummary, VariantSummary};
 use std::fmt::Write;
 
 /// A table with one row a variant, the best value in bold, and what the marks mean below; with `by_tag` another one for

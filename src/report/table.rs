@@ -2,9 +2,9 @@
 
 use super::layout::{Align, Cell, Column, tables};
 use super::reliability;
-use super::{RunSummary, VariantSummary};
 use crate::stats::{Confusion, Metric, better, tie};
 use crate::store::Status;
+use crate::summary::{RunSummary, VariantSummary};
 use std::fmt::Write;
 
 /// The whole text below a run, fitted to `width` columns; `colour` allows ANSI codes.

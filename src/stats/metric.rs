@@ -1,32 +1,16 @@
 //! What an estimator says ([`Estimate`]) and what a run records of it ([`Metric`]).
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// Which way is better.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// More is better, as with accuracy.
     #[default]
     Higher,
     /// Less is better, as with perplexity.
     Lower,
-}
-
-impl Direction {
-    /// Its name in JSON: `higher` or `lower`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Higher => "higher",
-            Self::Lower => "lower",
-        }
-    }
-}
-
-impl Serialize for Direction {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
 }
 
 /// A value with its uncertainty. A part that the data cannot give is `None`: everything for no data, the standard error
