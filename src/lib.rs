@@ -2,11 +2,12 @@
 //!
 //! A suite (YAML) declares cases and several ways of asking. Tripos renders the prompts, runs them on a GGUF model,
 //! judges the answers, and compares the ways in one table with honest error bars. What was asked and answered is kept in
-//! a run folder, from which everything later is computed. This version examines; teaching and gating come next.
+//! a run folder, from which everything later is computed: comparisons with another run, the decision whether a change may
+//! ship, and pages to look at. This version examines and decides; teaching comes next.
 //!
 //! ```text
-//! suites/*.yaml ─► suite ─► prompt ─► engine ─► score ─► stats ─► report
-//!                     └────────── run ──────────┘  └─► store ──────┘
+//! suites/*.yaml ─► suite ─► prompt ─► engine ─► score ─► store ─► summary ─► gate ─► report
+//!                     └────────────── run ─────────────────┘         └─ stats ─┘
 //! ```
 //!
 //! # Words (one word, one meaning)
@@ -26,6 +27,10 @@
 //! | sample | one recorded trial: prompt, completion, scores | [`store::Sample`] |
 //! | metric | the aggregate of a variant's scores, with its interval | [`stats::Metric`] |
 //! | run | everything one invocation recorded: a folder | [`store::RunFolder`] |
+//! | comparison | one metric of two variants, paired by case: difference, interval, test | [`gate::Comparison`] |
+//! | baseline | what a change is judged against: a run, or a small JSON file kept in git | [`gate::Baseline`] |
+//! | rule | a bound that a variant's metric must keep | [`suite::Rule`] |
+//! | verdict | what a gate says of its rules, with the evidence | [`gate::GateRecord`] |
 //!
 //! # Rooms, in the order the data flows
 

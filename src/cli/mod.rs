@@ -3,17 +3,22 @@
 //! Arguments are inert data; each command's `run` turns them into a plan and acts on it. stdout is the product, all else
 //! goes to stderr.
 
+mod asking;
 mod cache;
 mod check;
+mod compare;
 mod completions;
 mod environment;
 mod failure;
+mod gate;
+mod history;
 mod init;
 mod interrupt;
 mod output;
 mod plan;
 mod probe;
 mod progress;
+mod report;
 mod run;
 mod show;
 mod threads;
@@ -48,6 +53,14 @@ enum Command {
     Init(init::Args),
     /// Print the table of a run again, or one of its cases in full
     Show(show::Args),
+    /// Compare two runs, or two variants, case by case
+    Compare(compare::Args),
+    /// Run a suite and judge its rules: the exit code says whether a change may ship
+    Gate(Box<gate::Args>),
+    /// Write runs as a page, or for other programs
+    Report(report::Args),
+    /// Print a suite's runs over time, with what changed between them
+    History(history::Args),
     /// Look at or empty the cache of answers
     Cache(cache::Args),
     /// Print the completion script of a shell
@@ -93,6 +106,10 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Check(args) => check::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Gate(args) => gate::run(&args, quiet),
+        Command::Report(args) => report::run(&args),
+        Command::History(args) => history::run(&args),
         Command::Cache(args) => cache::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::ProbeModel(args) => probe::run(&args),

@@ -171,6 +171,7 @@ impl PlanArgs {
             }),
             context: self.context,
             seed: self.seed,
+            models_beside: None,
             strict,
         }
     }

@@ -1,24 +1,22 @@
 //! `tripos run`: the main job.
 
-use super::failure::{Failure, print_problems};
+use super::asking::{Asking, Done, go_on};
+use super::environment;
+use super::failure::Failure;
 use super::output::{complain, print};
 use super::plan::PlanArgs;
-use super::progress::Progress;
-use super::{environment, interrupt};
 use crate::engine::KvMode;
 use crate::engine::cache::Cache;
 use crate::engine::llama::probe::Probe;
-use crate::error::{Place, Problems};
+use crate::error::Problems;
 use crate::ggml;
 use crate::report;
-use crate::run::{Observer, Outcome, Prepared, RunSettings, execute};
-use crate::store::{Header, Repeat, RunFolder, Status, Trial, read_header, read_samples};
-use crate::suite::{Suite, load};
+use crate::run::{Outcome, Prepared, RunSettings};
+use crate::suite::Suite;
 use crate::summary::RunSummary;
 use anyhow::Context;
 use clap::ValueEnum;
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Arguments of `run`.
@@ -26,26 +24,26 @@ use std::sync::Arc;
 pub(super) struct Args {
     /// Suite files
     #[arg(value_name = "SUITE", required_unless_present = "resume")]
-    suites: Vec<PathBuf>,
+    pub(super) suites: Vec<PathBuf>,
     #[command(flatten)]
-    plan: PlanArgs,
+    pub(super) plan: PlanArgs,
     #[command(flatten)]
-    machine: MachineArgs,
+    pub(super) machine: MachineArgs,
     /// Folder that gets the folder of the run
     #[arg(long, value_name = "DIR", default_value = "reports")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     /// What is printed at the end
     #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    pub(super) format: Format,
     /// Also one table for each tag
     #[arg(long, value_name = "WHAT")]
-    by: Option<By>,
+    pub(super) by: Option<By>,
     /// Go on with this run: what is answered is not asked again
     #[arg(long, value_name = "RUN", conflicts_with_all = ["dry_run"])]
-    resume: Option<PathBuf>,
+    pub(super) resume: Option<PathBuf>,
     /// Print the plan and the first prompt of each variant; ask nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 /// Flags that say how the machine is used.
@@ -111,104 +109,55 @@ pub(super) fn run(args: &Args, verbose: bool, quiet: bool) -> Result<(), Failure
     if verbose {
         complain(&machine(&settings));
     }
+    let asking = Asking { plan: &args.plan, settings: &settings, out: &args.out, shuffled: false, quiet };
     if let Some(run) = &args.resume {
-        return resume(args, run, &settings, quiet);
+        let done = go_on(&asking, run, &args.suites)?;
+        return finish(args, &done);
     }
-    let mut suites = Vec::new();
-    let mut problems = Problems::new();
-    for path in &args.suites {
-        match load_suite(path, &args.plan, args.dry_run, quiet) {
-            Ok(suite) => suites.push(suite),
-            Err(found) => problems.append(found),
-        }
-    }
-    problems.or_ok(())?;
-    for suite in &suites {
-        let prepared = prepare(suite, &args.plan, &settings, quiet)?;
+    for suite in &load_all(&asking, args)? {
+        let prepared = asking.prepare(suite)?;
         if args.dry_run {
-            super::check::prompts(&prepared)?;
-            print(&super::show::plan(&prepared, args.format, environment::stdout_colour())?)?;
-            continue;
+            dry_run(&prepared, args.format)?;
+        } else {
+            finish(args, &asking.ask(&prepared, None)?)?;
         }
-        let header = header(&prepared, &args.plan)?;
-        let folder = RunFolder::create(&args.out, header)?;
-        work(args, &prepared, folder, &BTreeSet::new(), (&settings, quiet))?;
     }
     Ok(())
 }
 
-/// Goes on with a run. What it was begun with must still be so.
-fn resume(args: &Args, run: &Path, settings: &RunSettings, quiet: bool) -> Result<(), Failure> {
-    let recorded = read_header(run)?;
-    let plan = args.plan.resumed(&recorded, run)?;
-    let settings = plan.decoding(settings.clone());
-    let same = |path: &Path| path.canonicalize().is_ok_and(|path| path == recorded.suite_path);
-    if let Some(other) = args.suites.iter().find(|path| !same(path)) {
-        let (run, of, other) = (run.display(), recorded.suite_path.display(), other.display());
-        return Err(anyhow::anyhow!("{run} is a run of {of}, not of {other}").into());
-    }
-    // Rows that repeats are reduced to may be missing, too; those are made below.
-    let whole =
-        recorded.status == Status::Complete && !has_repeats(&recorded) && count_samples(run)? >= recorded.trials;
-    if whole {
-        complain("the run is complete; nothing is left to ask\n");
-        return finish(args, run);
-    }
-    let suite = load_suite(&recorded.suite_path, &plan, false, quiet)?;
-    let prepared = prepare(&suite, &plan, &settings, quiet)?;
-    let now = header(&prepared, &plan)?;
-    prepared.same_as(&recorded, &now, settings.kv == KvMode::Exact, &Place::file(run))?;
-    let (folder, answered) = RunFolder::resume(run, &now.build())?;
-    work(args, &prepared, folder, &answered, (&settings, quiet))
-}
-
-fn has_repeats(header: &Header) -> bool {
-    let variants = header.suite.get("variants").and_then(serde_json::Value::as_array);
-    variants.into_iter().flatten().any(|variant| variant.get("repeats").is_some())
-}
-
-fn count_samples(run: &Path) -> Result<usize, Problems> {
-    let mut count = 0;
-    read_samples(run, |sample| count += usize::from(sample.trial.repeat != Repeat::Reduced))?;
-    Ok(count)
-}
-
-/// Asks what is left, closes the folder and prints the table.
-fn work(
-    args: &Args,
-    prepared: &Prepared,
-    mut folder: RunFolder,
-    answered: &BTreeSet<Trial>,
-    (settings, quiet): (&RunSettings, bool),
-) -> Result<(), Failure> {
-    let progress = Progress::new(quiet);
-    let watch: (&dyn Observer, _) = (&progress, interrupt::listen());
-    match execute(prepared, &mut folder, answered, settings, watch) {
-        Ok(outcome) => {
-            let status = if outcome == Outcome::Complete { Status::Complete } else { Status::Interrupted };
-            let (path, _) = folder.close(status)?;
-            let finished = finish(args, &path);
-            // That a run was interrupted says more than what its few samples came to.
-            if outcome == Outcome::Interrupted { Err(Failure::Code(130)) } else { finished }
-        }
-        Err(problems) => {
-            let path = folder.path().to_path_buf();
-            // The header may not be writable either, on a full disk for one; the problem at hand is what is said.
-            let _ = folder.close(Status::Failed);
-            print_problems(&problems);
-            complain(&format!("what was answered is kept: tripos run --resume {}\n", path.display()));
-            Err(Failure::Code(2))
+/// All suites, or all that is wrong with any of them.
+pub(super) fn load_all(asking: &Asking, args: &Args) -> Result<Vec<Suite>, Problems> {
+    let mut suites = Vec::new();
+    let mut problems = Problems::new();
+    for path in &args.suites {
+        match asking.load(path, &args.plan.overrides(args.dry_run)) {
+            Ok(suite) => suites.push(suite),
+            Err(found) => problems.append(found),
         }
     }
+    problems.or_ok(suites)
 }
 
-/// Prints the result of a run that is closed. A run in which nothing could be scored is a failure.
-fn finish(args: &Args, path: &Path) -> Result<(), Failure> {
-    let summary = RunSummary::read(path)?;
+/// Prints the plan and the first prompt of each variant.
+pub(super) fn dry_run(prepared: &Prepared, format: Format) -> Result<(), Failure> {
+    super::check::prompts(prepared)?;
+    print(&super::show::plan(prepared, format, environment::stdout_colour())?)
+}
+
+/// Prints the result of a run that is closed, and writes its page. A run in which nothing could be scored is a failure.
+fn finish(args: &Args, done: &Done) -> Result<(), Failure> {
+    let summary = RunSummary::read(&done.path)?;
     print(&render(&summary, args.format, args.by)?)?;
+    super::report::beside(&summary)?;
     if args.format == Format::Table {
-        complain(&format!("run: {}\n", path.display()));
+        complain(&format!("run: {}\n", done.path.display()));
     }
+    // That a run was interrupted says more than what its few samples came to.
+    if done.outcome == Outcome::Interrupted { Err(Failure::Code(130)) } else { scored(&summary) }
+}
+
+/// A run in which nothing could be scored is a failure.
+pub(super) fn scored(summary: &RunSummary) -> Result<(), Failure> {
     let mut metrics = summary.variants.iter().flat_map(|variant| &variant.metrics);
     let trials: usize = summary.variants.iter().map(|variant| variant.trials).sum();
     if trials > 0 && metrics.all(|metric| metric.n == 0) {
@@ -231,38 +180,6 @@ pub(super) fn render(summary: &RunSummary, format: Format, by: Option<By>) -> Re
         }
         Format::Markdown => report::markdown(summary, by.is_some()),
     })
-}
-
-/// The suite, or all that is wrong with it; warnings and notes are printed.
-fn load_suite(path: &Path, plan: &PlanArgs, strict: bool, quiet: bool) -> Result<Suite, Problems> {
-    let (suite, problems) = load(path, &plan.overrides(strict));
-    match suite {
-        Some(suite) if !problems.any_error() => {
-            if !quiet {
-                print_problems(&problems);
-            }
-            Ok(suite)
-        }
-        _ => Err(problems),
-    }
-}
-
-fn prepare<'a>(
-    suite: &'a Suite,
-    plan: &PlanArgs,
-    settings: &RunSettings,
-    quiet: bool,
-) -> Result<Prepared<'a>, Failure> {
-    let picked = plan.selection()?.plan(suite, plan.seed.unwrap_or(0))?;
-    let prepared = Prepared::new(suite, picked, settings)?;
-    if !quiet {
-        print_problems(&prepared.warnings);
-    }
-    Ok(prepared)
-}
-
-fn header(prepared: &Prepared, plan: &PlanArgs) -> Result<Header, Problems> {
-    prepared.header(plan.recorded(), plan.seed.unwrap_or(0))
 }
 
 /// What the models will run on.

@@ -1,7 +1,27 @@
 //! Room 7: runs become decisions. Two runs are compared case by case, and rules are judged with the evidence that they rest on.
 //!
-//! [`Comparison`] and [`GateRecord`] are plain data, written as JSON (contract.md, section 4).
+//! [`compare()`] pairs two [`Sheet`]s by case. [`Gate::judge`] judges a suite's rules on a run, against another run or a
+//! [`Baseline`] file where a rule asks for one. What comes out is plain data ([`Comparison`], [`GateRecord`]), written as
+//! JSON (contract.md, section 4) and laid out by [`crate::report`].
 
+mod alike;
+mod baseline;
+mod compare;
+mod decide;
+mod error;
+mod evidence;
+mod judge;
 mod record;
+mod reference;
+mod run_metrics;
+mod sheet;
 
+pub use alike::alike;
+pub use baseline::{Baseline, sha256};
+pub use compare::{How, compare};
+pub use error::GateError;
+pub use evidence::{figure, p_text, signed, test_name};
+pub use judge::{Early, Gate, check_rules, nothing_changed};
 pub use record::{Comparison, Decision, Flip, GateRecord, RuleRecord, SCHEMA, Side, Standing};
+pub use reference::Reference;
+pub use sheet::Sheet;

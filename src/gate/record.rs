@@ -95,8 +95,11 @@ pub struct Comparison {
     pub only_baseline: Vec<String>,
     /// Cases that only the candidate was asked.
     pub only_candidate: Vec<String>,
-    /// Cases that one side asked and could not score.
+    /// Cases that only one of the two sides could score.
     pub unscored: Vec<String>,
+    /// Cases that ask something else under the same id, and are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
 }
 
 /// One rule, judged.

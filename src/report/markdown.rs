@@ -75,6 +75,6 @@ fn rows(variants: &[VariantSummary]) -> String {
 }
 
 /// A text that cannot break out of its cell.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }

@@ -1,15 +1,30 @@
 //! Room 8: a run becomes bytes that people or programs read. Needs no model on disk.
 //!
-//! A [`RunSummary`](crate::summary::RunSummary) is laid out by [`table`], [`markdown`] and [`json`].
+//! A [`RunSummary`](crate::summary::RunSummary) is laid out by [`table`], [`markdown`], [`json`], [`csv()`] and [`junit()`], the
+//! comparison of two by [`comparison`], a gate's verdict by [`gate()`], and the runs of one suite over time by [`history()`].
 
+mod compare;
+mod csv;
+mod error;
+mod gate;
+mod history;
+mod html_stub;
 mod json;
+mod junit;
 pub mod layout;
 mod markdown;
 mod reliability;
 mod samples;
 mod table;
 
+pub use compare::{Answers, answer, comparison, comparison_legend, comparison_markdown, is_shown};
+pub use csv::csv;
+pub use error::ReportError;
+pub use gate::{annotations, gate, gate_markdown, verdict_line};
+pub use history::{Entry, history, history_json};
+pub use html_stub::html;
 pub use json::json;
+pub use junit::{gate_junit, junit};
 pub use markdown::markdown;
 pub use samples::{dim, show_case, told_apart};
 pub use table::{by_tag, table};

@@ -4,7 +4,7 @@ use super::layout::{Align, Cell, Column, tables};
 use super::reliability;
 use crate::stats::{Confusion, Metric, better, tie};
 use crate::store::Status;
-use crate::summary::{RunSummary, VariantSummary};
+use crate::summary::{RunSummary, VariantSummary, part_of};
 use std::fmt::Write;
 
 /// The whole text below a run, fitted to `width` columns; `colour` allows ANSI codes.
@@ -65,25 +65,12 @@ fn key(variants: &[VariantSummary]) -> Column {
     Column::new("variant", Align::Left, variants.iter().map(|v| v.name.clone()))
 }
 
-/// Metrics shown as columns: of a label scorer accuracy and macro F1, of choices two accuracies, and of probabilities the
-/// Brier score and the calibration error; the others stand below.
-pub(super) fn is_headline(metric: &Metric, variant: &VariantSummary) -> bool {
-    let labels = variant.confusions.iter().map(|(name, _)| name);
-    let part = labels.chain(variant.reliability.iter().map(|(name, _)| name)).find_map(|name| part_of(metric, name));
-    part.is_none_or(|part| matches!(part, "accuracy" | "f1_macro" | "acc" | "acc_norm" | "brier" | "ece"))
-}
-
-/// What stands behind the scorer's name in the name of one of its metrics.
-fn part_of<'m>(metric: &'m Metric, scorer: &str) -> Option<&'m str> {
-    metric.name.strip_prefix(scorer)?.strip_prefix('.')
-}
-
 /// The accuracies of choices that are no headlines, below.
 fn other_readings(variants: &[VariantSummary], width: usize, colour: bool) -> String {
     let mut names: Vec<String> = Vec::new();
     for variant in variants {
         for metric in &variant.metrics {
-            let mut parts = variant.reliability.iter().filter_map(|(scorer, _)| part_of(metric, scorer));
+            let mut parts = variant.reliability.iter().filter_map(|(scorer, _)| part_of(&metric.name, scorer));
             if parts.any(|part| matches!(part, "acc_bytes" | "acc_mi")) && !names.contains(&metric.name) {
                 names.push(metric.name.clone());
             }
@@ -99,7 +86,7 @@ fn other_readings(variants: &[VariantSummary], width: usize, colour: bool) -> St
 pub(super) fn headlines(variants: &[VariantSummary]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for variant in variants {
-        for metric in variant.metrics.iter().filter(|metric| is_headline(metric, variant)) {
+        for metric in variant.metrics.iter().filter(|metric| variant.is_headline(&metric.name)) {
             if !names.contains(&metric.name) {
                 names.push(metric.name.clone());
             }
@@ -173,7 +160,7 @@ fn columns_of(variants: &[VariantSummary], names: Vec<String>) -> Vec<Column> {
 /// ` n 12` where a metric rests on other cases than the others do, so that the column `n` would not be its own.
 pub(super) fn own_n(metric: &Metric, variants: &[VariantSummary]) -> String {
     let differ = |v: &VariantSummary| {
-        let mut counts = v.metrics.iter().filter(|m| is_headline(m, v)).map(|m| m.n);
+        let mut counts = v.metrics.iter().filter(|m| v.is_headline(&m.name)).map(|m| m.n);
         counts.next().is_some_and(|first| counts.any(|n| n != first))
     };
     if variants.iter().any(differ) { format!(" n {}", metric.n) } else { String::new() }

@@ -10,7 +10,7 @@ use super::error::RunError;
 use super::judges::{Judges, Verdicts};
 use super::kv_check;
 use super::models::RunSettings;
-use super::observer::Observer;
+use super::observer::{StopRule, Watch};
 use super::prepare::Prepared;
 use super::record::Recorder;
 use super::select::Cell;
@@ -21,7 +21,7 @@ use crate::error::Problems;
 use crate::store::{RunFolder, StageRecord, Trial};
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 /// Trials in a window.
 const WINDOW: usize = 2_000;
@@ -29,17 +29,22 @@ const WINDOW: usize = 2_000;
 /// The same where they wait for judges, and would be lost with the program.
 const JUDGED_WINDOW: usize = 200;
 
+/// The same where a rule decides between windows when enough is known. Few, since each window is asked whole; more than are
+/// in flight, since the last of a window leave room unused.
+const RULED_WINDOW: usize = 32;
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Every trial is recorded.
     Complete,
+    /// A rule has seen enough: what is left was not needed.
+    Decided,
     /// Stopped from outside; what was in flight is recorded.
     Interrupted,
 }
 
-/// Runs a plan into its folder, leaving out the trials in `recorded`. `stop` ends it early: what is in flight is
-/// finished and recorded.
+/// Runs a plan into its folder, leaving out the trials in `recorded`.
 ///
 /// # Errors
 /// A model that fails, or a record that cannot be written; what was recorded before stays good.
@@ -48,16 +53,21 @@ pub fn execute(
     folder: &mut RunFolder,
     recorded: &BTreeSet<Trial>,
     settings: &RunSettings,
-    watch: (&dyn Observer, &AtomicBool),
+    watch: Watch,
 ) -> Result<Outcome, Problems> {
-    let (observer, stop) = watch;
+    let Watch { observer, stop, rule } = watch;
     let asking = Asking::new(settings.memory.as_deref().filter(|_| settings.use_cache), stop);
     observer.started(prepared.plan.len(), recorded.len());
     let mut recorder = Recorder::new(prepared, folder, observer, !recorded.is_empty())?;
     let mut result = Ok(());
     for group in groups(prepared) {
         let Some(round) = Round::new(prepared, &group, &asking)? else { continue };
-        result = round.run(cells(prepared, &group, recorded), &mut recorder);
+        result = match rule {
+            None => round.run(cells(prepared, &group, recorded), &mut recorder),
+            Some(rule) => group
+                .iter()
+                .try_for_each(|&variant| round.run_until(cells(prepared, &[variant], recorded), &mut recorder, rule)),
+        };
         if settings.kv_check && result.is_ok() && !round.is_over(&recorder) {
             result = kv_check::run(prepared, (round.engine, &group), &round.stages, stop).map(|found| {
                 observer.kv_checked(&found);
@@ -75,7 +85,11 @@ pub fn execute(
         return Err(problems);
     }
     result?;
-    Ok(if folder.written() >= prepared.plan.len() { Outcome::Complete } else { Outcome::Interrupted })
+    Ok(match rule {
+        _ if folder.written() >= prepared.plan.len() => Outcome::Complete,
+        Some(_) if !stop.load(Ordering::Relaxed) => Outcome::Decided,
+        _ => Outcome::Interrupted,
+    })
 }
 
 /// The variants of a plan by the engine that they share, in the order in which the engines are first needed.
@@ -134,6 +148,27 @@ impl<'a> Round<'a> {
         while cells.peek().is_some() && !self.is_over(recorder) {
             let window: Vec<Cell> = cells.by_ref().take(size).collect();
             self.window(window, recorder)?;
+        }
+        Ok(())
+    }
+
+    /// The trials of one variant, window by window, until the rule has seen enough.
+    fn run_until(
+        &self,
+        cells: impl Iterator<Item = Cell>,
+        recorder: &mut Recorder<'a>,
+        rule: &dyn StopRule,
+    ) -> Result<(), Problems> {
+        let mut cells = cells.peekable();
+        while let Some(next) = cells.peek().copied() {
+            let decided = self.prepared.variant(next.variant).is_some_and(|variant| rule.is_decided(&variant.name));
+            if decided || self.is_over(recorder) {
+                break;
+            }
+            // A case is asked whole, with all of its repeats.
+            let repeats = self.prepared.plan.repeats_of(next.variant).max(1) as usize;
+            let size = RULED_WINDOW.div_ceil(repeats) * repeats;
+            self.window(cells.by_ref().take(size).collect(), recorder)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::store::{CaseRecord, CaseSet, Header, ModelRecord, SCHEMA, ScorerRecor
 use crate::suite::Case;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Shorter shared parts are not worth naming.
 const LEAST_PREFIX: usize = 64;
@@ -114,6 +114,42 @@ impl Prepared<'_> {
         }
         Ok(prefixes)
     }
+}
+
+/// The variants of which nothing has changed between two plans: what they ask of whom, how it is judged, and by which
+/// program. The few-shot pool counts for those that show examples.
+#[must_use]
+pub fn unchanged(before: &Header, now: &Header) -> BTreeSet<String> {
+    let whole = |header: &Header| match without_paths(&header.suite) {
+        Value::Object(mut map) => {
+            map.retain(|key, _| !matches!(key.as_str(), "variants" | "gate" | "max_unscored" | "description"));
+            map
+        }
+        _ => serde_json::Map::new(),
+    };
+    let alike = whole(before) == whole(now) && before.cases == now.cases && before.build() == now.build();
+    let variants = |header: &Header| -> BTreeMap<String, Value> {
+        let all = header.suite.get("variants").and_then(Value::as_array).into_iter().flatten();
+        all.filter_map(|variant| Some((variant.get("name")?.as_str()?.to_owned(), without_paths(variant)))).collect()
+    };
+    let (earlier, later) = (variants(before), variants(now));
+    let same = |name: &&String| {
+        let model = |header: &Header| {
+            let model = header.models.get(*name)?;
+            let adapter = model.adapter.as_ref().map(|(_, sha256, scale)| (sha256.clone(), scale.to_bits()));
+            Some((model.facts.sha256.clone(), adapter, model.context, model.policy.clone()))
+        };
+        let (Some(was), Some(is)) = (earlier.get(*name), later.get(*name)) else { return false };
+        let shows_examples = is.get("examples").is_some_and(|examples| !examples.is_null());
+        was == is && model(before) == model(now) && (!shows_examples || before.examples == now.examples)
+    };
+    let names = now.models.keys().filter(|name| alike && before.models.contains_key(*name));
+    // The models of judges are among the suite's scorers, and their files may have changed.
+    let judges = |header: &Header| -> Vec<String> {
+        let judges = header.models.iter().filter(|(name, _)| name.starts_with("judge "));
+        judges.map(|(_, model)| model.facts.sha256.clone()).collect()
+    };
+    names.filter(|name| judges(before) == judges(now) && same(name)).cloned().collect()
 }
 
 fn case_set<'a>(cases: impl Iterator<Item = &'a Case>) -> CaseSet {

@@ -67,6 +67,13 @@ impl Plan {
         self.repeats.iter().any(|&repeats| repeats > 1)
     }
 
+    /// The same with its cases in an order drawn by the seed.
+    #[must_use]
+    pub fn shuffled(mut self, seed: u64) -> Self {
+        self.cases.shuffle(&mut seed::rng(seed::key(seed, &["order of the cases"])));
+        self
+    }
+
     /// How many trials there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -210,8 +210,23 @@ pub fn read_header(path: &Path) -> Result<Header, StoreError> {
     serde_json::from_value(value).map_err(damaged)
 }
 
+/// The beginning of a line, to pick by.
+#[derive(serde::Deserialize)]
+struct TrialOnly {
+    trial: Trial,
+}
+
 /// Hands every whole line of a run's samples to `each`, one at a time; a last line without its end is passed over.
-pub fn read_samples(path: &Path, mut each: impl FnMut(Sample)) -> Result<(), StoreError> {
+pub fn read_samples(path: &Path, each: impl FnMut(Sample)) -> Result<(), StoreError> {
+    read_samples_of(path, |_| true, each)
+}
+
+/// The same for the trials that are wanted: of the others nothing but the trial is read.
+pub fn read_samples_of(
+    path: &Path,
+    wanted: impl Fn(&Trial) -> bool,
+    mut each: impl FnMut(Sample),
+) -> Result<(), StoreError> {
     let file = path.join(SAMPLES);
     let read = |e: std::io::Error| StoreError::Read { place: Place::file(&file), reason: e.to_string() };
     let mut reader = BufReader::new(File::open(&file).map_err(read)?);
@@ -221,9 +236,13 @@ pub fn read_samples(path: &Path, mut each: impl FnMut(Sample)) -> Result<(), Sto
         if reader.read_until(b'\n', &mut line).map_err(read)? == 0 || line.last() != Some(&b'\n') {
             break;
         }
-        let sample = serde_json::from_slice(&line)
-            .map_err(|e| StoreError::Damaged { place: Place::new(&file, number, e.column()), reason: e.to_string() })?;
-        each(sample);
+        let damaged = |e: serde_json::Error| StoreError::Damaged {
+            place: Place::new(&file, number, e.column()),
+            reason: e.to_string(),
+        };
+        if wanted(&serde_json::from_slice::<TrialOnly>(&line).map_err(damaged)?.trial) {
+            each(serde_json::from_slice(&line).map_err(damaged)?);
+        }
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ mod header;
 mod sample;
 
 pub use error::StoreError;
-pub use folder::{RunFolder, read_header, read_samples};
+pub use folder::{RunFolder, read_header, read_samples, read_samples_of};
 pub use header::{CaseSet, Header, KvCheck, ModelRecord, ScorerRecord, Segment, Status};
 pub use sample::{CaseRecord, LikelihoodCost, PromptRecord, Repeat, Sample, StageRecord, Trial};
 

@@ -82,8 +82,8 @@ impl Loader<'_> {
         }
         self.context(&at("context"), entry.context);
         let model = match &entry.model {
-            ModelEntry::Path(file) => Some(ModelRef::Gguf(self.join(file))),
-            ModelEntry::Scripted(file) => Some(ModelRef::Scripted(self.join(file))),
+            ModelEntry::Path(file) => Some(ModelRef::Gguf(self.model_path(file))),
+            ModelEntry::Scripted(file) => Some(ModelRef::Scripted(self.model_path(file))),
             ModelEntry::NotYet(feature) => {
                 self.fail(&at("model"), SuiteProblem::NotYet { feature: feature.clone() });
                 None

@@ -33,6 +33,8 @@ pub struct Overrides {
     pub context: Option<u32>,
     /// Moves sampling and example selection.
     pub seed: Option<u64>,
+    /// A model or adapter that is not beside the suite is looked for beside this file: files of that size are seldom in git.
+    pub models_beside: Option<PathBuf>,
     /// Cases without a target are errors rather than unscored.
     pub strict: bool,
 }
@@ -169,6 +171,15 @@ impl<'a> Loader<'a> {
     /// A path as written, seen from the suite's folder.
     pub(super) fn join(&self, written: &str) -> PathBuf {
         tidy(self.path.parent().unwrap_or(Path::new("")).join(written))
+    }
+
+    /// The same for a model or an adapter, which may lie beside another suite.
+    pub(super) fn model_path(&self, written: &str) -> PathBuf {
+        let path = self.join(written);
+        match self.overrides.models_beside.as_deref().and_then(Path::parent) {
+            Some(folder) if !path.exists() => tidy(folder.join(written)),
+            _ => path,
+        }
     }
 
     fn cases(&mut self, field: &str, cases: &Cases) -> Vec<Placed> {

@@ -157,8 +157,8 @@ impl Loader<'_> {
             return Some(model.clone());
         }
         let model = match entry {
-            Some(ModelEntry::Path(path)) => ModelRef::Gguf(self.join(path)),
-            Some(ModelEntry::Scripted(path)) => ModelRef::Scripted(self.join(path)),
+            Some(ModelEntry::Path(path)) => ModelRef::Gguf(self.model_path(path)),
+            Some(ModelEntry::Scripted(path)) => ModelRef::Scripted(self.model_path(path)),
             Some(ModelEntry::NotYet(feature)) => {
                 let place = self.model_place(path);
                 self.push(SuiteError::new(place, SuiteProblem::NotYet { feature: feature.clone() }));
@@ -203,7 +203,7 @@ impl Loader<'_> {
             return self.overrides.adapter.clone();
         }
         let (file, scale) = split_scale(written?);
-        let adapter = AdapterRef { path: self.join(file), scale };
+        let adapter = AdapterRef { path: self.model_path(file), scale };
         if !adapter.path.is_file() {
             self.fail(
                 at,

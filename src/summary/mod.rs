@@ -33,6 +33,24 @@ pub struct VariantSummary {
     pub usage: Usage,
 }
 
+impl VariantSummary {
+    /// Whether a metric is among the first that people look at: of a label scorer accuracy and macro F1, of choices two
+    /// accuracies, and of probabilities the Brier score and the calibration error; all metrics of other scorers.
+    #[must_use]
+    pub fn is_headline(&self, metric: &str) -> bool {
+        let labels = self.confusions.iter().map(|(name, _)| name);
+        let scorers = labels.chain(self.reliability.iter().map(|(name, _)| name));
+        let part = scorers.into_iter().find_map(|name| part_of(metric, name));
+        part.is_none_or(|part| matches!(part, "accuracy" | "f1_macro" | "acc" | "acc_norm" | "brier" | "ece"))
+    }
+}
+
+/// What stands behind the scorer's name in the name of one of its metrics.
+#[must_use]
+pub fn part_of<'m>(metric: &'m str, scorer: &str) -> Option<&'m str> {
+    metric.strip_prefix(scorer)?.strip_prefix('.')
+}
+
 /// What one trial took.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrialCost<'a> {
@@ -73,6 +91,12 @@ impl RunSummary {
         let specs = specs(&header);
         let variants = rows.iter().map(|variant| variant.summary(&specs, |_| true)).collect();
         Ok(Self { dir: dir.to_path_buf(), header, variants, rows })
+    }
+
+    /// A run of which nothing was asked.
+    #[must_use]
+    pub fn empty(header: Header) -> Self {
+        Self { dir: PathBuf::new(), header, variants: Vec::new(), rows: Vec::new() }
     }
 
     /// What the values of its scorers are.

@@ -19,7 +19,7 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-use tripos::run::{Prepared, Selection, Silent, execute};
+use tripos::run::{Prepared, Selection, Silent, Watch, execute};
 use tripos::store::{RunFolder, Status, read_samples};
 
 /// Pairs of ours and peer, interleaved.
@@ -112,8 +112,14 @@ fn ours(prepared: &Prepared, parent: &Path) -> anyhow::Result<(f64, Vec<Job>)> {
     let header = prepared.header(BTreeMap::new(), 0).map_err(|problems| anyhow!("{problems}"))?;
     let mut folder = RunFolder::create(&parent.join("reports"), header)?;
     let never = AtomicBool::new(false);
-    execute(prepared, &mut folder, &BTreeSet::new(), &settings(), (&Silent, &never))
-        .map_err(|problems| anyhow!("{problems}"))?;
+    execute(
+        prepared,
+        &mut folder,
+        &BTreeSet::new(),
+        &settings(),
+        Watch { observer: &Silent, stop: &never, rule: None },
+    )
+    .map_err(|problems| anyhow!("{problems}"))?;
     let (path, _) = folder.close(Status::Complete)?;
     let seconds = began.elapsed().as_secs_f64();
     let mut jobs = Vec::new();

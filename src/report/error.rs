@@ -1,0 +1,31 @@
+//! Why a report could not be made.
+
+use crate::error::{Explain, Place};
+use crate::store::StoreError;
+
+/// Why a report could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The run cannot be read.
+    #[error("{0}")]
+    Run(#[from] StoreError),
+    /// The report cannot be written.
+    #[error("cannot write the report: {0}")]
+    Write(#[from] std::io::Error),
+}
+
+impl Explain for ReportError {
+    fn at(&self) -> Option<&Place> {
+        match self {
+            Self::Run(error) => error.at(),
+            Self::Write(_) => None,
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Run(error) => error.help(),
+            Self::Write(_) => Some("choose another file with -o, or free some space".into()),
+        }
+    }
+}
