@@ -12,6 +12,7 @@ mod bootstrap;
 mod calibration;
 mod classification;
 mod cluster;
+mod compare;
 mod holm;
 mod labels;
 mod mcnemar;
@@ -33,6 +34,7 @@ pub use bootstrap::{bootstrap, bootstrap_each, bootstrap_strata, percentile, per
 pub use calibration::{Forecast, ReliabilityBin, calibration_error, reliability};
 pub use classification::{Averages, Classification, Confusion, LabelScores};
 pub use cluster::{clustered, clustered_proportion};
+pub use compare::{Compared, compare};
 pub use holm::holm;
 pub use mcnemar::mcnemar;
 pub use mean::{mean, t_interval};
