@@ -82,16 +82,11 @@ pub(super) fn comparison(
 
 /// Holm's p-values within the headlines and within the others; `None` where there is no test.
 pub(super) fn adjusted(compared: &[Compared], headline: &dyn Fn(&str) -> bool) -> Vec<Option<f64>> {
-    let mut all = vec![None; compared.len()];
-    for family in [true, false] {
-        let tested = compared.iter().enumerate().filter(|(_, one)| headline(&one.metric) == family);
-        let (places, p): (Vec<usize>, Vec<f64>) =
-            tested.filter_map(|(place, one)| Some((place, one.difference.p_value?))).unzip();
-        for (place, p) in places.into_iter().zip(holm(&p)) {
-            all[place] = Some(p);
-        }
-    }
-    all
+    let family = |wanted: bool| {
+        let of = |one: &Compared| one.difference.p_value.filter(|_| headline(&one.metric) == wanted);
+        holm(&compared.iter().map(of).collect::<Vec<_>>())
+    };
+    family(true).into_iter().zip(family(false)).map(|(first, other)| first.or(other)).collect()
 }
 
 /// The cases whose value changed, the worst first; equals in the order of the record.

@@ -1,8 +1,8 @@
 //! How far a model's confidence can be trusted: the reliability of its answers, and the expected calibration error.
 
+use super::DRAWS;
 use super::bootstrap::{bootstrap, percentile_estimate};
 use super::metric::Estimate;
-use super::{DRAWS, LEVEL};
 use crate::seed;
 use serde::Serialize;
 
@@ -69,13 +69,13 @@ pub fn calibration_error(forecasts: &[Forecast]) -> Option<f64> {
 /// moves their accuracy and the error counts every move (Kumar, Liang and Ma 2019, arXiv 1909.10155). Resampling adds that
 /// bias a second time, so the interval lies high and may, for few cases, lie above the value itself. Compare models
 /// on the same cases rather than a value with 0.
-pub(super) fn calibration_estimate(key: &str, forecasts: &[Forecast]) -> Estimate {
+pub(super) fn calibration_estimate(key: &str, forecasts: &[Forecast], level: f64) -> Estimate {
     let Some(value) = calibration_error(forecasts) else { return Estimate::default() };
     let cases = by_case(forecasts);
     let draws = bootstrap(cases.len(), DRAWS, seed::key(0, &["bootstrap", key]), |picked| {
         error(picked.iter().filter_map(|case| cases.get(*case)).flatten().copied())
     });
-    percentile_estimate(value, draws, LEVEL)
+    percentile_estimate(value, draws, level)
 }
 
 /// The trials of each case.
@@ -121,6 +121,7 @@ pub(super) fn error<'a>(forecasts: impl Iterator<Item = &'a Forecast>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::LEVEL;
     use rand_chacha::rand_core::Rng;
 
     fn forecasts(pairs: &[(f64, bool)]) -> Vec<Forecast> {
@@ -173,7 +174,7 @@ mod tests {
         assert!(calibration_error(&calibrated).unwrap().abs() < 1e-12);
         assert_eq!(calibration_error(&forecasts(&[(1.0, false), (1.0, false)])), Some(1.0));
         assert_eq!(calibration_error(&[]), None);
-        assert_eq!(calibration_estimate("s", &[]), Estimate::default());
+        assert_eq!(calibration_estimate("s", &[], LEVEL), Estimate::default());
     }
 
     /// 200 perfectly calibrated answers, drawn: the error is not 0, and the interval lies higher still.
@@ -183,7 +184,7 @@ mod tests {
         let mut uniform = || f64::from(rng.next_u32()) / f64::from(u32::MAX);
         let pairs: Vec<(f64, bool)> =
             (0..200).map(|_| uniform()).collect::<Vec<_>>().into_iter().map(|p| (p, uniform() < p)).collect();
-        let estimate = calibration_estimate("s", &forecasts(&pairs));
+        let estimate = calibration_estimate("s", &forecasts(&pairs), LEVEL);
         let (value, [low, high]) = (estimate.value.unwrap(), estimate.ci.unwrap());
         assert!(value > 0.02 && f64::midpoint(low, high) > value, "{value} {low} {high}");
     }
@@ -192,8 +193,8 @@ mod tests {
     fn trials_of_a_case_are_drawn_together_and_so_widen_the_interval() {
         let apart: Vec<Forecast> = forecasts(&PAIRS.repeat(4));
         let together: Vec<Forecast> = apart.iter().map(|one| Forecast { case: one.case % 8, ..*one }).collect();
-        let width = |all: &[Forecast]| calibration_estimate("s", all).ci.map(|[low, high]| high - low).unwrap();
+        let width = |all: &[Forecast]| calibration_estimate("s", all, LEVEL).ci.map(|[low, high]| high - low).unwrap();
         assert!(width(&together) > 1.3 * width(&apart));
-        assert_eq!(calibration_estimate("s", &apart), calibration_estimate("s", &apart));
+        assert_eq!(calibration_estimate("s", &apart, LEVEL), calibration_estimate("s", &apart, LEVEL));
     }
 }

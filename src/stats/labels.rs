@@ -13,11 +13,11 @@
 //! A stratum of few cases shows less spread than there is, and one of a single case none: the bootstrap's intervals of
 //! labels that rare are too narrow. The labels' support, which the confusion matrix shows, says where.
 
+use super::DRAWS;
 use super::bootstrap::{bootstrap_strata, percentile_estimate};
 use super::classification::{Averages, Classification, Confusion, Tally, tally};
 use super::cluster::share;
 use super::metric::Estimate;
-use super::{DRAWS, LEVEL};
 use crate::seed;
 use std::collections::BTreeMap;
 
@@ -36,6 +36,7 @@ pub(super) fn label_estimates(
     scorer: &str,
     labels: &[String],
     judged: &[Judged],
+    level: f64,
 ) -> (Vec<(String, Estimate)>, Confusion) {
     let mut confusion = Confusion::new(labels.to_vec());
     for one in judged {
@@ -48,8 +49,8 @@ pub(super) fn label_estimates(
     let draws = draws(scorer, labels.len(), judged);
     let columns = values(&confusion.scores()).into_iter().zip(wholes(labels.len(), judged)).enumerate();
     let estimates = columns.map(|(column, (value, whole))| match whole {
-        Some(whole) => Estimate { value: Some(value), ..right_of(judged, |one| whole.holds(one)) },
-        None => percentile_estimate(value, draws.iter().filter_map(|draw| draw.get(column).copied()).collect(), LEVEL),
+        Some(whole) => Estimate { value: Some(value), ..right_of(judged, level, |one| whole.holds(one)) },
+        None => percentile_estimate(value, draws.iter().filter_map(|draw| draw.get(column).copied()).collect(), level),
     });
     (parts.into_iter().zip(estimates).collect(), confusion)
 }
@@ -112,11 +113,11 @@ pub(super) fn wholes(labels: usize, judged: &[Judged]) -> Vec<Option<Whole>> {
 }
 
 /// The share of right ones among the trials that count.
-fn right_of(judged: &[Judged], counts: impl Fn(&Judged) -> bool) -> Estimate {
+fn right_of(judged: &[Judged], level: f64, counts: impl Fn(&Judged) -> bool) -> Estimate {
     let right = |one: &Judged| f64::from(u8::from(one.predicted == Some(one.truth)));
     let (values, cases): (Vec<_>, Vec<_>) =
         judged.iter().filter(|one| counts(one)).map(|one| (right(one), one.case)).unzip();
-    share(&values, &cases, LEVEL)
+    share(&values, &cases, level)
 }
 
 /// The names of [`values`], in its order.
@@ -138,7 +139,7 @@ pub(super) fn values(scores: &Classification) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{clustered_proportion, wilson};
+    use crate::stats::{LEVEL, clustered_proportion, wilson};
 
     const LABELS: [&str; 4] = ["neg", "neu", "pos", "rare"];
 
@@ -168,7 +169,7 @@ mod tests {
     /// ```
     #[test]
     fn the_interval_of_macro_f1_agrees_with_another_programs_up_to_noise() {
-        let (estimates, _) = label_estimates("label", &labels(), &sixty());
+        let (estimates, _) = label_estimates("label", &labels(), &sixty(), LEVEL);
         let f1 = of(&estimates, "f1_macro");
         let [low, high] = f1.ci.unwrap();
         assert!((f1.value.unwrap() - 0.497_023_809_523_809_53).abs() < 1e-12);
@@ -178,7 +179,7 @@ mod tests {
 
     #[test]
     fn names_and_values_stand_in_the_same_order() {
-        let (estimates, confusion) = label_estimates("label", &labels(), &sixty());
+        let (estimates, confusion) = label_estimates("label", &labels(), &sixty(), LEVEL);
         let scores = confusion.scores();
         assert_eq!((estimates[0].0.as_str(), estimates[0].1.value), ("accuracy", Some(scores.accuracy)));
         let names: Vec<_> = estimates.iter().skip(1).take(9).map(|(name, _)| name.as_str()).collect();
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn two_right_answers_have_one_interval_under_every_name_or_none() {
         let labels = ["neg", "neu"].map(String::from);
-        let (estimates, _) = label_estimates("label", &labels, &pairs("neg/neg neu/neu"));
+        let (estimates, _) = label_estimates("label", &labels, &pairs("neg/neg neu/neu"), LEVEL);
         for part in ["accuracy", "precision_micro", "recall_micro", "f1_micro"] {
             assert_eq!(of(&estimates, part).ci, wilson(2, 2, LEVEL), "{part}");
         }
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn shares_have_the_wilson_interval_of_what_they_are_shares_of() {
-        let (estimates, _) = label_estimates("label", &labels(), &sixty());
+        let (estimates, _) = label_estimates("label", &labels(), &sixty(), LEVEL);
         let wanted = [
             ("accuracy", 35, 60),
             ("recall_micro", 35, 60),
@@ -243,7 +244,7 @@ mod tests {
             truth: 2,
             predicted: Some(if case % 8 == 0 { 0 } else { 2 }),
         }));
-        let (estimates, _) = label_estimates("label", &labels(), &judged);
+        let (estimates, _) = label_estimates("label", &labels(), &judged, LEVEL);
         let recall = of(&estimates, "recall_macro");
         // `neu` has no case and is always 0; a draw without `rare` would lose another quarter.
         assert!(recall.ci.unwrap()[0] > 0.5, "{recall:?}");
@@ -254,7 +255,7 @@ mod tests {
     fn shares_of_repeated_cases_have_the_effective_sample_size() {
         let alone = pairs("neg/neg neg/neu neg/neg neu/neu neu/neu neu/?");
         let thrice: Vec<_> = alone.iter().flat_map(|one| [*one; 3]).collect();
-        let (estimates, _) = label_estimates("label", &labels(), &thrice);
+        let (estimates, _) = label_estimates("label", &labels(), &thrice, LEVEL);
         let cases: Vec<_> = (0..6).flat_map(|case| [case; 3]).collect();
         let right = [1.0, 0.0, 1.0, 1.0, 1.0, 0.0].into_iter().flat_map(|right| [right; 3]).collect::<Vec<_>>();
         assert_eq!(*of(&estimates, "accuracy"), clustered_proportion(&right, &cases, LEVEL));
@@ -268,7 +269,7 @@ mod tests {
         let alone = sixty();
         let together: Vec<_> = alone.iter().map(|one| Judged { case: one.case % 12, ..*one }).collect();
         let width = |judged: &[Judged]| {
-            let [low, high] = of(&label_estimates("label", &labels(), judged).0, "f1_macro").ci.unwrap();
+            let [low, high] = of(&label_estimates("label", &labels(), judged, LEVEL).0, "f1_macro").ci.unwrap();
             high - low
         };
         assert!(width(&together) > 1.5 * width(&alone));
@@ -276,14 +277,14 @@ mod tests {
 
     #[test]
     fn the_same_name_gives_the_same_interval_and_another_name_another() {
-        let run = |name| label_estimates(name, &labels(), &sixty()).0;
+        let run = |name| label_estimates(name, &labels(), &sixty(), LEVEL).0;
         assert_eq!(run("label"), run("label"));
         assert_ne!(run("label"), run("other"));
     }
 
     #[test]
     fn no_cases_give_every_name_and_no_value() {
-        let (estimates, confusion) = label_estimates("label", &labels(), &[]);
+        let (estimates, confusion) = label_estimates("label", &labels(), &[], LEVEL);
         assert!(estimates.len() == 19 && estimates.iter().all(|(_, estimate)| *estimate == Estimate::default()));
         assert_eq!(confusion, Confusion::new(labels()));
     }

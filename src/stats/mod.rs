@@ -45,7 +45,7 @@ pub use permutation::{sign_flip, swap};
 pub use perplexity::{Surprise, perplexity};
 pub use power::{POWER, cases_needed, mcnemar_power, minimum_detectable};
 pub use power_mean::{cases_needed_mean, fewest_signs, minimum_detectable_mean, t_power};
-pub use summary::{MetricKind, MetricSpec, Row, Summary, metrics_of};
+pub use summary::{MetricKind, MetricSpec, Row, Summary, metrics_at, metrics_of};
 pub use tango::tango;
 pub use wilson::{proportion, wilson, z_of};
 

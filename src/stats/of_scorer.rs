@@ -1,6 +1,5 @@
 //! The metrics of one scorer: which estimator serves which of its values, and who is counted where.
 
-use super::LEVEL;
 use super::calibration::{Forecast, calibration_estimate};
 use super::classification::Confusion;
 use super::cluster::{clustered, repeated, share};
@@ -122,9 +121,9 @@ pub(super) fn forecasts(spec: &MetricSpec, trials: &[Trial<'_>]) -> Vec<Forecast
 }
 
 /// The expected calibration error.
-pub(super) fn calibration(name: &str, trials: &[Trial<'_>], forecasts: &[Forecast]) -> Metric {
+pub(super) fn calibration(name: &str, trials: &[Trial<'_>], forecasts: &[Forecast], level: f64) -> Metric {
     let cases: Vec<usize> = forecasts.iter().map(|forecast| forecast.case).collect();
-    let estimate = calibration_estimate(name, forecasts);
+    let estimate = calibration_estimate(name, forecasts, level);
     Metric::new(format!("{name}.ece"), estimate, counts(trials, &cases), Direction::Lower)
 }
 
@@ -138,13 +137,13 @@ pub(super) fn surprises(trials: &[Trial<'_>]) -> Vec<(usize, Surprise)> {
 }
 
 /// The perplexity of all cases together, and their bits per byte.
-pub(super) fn perplexity(name: &str, trials: &[Trial<'_>]) -> [Metric; 2] {
+pub(super) fn perplexity(name: &str, trials: &[Trial<'_>], level: f64) -> [Metric; 2] {
     let (cases, all): (Vec<usize>, Vec<Surprise>) = surprises(trials).into_iter().unzip();
     let texts = match (all.as_slice(), trials) {
         ([_], [trial]) if trial.row.windows.len() > 1 => trial.row.windows.iter().map(surprise).collect(),
         _ => by_case(&cases, &all),
     };
-    let [whole, bits] = super::perplexity::perplexity(name, &texts);
+    let [whole, bits] = super::perplexity::perplexity(name, &texts, level);
     [(name.to_owned(), whole), (format!("{name}.bits_per_byte"), bits)]
         .map(|(name, estimate)| Metric::new(name, estimate, counts(trials, &cases), Direction::Lower))
 }
@@ -166,11 +165,11 @@ pub(super) fn surprise(window: &Likelihood) -> Surprise {
 }
 
 /// The metrics of a label scorer, accuracy first, and its matrix.
-pub(super) fn labels(name: &str, labels: &[String], trials: &[Trial<'_>]) -> (Vec<Metric>, Confusion) {
+pub(super) fn labels(name: &str, labels: &[String], trials: &[Trial<'_>], level: f64) -> (Vec<Metric>, Confusion) {
     let judged: Vec<_> = trials.iter().filter_map(|trial| judged(trial, labels)).collect();
     let cases: Vec<_> = judged.iter().map(|one| one.case).collect();
     let counts = counts(trials, &cases);
-    let (parts, confusion) = label_estimates(name, labels, &judged);
+    let (parts, confusion) = label_estimates(name, labels, &judged, level);
     let named = |(part, estimate)| Metric::new(format!("{name}.{part}"), estimate, counts, Direction::Higher);
     (parts.into_iter().map(named).collect(), confusion)
 }
@@ -188,10 +187,10 @@ fn has_part(part: &str, trials: &[Trial<'_>]) -> bool {
 }
 
 /// The metric of a mean.
-pub(super) fn mean_of(measure: Measure<'_>, trials: &[Trial<'_>]) -> Metric {
+pub(super) fn mean_of(measure: Measure<'_>, trials: &[Trial<'_>], level: f64) -> Metric {
     let scored: Vec<_> = trials.iter().filter_map(|trial| Some((trial.case, measure.value(trial)?))).collect();
     let (cases, values): (Vec<_>, Vec<_>) = scored.into_iter().unzip();
-    let metric = Metric::new(measure.name, estimate(&values, &cases), counts(trials, &cases), measure.direction);
+    let metric = Metric::new(measure.name, estimate(&values, &cases, level), counts(trials, &cases), measure.direction);
     match measure.most {
         Some(most) => Metric { ci: metric.ci.map(|ci| ci.map(|bound| bound.clamp(0.0, most))), ..metric },
         None => metric,
@@ -199,12 +198,12 @@ pub(super) fn mean_of(measure: Measure<'_>, trials: &[Trial<'_>]) -> Metric {
 }
 
 /// Wilson or t, with clustered errors where a case has several values.
-fn estimate(values: &[f64], cases: &[usize]) -> Estimate {
+fn estimate(values: &[f64], cases: &[usize], level: f64) -> Estimate {
     let binary = values.iter().all(|value| [0.0, 1.0].contains(value));
     match (binary, repeated(cases)) {
-        (true, _) => share(values, cases, LEVEL),
-        (false, false) => mean(values, LEVEL),
-        (false, true) => clustered(values, cases, LEVEL),
+        (true, _) => share(values, cases, level),
+        (false, false) => mean(values, level),
+        (false, true) => clustered(values, cases, level),
     }
 }
 

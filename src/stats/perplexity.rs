@@ -1,8 +1,8 @@
 //! The perplexity of a corpus: a ratio of sums, so that long texts weigh as much as they are long.
 
+use super::DRAWS;
 use super::bootstrap::{bootstrap_each, percentile_estimate};
 use super::metric::Estimate;
-use super::{DRAWS, LEVEL};
 use crate::seed;
 use std::f64::consts::LN_2;
 
@@ -24,12 +24,12 @@ pub struct Surprise {
 /// ```
 /// use tripos::stats::{Surprise, perplexity};
 /// let text = |p: f64, tokens| Surprise { logprob: p.ln(), tokens, bytes: 4.0 };
-/// let [perplexity, bits_per_byte] = perplexity("p", &[text(0.25, 2.0), text(0.25, 2.0)]);
+/// let [perplexity, bits_per_byte] = perplexity("p", &[text(0.25, 2.0), text(0.25, 2.0)], 0.95);
 /// assert!((perplexity.value.unwrap() - 2.0).abs() < 1e-12);
 /// assert!((bits_per_byte.value.unwrap() - 0.5).abs() < 1e-12);
 /// ```
 #[must_use]
-pub fn perplexity(key: &str, texts: &[Surprise]) -> [Estimate; 2] {
+pub fn perplexity(key: &str, texts: &[Surprise], level: f64) -> [Estimate; 2] {
     if texts.is_empty() {
         return [Estimate::default(); 2];
     }
@@ -38,7 +38,7 @@ pub fn perplexity(key: &str, texts: &[Surprise]) -> [Estimate; 2] {
         ratios(picked.iter().filter_map(|text| texts.get(*text)))
     });
     let (perplexities, all_bits) = draws.into_iter().map(|[perplexity, bits]| (perplexity, bits)).unzip();
-    [percentile_estimate(perplexity, perplexities, LEVEL), percentile_estimate(bits, all_bits, LEVEL)]
+    [percentile_estimate(perplexity, perplexities, level), percentile_estimate(bits, all_bits, level)]
 }
 
 /// Perplexity and bits per byte.
@@ -54,6 +54,7 @@ pub(super) fn ratios<'a>(texts: impl Iterator<Item = &'a Surprise>) -> [f64; 2] 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::LEVEL;
 
     const TEXTS: [(f64, f64, f64); 5] =
         [(-12.0, 6.0, 30.0), (-3.5, 4.0, 17.0), (-41.0, 11.0, 60.0), (-8.0, 2.0, 9.0), (-1.5, 3.0, 14.0)];
@@ -71,7 +72,7 @@ mod tests {
     /// ```
     #[test]
     fn agrees_with_numpy_and_is_not_the_mean_of_the_cases() {
-        let [perplexity, bits] = perplexity("p", &texts());
+        let [perplexity, bits] = perplexity("p", &texts(), LEVEL);
         assert!((perplexity.value.unwrap() - 12.660_178_782_560_491).abs() < 1e-9, "{perplexity:?}");
         assert!((bits.value.unwrap() - 0.732_445_174_605_166).abs() < 1e-9, "{bits:?}");
         let [low, high] = perplexity.ci.unwrap();
@@ -82,15 +83,15 @@ mod tests {
 
     #[test]
     fn one_text_has_no_interval_and_none_no_value() {
-        let [one, bits] = perplexity("p", &texts()[..1]);
+        let [one, bits] = perplexity("p", &texts()[..1], LEVEL);
         assert!((one.value.unwrap() - 2.0_f64.exp()).abs() < 1e-12);
         assert_eq!((one.stderr, one.ci, bits.ci), (None, None, None));
-        assert_eq!(perplexity("p", &[]), [Estimate::default(); 2]);
+        assert_eq!(perplexity("p", &[], LEVEL), [Estimate::default(); 2]);
     }
 
     #[test]
     fn what_cannot_be_divided_is_no_value() {
         let nothing = Surprise { logprob: 0.0, tokens: 0.0, bytes: 0.0 };
-        assert_eq!(perplexity("p", &[nothing]).map(|estimate| estimate.value), [None, None]);
+        assert_eq!(perplexity("p", &[nothing], LEVEL).map(|estimate| estimate.value), [None, None]);
     }
 }

@@ -1,5 +1,6 @@
 //! From the scores of one variant to its metrics: which estimator serves which scorer, and who is counted where.
 
+use super::LEVEL;
 use super::calibration::{ReliabilityBin, reliability};
 use super::classification::Confusion;
 use super::metric::Metric;
@@ -90,6 +91,12 @@ pub struct Summary {
 /// better when lower, all else when higher.
 #[must_use]
 pub fn metrics_of(rows: &[Row<'_>], specs: &[MetricSpec]) -> Summary {
+    metrics_at(rows, specs, LEVEL)
+}
+
+/// The same with intervals at another confidence than a table's.
+#[must_use]
+pub fn metrics_at(rows: &[Row<'_>], specs: &[MetricSpec], level: f64) -> Summary {
     let cases = case_numbers(rows);
     let mut summary = Summary::default();
     for spec in specs {
@@ -97,11 +104,13 @@ pub fn metrics_of(rows: &[Row<'_>], specs: &[MetricSpec]) -> Summary {
         let forecasts = of_scorer::forecasts(spec, &trials);
         for part in of_scorer::parts(spec, &trials) {
             match part {
-                Part::Mean(measure) => summary.metrics.push(of_scorer::mean_of(measure, &trials)),
-                Part::Calibration => summary.metrics.push(of_scorer::calibration(&spec.name, &trials, &forecasts)),
-                Part::Corpus => summary.metrics.extend(of_scorer::perplexity(&spec.name, &trials)),
+                Part::Mean(measure) => summary.metrics.push(of_scorer::mean_of(measure, &trials, level)),
+                Part::Calibration => {
+                    summary.metrics.push(of_scorer::calibration(&spec.name, &trials, &forecasts, level))
+                }
+                Part::Corpus => summary.metrics.extend(of_scorer::perplexity(&spec.name, &trials, level)),
                 Part::Labels(labels) => {
-                    let (metrics, confusion) = of_scorer::labels(&spec.name, labels, &trials);
+                    let (metrics, confusion) = of_scorer::labels(&spec.name, labels, &trials, level);
                     summary.metrics.extend(metrics);
                     summary.confusions.push((spec.name.clone(), confusion));
                 }
@@ -129,7 +138,7 @@ fn case_numbers(rows: &[Row<'_>]) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::score::ScoreValue;
-    use crate::stats::{Direction, LEVEL, clustered_proportion, mean, perplexity, wilson};
+    use crate::stats::{Direction, clustered_proportion, mean, perplexity, wilson};
     use serde_json::{Value, json};
 
     fn score(value: ScoreValue, answer: Option<&str>, parts: Value) -> Vec<Score> {
@@ -365,7 +374,7 @@ mod tests {
         };
         let texts = windows.each_ref().map(of_scorer::surprise);
         let whole = metric(&windows);
-        assert_eq!((whole.n, whole.value, whole.ci), (1, Some(1.0_f64.exp()), perplexity("s", &texts)[0].ci));
+        assert_eq!((whole.n, whole.value, whole.ci), (1, Some(1.0_f64.exp()), perplexity("s", &texts, LEVEL)[0].ci));
         assert!(whole.ci.is_some());
         assert_eq!(metric(&[]).ci, None, "where the windows are not known");
     }
