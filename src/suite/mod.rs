@@ -20,6 +20,7 @@ mod matrix;
 mod prune;
 mod repeats;
 mod rows;
+mod run_metrics;
 mod scorer;
 mod shape;
 mod text;
@@ -34,6 +35,7 @@ pub use error::{SuiteError, SuiteProblem};
 pub use judge::JudgeModel;
 pub use load::{Overrides, load, load_text, split_scale};
 pub use repeats::Reduce;
+pub use run_metrics::{Quantity, RUN_METRICS, RunMetric};
 pub use scorer::{
     Chrf, Command, Contains, EditDistance, Exact, Json, Label, LabelBy, Number, Perplexity, Regex, RougeL, ScorerKind,
     ScorerSpec,
@@ -219,7 +221,7 @@ pub enum Select {
 pub struct Rule {
     /// The variant judged.
     pub variant: String,
-    /// The metric judged.
+    /// The metric judged: one of a scorer, or of [`RUN_METRICS`].
     pub metric: String,
     /// What must hold.
     pub bound: Bound,
