@@ -232,7 +232,6 @@ pub fn read_samples(path: &Path, mut each: impl FnMut(Sample)) -> Result<(), Sto
 mod tests {
     use super::*;
     use crate::store::{CaseRecord, CaseSet};
-    use crate::suite::Vars;
     use std::collections::BTreeMap;
 
     fn header() -> Header {
@@ -261,7 +260,7 @@ mod tests {
     fn sample(case: &str) -> Sample {
         Sample {
             trial: Trial { variant: "v".into(), case: case.into(), repeat: Repeat::Number(0) },
-            case: CaseRecord { vars: Vars::new(), target: None, tags: vec![] },
+            case: CaseRecord::default(),
             before: vec![],
             prompt: None,
             completion: None,
