@@ -92,7 +92,7 @@ pub fn percentile_estimate(value: f64, mut draws: Vec<f64>, level: f64) -> Estim
 }
 
 /// Whether two numbers differ by more than sums in another order round to.
-fn differ(low: f64, high: f64) -> bool {
+pub(super) fn differ(low: f64, high: f64) -> bool {
     high - low > 1e-12 * low.abs().max(high.abs())
 }
 

@@ -110,7 +110,8 @@ fn tallies<'a>(forecasts: impl Iterator<Item = &'a Forecast>) -> [Tally; BINS] {
     tallies
 }
 
-fn error<'a>(forecasts: impl Iterator<Item = &'a Forecast>) -> f64 {
+/// Equation 3 of [`calibration_error`]; 0 for no answers.
+pub(super) fn error<'a>(forecasts: impl Iterator<Item = &'a Forecast>) -> f64 {
     let tallies = tallies(forecasts);
     let n: usize = tallies.iter().map(|tally| tally.n).sum();
     // A bin's part is n_b/n · |right/n_b − confidence/n_b|.

@@ -46,9 +46,9 @@ pub(super) fn label_estimates(
         return (parts.into_iter().map(|part| (part, Estimate::default())).collect(), confusion);
     }
     let draws = draws(scorer, labels.len(), judged);
-    let columns = values(&confusion.scores()).into_iter().zip(shares(labels.len(), judged)).enumerate();
-    let estimates = columns.map(|(column, (value, share))| match share {
-        Some(share) => Estimate { value: Some(value), ..share },
+    let columns = values(&confusion.scores()).into_iter().zip(wholes(labels.len(), judged)).enumerate();
+    let estimates = columns.map(|(column, (value, whole))| match whole {
+        Some(whole) => Estimate { value: Some(value), ..right_of(judged, |one| whole.holds(one)) },
         None => percentile_estimate(value, draws.iter().filter_map(|draw| draw.get(column).copied()).collect(), LEVEL),
     });
     (parts.into_iter().zip(estimates).collect(), confusion)
@@ -78,17 +78,37 @@ fn draws(scorer: &str, labels: usize, judged: &[Judged]) -> Vec<Vec<f64>> {
     })
 }
 
-/// For each of [`values`], its estimate if it is a share of trials.
-fn shares(labels: usize, judged: &[Judged]) -> Vec<Option<Estimate>> {
-    let accuracy = right_of(judged, |_| true);
+/// The trials of which a metric is the share of right ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whole {
+    /// All.
+    All,
+    /// Those whose answer names a label.
+    Understood,
+    /// Those that were called so.
+    Called(usize),
+    /// Those that are truly so.
+    Truly(usize),
+}
+
+impl Whole {
+    pub(super) fn holds(self, one: &Judged) -> bool {
+        match self {
+            Self::All => true,
+            Self::Understood => one.predicted.is_some(),
+            Self::Called(label) => one.predicted == Some(label),
+            Self::Truly(label) => one.truth == label,
+        }
+    }
+}
+
+/// For each of [`values`], what it is a share of, if it is a share of trials.
+pub(super) fn wholes(labels: usize, judged: &[Judged]) -> Vec<Option<Whole>> {
     let understood = judged.iter().all(|one| one.predicted.is_some());
-    let micro_precision = right_of(judged, |one| one.predicted.is_some());
-    let averages = [None, None, None, Some(micro_precision), Some(accuracy), understood.then_some(accuracy)];
-    let of_label = |label| {
-        let precision = right_of(judged, |one| one.predicted == Some(label));
-        [Some(precision), Some(right_of(judged, |one| one.truth == label)), None]
-    };
-    [Some(accuracy)].into_iter().chain(averages).chain((0..labels).flat_map(of_label)).collect()
+    let precision = if understood { Whole::All } else { Whole::Understood };
+    let averages = [None, None, None, Some(precision), Some(Whole::All), understood.then_some(Whole::All)];
+    let of_label = |label| [Some(Whole::Called(label)), Some(Whole::Truly(label)), None];
+    [Some(Whole::All)].into_iter().chain(averages).chain((0..labels).flat_map(of_label)).collect()
 }
 
 /// The share of right ones among the trials that count.
@@ -100,7 +120,7 @@ fn right_of(judged: &[Judged], counts: impl Fn(&Judged) -> bool) -> Estimate {
 }
 
 /// The names of [`values`], in its order.
-fn names(labels: &[String]) -> Vec<String> {
+pub(super) fn names(labels: &[String]) -> Vec<String> {
     let measures = ["precision", "recall", "f1"];
     let averages = ["macro", "micro"].iter().flat_map(|kind| measures.map(|measure| format!("{measure}_{kind}")));
     let each = labels.iter().flat_map(|label| measures.map(|measure| format!("{measure}.{label}")));
@@ -108,7 +128,7 @@ fn names(labels: &[String]) -> Vec<String> {
 }
 
 /// The accuracy, then precision, recall and F1: macro, micro, and of each label.
-fn values(scores: &Classification) -> Vec<f64> {
+pub(super) fn values(scores: &Classification) -> Vec<f64> {
     let labels = scores.labels.iter().map(|label| label.scores);
     let all = [scores.macro_average, scores.micro_average].into_iter().chain(labels);
     let measures = all.flat_map(|Averages { precision, recall, f1 }| [precision, recall, f1]);

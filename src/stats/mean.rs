@@ -37,7 +37,7 @@ pub fn t_interval(value: f64, stderr: f64, freedom: usize, level: f64) -> Option
 }
 
 /// The two-sided quantile of Student's t; for many degrees of freedom by Abramowitz and Stegun 26.7.5.
-fn t_of(level: f64, freedom: usize) -> Option<f64> {
+pub(super) fn t_of(level: f64, freedom: usize) -> Option<f64> {
     let z = z_of(level)?;
     if freedom >= EXPANSION_FROM {
         let (square, inverse) = (z * z, 1.0 / freedom as f64);

@@ -6,28 +6,47 @@
 //! One quantity has one interval, whatever its name: what is a share of cases is treated as one among the labels, too.
 //! [`metrics_of`] picks among them. Nothing here is ever NaN: what cannot be computed is `None`, `null` in JSON.
 
+mod aggregate;
+mod binomial;
 mod bootstrap;
 mod calibration;
 mod classification;
 mod cluster;
+mod compare;
+mod holm;
 mod labels;
+mod mcnemar;
 mod mean;
 mod metric;
 mod of_scorer;
 mod paired;
+mod paired_bootstrap;
+mod permutation;
 mod perplexity;
+mod power;
+mod power_mean;
 mod summary;
+mod tango;
 mod wilson;
 
+pub use aggregate::{Aggregate, CasePair};
 pub use bootstrap::{bootstrap, bootstrap_each, bootstrap_strata, percentile, percentile_estimate};
 pub use calibration::{Forecast, ReliabilityBin, calibration_error, reliability};
 pub use classification::{Averages, Classification, Confusion, LabelScores};
 pub use cluster::{clustered, clustered_proportion};
+pub use compare::{Compared, compare};
+pub use holm::holm;
+pub use mcnemar::mcnemar;
 pub use mean::{mean, t_interval};
 pub use metric::{Counts, Direction, Estimate, Metric, better, tie};
-pub use paired::Test;
+pub use paired::{Difference, Test, aggregate_differences, number_difference, of_counts, pass_difference};
+pub use paired_bootstrap::resampled_means;
+pub use permutation::{sign_flip, swap};
 pub use perplexity::{Surprise, perplexity};
+pub use power::{POWER, cases_needed, mcnemar_power, minimum_detectable};
+pub use power_mean::{cases_needed_mean, fewest_signs, minimum_detectable_mean, t_power};
 pub use summary::{MetricKind, MetricSpec, Row, Summary, metrics_of};
+pub use tango::tango;
 pub use wilson::{proportion, wilson, z_of};
 
 /// The confidence level of every interval that a table shows.

@@ -1,34 +1,34 @@
 //! The metrics of one scorer: which estimator serves which of its values, and who is counted where.
 
 use super::LEVEL;
-use super::calibration::{Forecast, ReliabilityBin, calibration_estimate, reliability};
+use super::calibration::{Forecast, calibration_estimate};
 use super::classification::Confusion;
 use super::cluster::{clustered, repeated, share};
 use super::labels::{Judged, label_estimates};
 use super::mean::mean;
 use super::metric::{Counts, Direction, Estimate, Metric};
 use super::perplexity::Surprise;
-use super::summary::Row;
+use super::summary::{MetricKind, MetricSpec, Row};
 use crate::score::{Likelihood, Score, ScoreValue};
 use std::collections::{BTreeMap, HashSet};
 
 /// A row as one scorer sees it.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Trial<'a> {
     pub(super) row: &'a Row<'a>,
     pub(super) case: usize,
     pub(super) score: Option<&'a Score>,
 }
 
-impl Trial<'_> {
+impl<'a> Trial<'a> {
+    /// The trial of a row; the first score of the scorer's name counts.
+    pub(super) fn of(row: &'a Row<'a>, case: usize, scorer: &str) -> Self {
+        Self { row, case, score: row.scores.iter().find(|score| score.scorer == scorer) }
+    }
+
     /// The score as a number.
     pub(super) fn value(&self) -> Option<f64> {
         self.score?.value.as_number()
-    }
-
-    /// Whether the label is the true one; `None` where the trial is unscored.
-    pub(super) fn has_label(&self, labels: &[String]) -> Option<bool> {
-        judged(self, labels).map(|one| one.predicted == Some(one.truth))
     }
 
     fn is_scored(&self) -> bool {
@@ -41,56 +41,105 @@ impl Trial<'_> {
     }
 }
 
-/// The scorer's own metric and one for each numeric part.
-pub(super) fn numbers(name: &str, trials: &[Trial<'_>]) -> Vec<Metric> {
-    let parts = numeric_parts(trials).into_iter().filter_map(|part| of_part(name, part, trials, Direction::Higher));
-    std::iter::once(own(name.to_owned(), trials)).chain(parts).collect()
+/// A metric that is the mean of a number that each trial has or lacks.
+#[derive(Debug, Clone)]
+pub(super) struct Measure<'a> {
+    pub(super) name: String,
+    pub(super) direction: Direction,
+    /// The key among the score's parts; `None` is the score itself.
+    part: Option<&'a str>,
+    /// What its values cannot exceed, nor fall below 0: Student's t knows no bounds.
+    most: Option<f64>,
 }
 
-/// Accuracy by the sum of log-probabilities, and by its other readings.
-pub(super) fn choice(name: &str, trials: &[Trial<'_>]) -> Vec<Metric> {
-    let others = ["acc_norm", "acc_bytes", "acc_mi"];
-    let others = others.into_iter().filter_map(|part| of_part(name, part, trials, Direction::Higher));
-    std::iter::once(own(format!("{name}.acc"), trials)).chain(others).collect()
+impl Measure<'_> {
+    /// The trial's number; `None` where it counts as unscored.
+    pub(super) fn value(&self, trial: &Trial<'_>) -> Option<f64> {
+        self.part.map_or_else(|| trial.value(), |part| trial.part(part)).filter(|value| value.is_finite())
+    }
 }
 
-/// The mean of a judge's values, and of how far the two orders lie apart.
-pub(super) fn judge(name: &str, trials: &[Trial<'_>]) -> Vec<Metric> {
-    let asked_twice = trials.iter().any(|trial| trial.part("position_bias").is_some());
-    let bias = asked_twice.then(|| of_part(name, "position_bias", trials, Direction::Lower)).flatten();
-    std::iter::once(own(name.to_owned(), trials)).chain(bias).collect()
+/// One or several metrics of a scorer that are computed together.
+#[derive(Debug, Clone)]
+pub(super) enum Part<'a> {
+    /// A mean.
+    Mean(Measure<'a>),
+    /// Accuracy, then precision, recall and F1: `labels`.
+    Labels(&'a [String]),
+    /// `ece`.
+    Calibration,
+    /// Perplexity and `bits_per_byte`.
+    Corpus,
 }
 
-/// `brier`, `ece` and `confidence`, and the reliability behind them. `right` says of a trial whether its answer is.
-pub(super) fn calibration(
-    name: &str,
-    trials: &[Trial<'_>],
-    right: impl Fn(&Trial<'_>) -> Option<bool>,
-) -> (Vec<Metric>, Vec<ReliabilityBin>) {
+/// The metrics that the trials of a scorer have, in the order of a table. A comparison passes both sides' trials.
+pub(super) fn parts<'a>(spec: &'a MetricSpec, trials: &[Trial<'a>]) -> Vec<Part<'a>> {
+    use Direction::{Higher, Lower};
+    let name = spec.name.as_str();
+    let mean = |part, direction, most| {
+        Part::Mean(Measure { name: format!("{name}.{part}"), direction, part: Some(part), most })
+    };
+    let own = |name: String| Part::Mean(Measure { name, direction: Higher, part: None, most: None });
+    let has = |part: &&str| has_part(part, trials);
+    let calibration = || {
+        let brier = has(&"brier").then(|| mean("brier", Lower, Some(2.0)));
+        let error = has(&"confidence").then_some(Part::Calibration);
+        [brier, error, has(&"confidence").then(|| mean("confidence", Higher, Some(1.0)))].into_iter().flatten()
+    };
+    match &spec.kind {
+        MetricKind::Proportion | MetricKind::Mean => {
+            let parts = numeric_parts(trials).into_iter().map(|part| mean(part, Higher, None));
+            std::iter::once(own(name.to_owned())).chain(parts).collect()
+        }
+        MetricKind::Labels { labels, by_likelihood: false } => vec![Part::Labels(labels)],
+        MetricKind::Labels { labels, by_likelihood: true } => {
+            std::iter::once(Part::Labels(labels)).chain(calibration()).collect()
+        }
+        MetricKind::Choice => {
+            let others = ["acc_norm", "acc_bytes", "acc_mi"].into_iter().filter(has);
+            let others = others.map(|part| mean(part, Higher, None));
+            std::iter::once(own(format!("{name}.acc"))).chain(others).chain(calibration()).collect()
+        }
+        MetricKind::Perplexity => vec![Part::Corpus],
+        MetricKind::Judge => {
+            let asked_twice = trials.iter().any(|trial| trial.part("position_bias").is_some());
+            let bias = asked_twice.then(|| mean("position_bias", Lower, None));
+            std::iter::once(own(name.to_owned())).chain(bias).collect()
+        }
+    }
+}
+
+/// The trials that say how sure they are, and whether they are right.
+pub(super) fn forecasts(spec: &MetricSpec, trials: &[Trial<'_>]) -> Vec<Forecast> {
+    let right = |trial: &Trial<'_>| match &spec.kind {
+        MetricKind::Labels { labels, .. } => judged(trial, labels).map(|one| one.predicted == Some(one.truth)),
+        _ => Some(trial.value()? > 0.5),
+    };
     let forecast = |trial: &Trial<'_>| {
         Some(Forecast { case: trial.case, confidence: trial.part("confidence")?, right: right(trial)? })
     };
-    let forecasts: Vec<Forecast> = trials.iter().filter_map(forecast).collect();
+    trials.iter().filter_map(forecast).collect()
+}
+
+/// The expected calibration error.
+pub(super) fn calibration(name: &str, trials: &[Trial<'_>], forecasts: &[Forecast]) -> Metric {
     let cases: Vec<usize> = forecasts.iter().map(|forecast| forecast.case).collect();
-    let ece = || {
-        let estimate = calibration_estimate(name, &forecasts);
-        Metric::new(format!("{name}.ece"), estimate, counts(trials, &cases), Direction::Lower)
+    let estimate = calibration_estimate(name, forecasts);
+    Metric::new(format!("{name}.ece"), estimate, counts(trials, &cases), Direction::Lower)
+}
+
+/// The case and sums of each scored text.
+pub(super) fn surprises(trials: &[Trial<'_>]) -> Vec<(usize, Surprise)> {
+    let scored = |trial: &Trial<'_>| {
+        let [logprob, tokens, bytes] = ["logprob", "tokens", "bytes"].map(|part| trial.part(part));
+        Some((trial.case, Surprise { logprob: logprob?, tokens: tokens?, bytes: bytes? }))
     };
-    let metrics = [
-        of_part(name, "brier", trials, Direction::Lower).map(|metric| within(metric, 2.0)),
-        has_part("confidence", trials).then(ece),
-        of_part(name, "confidence", trials, Direction::Higher).map(|metric| within(metric, 1.0)),
-    ];
-    (metrics.into_iter().flatten().collect(), reliability(&forecasts))
+    trials.iter().filter_map(scored).collect()
 }
 
 /// The perplexity of all cases together, and their bits per byte.
 pub(super) fn perplexity(name: &str, trials: &[Trial<'_>]) -> [Metric; 2] {
-    let scored = trials.iter().filter_map(|trial| {
-        let [logprob, tokens, bytes] = ["logprob", "tokens", "bytes"].map(|part| trial.part(part));
-        Some((trial.case, Surprise { logprob: logprob?, tokens: tokens?, bytes: bytes? }))
-    });
-    let (cases, all): (Vec<usize>, Vec<Surprise>) = scored.unzip();
+    let (cases, all): (Vec<usize>, Vec<Surprise>) = surprises(trials).into_iter().unzip();
     let texts = match (all.as_slice(), trials) {
         ([_], [trial]) if trial.row.windows.len() > 1 => trial.row.windows.iter().map(surprise).collect(),
         _ => by_case(&cases, &all),
@@ -138,32 +187,15 @@ fn has_part(part: &str, trials: &[Trial<'_>]) -> bool {
     trials.iter().any(|trial| trial.part(part).is_some()) || !trials.iter().any(Trial::is_scored)
 }
 
-fn of_part(name: &str, part: &str, trials: &[Trial<'_>], direction: Direction) -> Option<Metric> {
-    has_part(part, trials).then(|| number(format!("{name}.{part}"), trials, |trial| trial.part(part), direction))
-}
-
-/// The metric with its interval cut to 0 to `most`, which its values cannot leave: Student's t knows no bounds.
-fn within(metric: Metric, most: f64) -> Metric {
-    Metric { ci: metric.ci.map(|ci| ci.map(|bound| bound.clamp(0.0, most))), ..metric }
-}
-
-/// The metric of the scores themselves.
-fn own(name: String, trials: &[Trial<'_>]) -> Metric {
-    number(name, trials, |trial| trial.score?.value.as_number(), Direction::Higher)
-}
-
-/// One metric of the numbers that `value` finds in the trials.
-fn number(
-    name: String,
-    trials: &[Trial<'_>],
-    value: impl Fn(&Trial<'_>) -> Option<f64>,
-    direction: Direction,
-) -> Metric {
-    let scored: Vec<_> =
-        trials.iter().filter_map(|trial| Some((trial.case, value(trial).filter(|v| v.is_finite())?))).collect();
+/// The metric of a mean.
+pub(super) fn mean_of(measure: Measure<'_>, trials: &[Trial<'_>]) -> Metric {
+    let scored: Vec<_> = trials.iter().filter_map(|trial| Some((trial.case, measure.value(trial)?))).collect();
     let (cases, values): (Vec<_>, Vec<_>) = scored.into_iter().unzip();
-    let counts = counts(trials, &cases);
-    Metric::new(name, estimate(&values, &cases), counts, direction)
+    let metric = Metric::new(measure.name, estimate(&values, &cases), counts(trials, &cases), measure.direction);
+    match measure.most {
+        Some(most) => Metric { ci: metric.ci.map(|ci| ci.map(|bound| bound.clamp(0.0, most))), ..metric },
+        None => metric,
+    }
 }
 
 /// Wilson or t, with clustered errors where a case has several values.
@@ -177,7 +209,7 @@ fn estimate(values: &[f64], cases: &[usize]) -> Estimate {
 }
 
 /// Where a trial stands in the matrix; `None` is unscored.
-fn judged(trial: &Trial, labels: &[String]) -> Option<Judged> {
+pub(super) fn judged(trial: &Trial<'_>, labels: &[String]) -> Option<Judged> {
     let truth = position(labels, trial.row.truth?)?;
     let predicted = match &trial.score?.value {
         ScoreValue::Label(label) => position(labels, label),

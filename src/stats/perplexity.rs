@@ -41,7 +41,8 @@ pub fn perplexity(key: &str, texts: &[Surprise]) -> [Estimate; 2] {
     [percentile_estimate(perplexity, perplexities, LEVEL), percentile_estimate(bits, all_bits, LEVEL)]
 }
 
-fn ratios<'a>(texts: impl Iterator<Item = &'a Surprise>) -> [f64; 2] {
+/// Perplexity and bits per byte.
+pub(super) fn ratios<'a>(texts: impl Iterator<Item = &'a Surprise>) -> [f64; 2] {
     let sum = texts.fold(Surprise::default(), |sum, text| Surprise {
         logprob: sum.logprob + text.logprob,
         tokens: sum.tokens + text.tokens,

@@ -1,9 +1,9 @@
 //! From the scores of one variant to its metrics: which estimator serves which scorer, and who is counted where.
 
-use super::calibration::ReliabilityBin;
+use super::calibration::{ReliabilityBin, reliability};
 use super::classification::Confusion;
 use super::metric::Metric;
-use super::of_scorer::{self, Trial};
+use super::of_scorer::{self, Part, Trial};
 use crate::score::{Likelihood, Score};
 use std::collections::HashMap;
 
@@ -93,41 +93,25 @@ pub fn metrics_of(rows: &[Row<'_>], specs: &[MetricSpec]) -> Summary {
     let cases = case_numbers(rows);
     let mut summary = Summary::default();
     for spec in specs {
-        let trials: Vec<_> = rows
-            .iter()
-            .zip(&cases)
-            .map(|(row, case)| Trial { row, case: *case, score: row.scores.iter().find(|s| s.scorer == spec.name) })
-            .collect();
-        match &spec.kind {
-            MetricKind::Proportion | MetricKind::Mean => {
-                summary.metrics.extend(of_scorer::numbers(&spec.name, &trials));
-            }
-            MetricKind::Labels { labels, by_likelihood } => {
-                let (metrics, confusion) = of_scorer::labels(&spec.name, labels, &trials);
-                summary.metrics.extend(metrics);
-                summary.confusions.push((spec.name.clone(), confusion));
-                if *by_likelihood {
-                    summary.add(&spec.name, of_scorer::calibration(&spec.name, &trials, |t| t.has_label(labels)));
+        let trials: Vec<_> = rows.iter().zip(&cases).map(|(row, case)| Trial::of(row, *case, &spec.name)).collect();
+        let forecasts = of_scorer::forecasts(spec, &trials);
+        for part in of_scorer::parts(spec, &trials) {
+            match part {
+                Part::Mean(measure) => summary.metrics.push(of_scorer::mean_of(measure, &trials)),
+                Part::Calibration => summary.metrics.push(of_scorer::calibration(&spec.name, &trials, &forecasts)),
+                Part::Corpus => summary.metrics.extend(of_scorer::perplexity(&spec.name, &trials)),
+                Part::Labels(labels) => {
+                    let (metrics, confusion) = of_scorer::labels(&spec.name, labels, &trials);
+                    summary.metrics.extend(metrics);
+                    summary.confusions.push((spec.name.clone(), confusion));
                 }
             }
-            MetricKind::Choice => {
-                summary.metrics.extend(of_scorer::choice(&spec.name, &trials));
-                let right = |trial: &Trial<'_>| Some(trial.value()? > 0.5);
-                summary.add(&spec.name, of_scorer::calibration(&spec.name, &trials, right));
-            }
-            MetricKind::Perplexity => summary.metrics.extend(of_scorer::perplexity(&spec.name, &trials)),
-            MetricKind::Judge => summary.metrics.extend(of_scorer::judge(&spec.name, &trials)),
+        }
+        if matches!(&spec.kind, MetricKind::Choice | MetricKind::Labels { by_likelihood: true, .. }) {
+            summary.reliability.push((spec.name.clone(), reliability(&forecasts)));
         }
     }
     summary
-}
-
-impl Summary {
-    /// Takes in what a scorer's probabilities are worth.
-    fn add(&mut self, scorer: &str, (metrics, bins): (Vec<Metric>, Vec<ReliabilityBin>)) {
-        self.metrics.extend(metrics);
-        self.reliability.push((scorer.to_owned(), bins));
-    }
 }
 
 /// A number for each row's case, in order of first appearance.
