@@ -187,6 +187,13 @@ fn gate_rules_that_name_nothing_known_get_the_nearest_name() {
 }
 
 #[test]
+fn figures_of_every_run_take_rules_that_mean_something_and_no_scorer_has_their_names() {
+    let rules = "  - {name: b, prompt: b.txt}\ngate:\n  - {variant: a, metric: latency, no_worse_by: 0.1}\n  - {variant: a, metric: cut, at_most: 1.5}\n  - {variant: b, metric: prompt_tokens, at_least: -1}\n  - {variant: b, metric: completion_token, at_most: 64}\n  - {variant: a, metric: latency, at_most: 2}\n  - {variant: a, metric: no_answer, no_worse_by: 0.02}\n";
+    insta::assert_snapshot!(checked("  - {name: b, prompt: b.txt}\n", rules), @"");
+    insta::assert_snapshot!(checked("number: {name: exact}", "number: {name: cut, group: latency}"), @"");
+}
+
+#[test]
 #[cfg(unix)]
 fn an_output_folder_that_cannot_be_written_is_found_before_anything_is_asked() {
     let workspace = Workspace::scripted();

@@ -251,7 +251,6 @@ pub fn read_samples_of(
 mod tests {
     use super::*;
     use crate::store::{CaseRecord, CaseSet};
-    use crate::suite::Vars;
     use std::collections::BTreeMap;
 
     fn header() -> Header {
@@ -280,7 +279,7 @@ mod tests {
     fn sample(case: &str) -> Sample {
         Sample {
             trial: Trial { variant: "v".into(), case: case.into(), repeat: Repeat::Number(0) },
-            case: CaseRecord { vars: Vars::new(), target: None, tags: vec![] },
+            case: CaseRecord::default(),
             before: vec![],
             prompt: None,
             completion: None,

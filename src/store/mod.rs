@@ -14,9 +14,10 @@ pub use folder::{RunFolder, read_header, read_samples, read_samples_of};
 pub use header::{CaseSet, Header, KvCheck, ModelRecord, ScorerRecord, Segment, Status};
 pub use sample::{CaseRecord, LikelihoodCost, PromptRecord, Repeat, Sample, StageRecord, Trial};
 
-/// The parts of a sample that other rooms made, for those who read runs and know no engine or scorer.
+/// The parts of a sample that other rooms made, for those who read runs and know no suite, engine or scorer.
 pub use crate::engine::{Completion, StopReason};
 pub use crate::score::{Likelihood, Score, ScoreValue};
+pub use crate::suite::{Counterpart, Probe, Unit};
 
 /// The version of the shapes in a run folder.
 pub const SCHEMA: u32 = 1;

@@ -3,7 +3,7 @@
 use super::header::is_zero;
 use crate::engine::{Completion, Token};
 use crate::score::{Likelihood, Score, ScoreValue};
-use crate::suite::{Case, Vars};
+use crate::suite::{Case, Counterpart, Vars};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_untagged::UntaggedEnumVisitor;
 
@@ -65,11 +65,15 @@ pub struct CaseRecord {
     pub target: Option<String>,
     /// Its groups.
     pub tags: Vec<String>,
+    /// Its place among the counterparts of a probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Counterpart>,
 }
 
 impl From<&Case> for CaseRecord {
     fn from(case: &Case) -> Self {
-        Self { vars: case.vars.clone(), target: case.target.clone(), tags: case.tags.clone() }
+        let Case { vars, target, tags, probe, .. } = case;
+        Self { vars: vars.clone(), target: target.clone(), tags: tags.clone(), probe: probe.clone() }
     }
 }
 
@@ -165,7 +169,7 @@ mod tests {
         let score = Score { scorer: "s".into(), value, answer: None, explanation: String::new(), parts };
         Sample {
             trial: Trial { variant: "v".into(), case: "c".into(), repeat: Repeat::Reduced },
-            case: CaseRecord { vars: Vars::new(), target: Some("yes".into()), tags: vec![] },
+            case: CaseRecord { vars: Vars::new(), target: Some("yes".into()), tags: vec![], probe: None },
             before: vec![],
             prompt: None,
             completion: None,

@@ -1,5 +1,6 @@
 //! A test item, and how its values become text.
 
+use super::probe::Counterpart;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,6 +25,9 @@ pub struct Case {
     pub target: Option<String>,
     /// Groups for `--tag` and `--by tag`.
     pub tags: Vec<String>,
+    /// Its place among the counterparts of a probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Counterpart>,
 }
 
 impl Case {
@@ -38,6 +42,7 @@ impl Case {
             vars: vars.into_iter().map(|(k, v)| (k.into(), v.into())).collect(),
             target: target.map(str::to_owned),
             tags: Vec::new(),
+            probe: None,
         }
     }
 }

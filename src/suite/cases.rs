@@ -1,6 +1,7 @@
 //! `cases:` and `examples:` in their many shapes.
 
 use super::file::{CaseEntry, CaseFile, Generate};
+use super::probe::ProbeEntry;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_untagged::UntaggedEnumVisitor;
@@ -18,6 +19,8 @@ pub(super) enum Cases {
     File(CaseFile),
     /// Made by rule.
     Generate(Generate),
+    /// Counterfactual pairs.
+    Probe(ProbeEntry),
     /// Long texts, one case each.
     Text(TextFiles),
 }
@@ -48,6 +51,7 @@ impl<'de> Deserialize<'de> for Files {
 #[serde(deny_unknown_fields)]
 struct Keyed {
     generate: Option<Generate>,
+    probe: Option<ProbeEntry>,
     file: Option<String>,
     text: Option<Files>,
     vars: Option<BTreeMap<String, String>>,
@@ -60,23 +64,32 @@ struct Keyed {
 
 impl Keyed {
     fn cases(self) -> Result<Cases, Error> {
-        let Self { generate, file, text, vars, target, id, tags, limit, stride } = self;
-        let shapes = [("generate", generate.is_some()), ("file", file.is_some()), ("text", text.is_some())];
+        let Self { generate, probe, file, text, vars, target, id, tags, limit, stride } = self;
+        let shapes = [
+            ("generate", generate.is_some()),
+            ("probe", probe.is_some()),
+            ("file", file.is_some()),
+            ("text", text.is_some()),
+        ];
         let given: Vec<&str> = shapes.iter().filter_map(|(name, given)| given.then_some(*name)).collect();
         if let [first, second, ..] = given[..] {
             return Err(Error::custom(format!("write `{first}:` or `{second}:`, not both")));
         }
         let columns = vars.is_some() || target.is_some() || id.is_some() || tags.is_some() || limit.is_some();
+        let inside = if generate.is_some() { Some("generate") } else { probe.is_some().then_some("probe") };
+        if let Some(shape) = inside.filter(|_| columns || stride.is_some()) {
+            return Err(Error::custom(format!("`{shape}:` takes its settings inside, none beside it")));
+        }
+        if let Some(probe) = probe {
+            return Ok(Cases::Probe(probe));
+        }
         match (generate, file, text) {
-            (Some(_), ..) if columns || stride.is_some() => {
-                Err(Error::custom("`generate:` takes its settings inside, none beside it"))
-            }
             (.., Some(_)) if columns => Err(Error::custom("`text:` takes only `stride` beside it")),
             (_, Some(_), _) if stride.is_some() => Err(Error::custom("`stride` belongs beside `text:` only")),
             (Some(generate), ..) => Ok(Cases::Generate(generate)),
             (_, Some(file), _) => Ok(Cases::File(CaseFile { file, vars, target, id, tags, limit })),
             (.., Some(Files(files))) => Ok(Cases::Text(TextFiles { files, stride })),
-            (None, None, None) => Err(Error::custom("write `generate:`, `file:` or `text:`")),
+            (None, None, None) => Err(Error::custom("write `generate:`, `probe:`, `file:` or `text:`")),
         }
     }
 }
@@ -84,7 +97,7 @@ impl Keyed {
 impl<'de> Deserialize<'de> for Cases {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         UntaggedEnumVisitor::new()
-            .expecting("a file name, a list of cases, {generate: …}, {file: …} or {text: …}")
+            .expecting("a file name, a list of cases, {generate: …}, {probe: …}, {file: …} or {text: …}")
             .string(|path| Ok(Self::Path(path.to_owned())))
             .seq(|list| list.deserialize().map(Self::List))
             .map(|map| map.deserialize::<Keyed>()?.cases())
@@ -109,6 +122,7 @@ mod tests {
         assert!(matches!(cases("{file: x.csv, target: y}").unwrap(), Cases::File(_)));
         assert!(matches!(cases("{generate: {count: 1, let: {}, case: {vars: {}}}}").unwrap(), Cases::Generate(_)));
         assert!(matches!(cases("{text: book.txt}").unwrap(), Cases::Text(t) if t.files == ["book.txt"]));
+        assert!(matches!(cases("{probe: {swap: {}, case: {vars: {}}}}").unwrap(), Cases::Probe(_)));
         let text = cases("{text: [a.txt, b.txt], stride: 64}").unwrap();
         assert!(matches!(text, Cases::Text(t) if t.files == ["a.txt", "b.txt"] && t.stride == Some(64)));
     }
@@ -117,9 +131,10 @@ mod tests {
     fn shapes_do_not_mix() {
         let refused = |yaml: &str| cases(yaml).unwrap_err();
         insta::assert_snapshot!(refused("{generate: {count: 1, let: {}, case: {vars: {}}}, limit: 3}"), @"`generate:` takes its settings inside, none beside it");
+        insta::assert_snapshot!(refused("{probe: {swap: {}, case: {vars: {}}}, limit: 3}"), @"`probe:` takes its settings inside, none beside it");
         insta::assert_snapshot!(refused("{file: a.csv, text: a.txt}"), @"write `file:` or `text:`, not both");
         insta::assert_snapshot!(refused("{text: a.txt, limit: 3}"), @"`text:` takes only `stride` beside it");
         insta::assert_snapshot!(refused("{file: a.csv, stride: 3}"), @"`stride` belongs beside `text:` only");
-        insta::assert_snapshot!(refused("{vars: {a: b}}"), @"write `generate:`, `file:` or `text:`");
+        insta::assert_snapshot!(refused("{vars: {a: b}}"), @"write `generate:`, `probe:`, `file:` or `text:`");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::error::{SuiteError, SuiteProblem};
 use super::rows::Placed;
+use super::run_metrics::{self, RUN_METRICS};
 use super::scorer::{Label, LabelBy, ScorerKind, ScorerSpec};
 use super::yaml::Document;
 use super::{Answer, Bound, Case, Suite};
@@ -131,6 +132,7 @@ impl Check<'_> {
             let place = self.document.place("scorers");
             self.fail(&place, SuiteProblem::Empty { what: "`scorers`".into(), help });
         }
+        self.problems.extend(run_metrics::taken(self.suite));
         for scorer in &self.suite.scorers {
             self.reads_what_there_is(scorer);
             if !(scorer.weight.is_finite() && scorer.weight > 0.0) {
@@ -161,7 +163,8 @@ impl Check<'_> {
     }
 
     fn rules(&mut self, written: &Written) {
-        let metrics = self.suite.metric_names();
+        let own = self.suite.metric_names();
+        let metrics: Vec<String> = own.into_iter().chain(RUN_METRICS.map(|metric| metric.name.to_owned())).collect();
         for rule in &self.suite.gate {
             let unknown = |what, name: &String, known: &[String]| {
                 (!known.contains(name)).then(|| SuiteProblem::Unknown {
@@ -186,6 +189,9 @@ impl Check<'_> {
             if !value.is_finite() || (name == "no_worse_by" && value < 0.0) {
                 let help = "it is a number; a margin is 0 or more".into();
                 self.fail(&rule.place, SuiteProblem::Contradiction { what: format!("`{name}` is {value}"), help });
+            }
+            if let Some(problem) = run_metrics::fault(rule) {
+                self.fail(&rule.place, problem);
             }
             if !(0.5..1.0).contains(&rule.confidence) {
                 let what = format!("`confidence` is {}", rule.confidence);

@@ -24,7 +24,7 @@ impl SuiteError {
 impl Explain for SuiteError {
     fn level(&self) -> Level {
         match self.problem {
-            SuiteProblem::FewExamples { .. } => Level::Note,
+            SuiteProblem::FewExamples { .. } | SuiteProblem::FewUnits { .. } => Level::Note,
             SuiteProblem::MissingTargets { strict: false, .. }
             | SuiteProblem::SameRepeats { .. }
             | SuiteProblem::Unfit { error: false, .. }
@@ -154,13 +154,25 @@ pub enum SuiteProblem {
         /// How to mend it.
         help: String,
     },
-    /// A template of a generator failed.
-    #[error("the generator's `{template}` fails: {reason}")]
-    Generator {
+    /// A template of a generator or a probe failed.
+    #[error("the {of}'s `{template}` fails: {reason}")]
+    Template {
+        /// Whose it is.
+        of: &'static str,
         /// Which template.
         template: String,
-        /// Tera's words.
+        /// What is wrong.
         reason: String,
+        /// How to mend it.
+        help: String,
+    },
+    /// A probe too small to tell its groups apart.
+    #[error("{count} {unit}{} too few to tell groups apart at the 5 % level", if *count == 1 { " is" } else { "s are" })]
+    FewUnits {
+        /// How many there are.
+        count: usize,
+        /// What counts as one.
+        unit: &'static str,
     },
     /// A generator cannot reach its count.
     #[error("the generator found only {found} distinct cases of {count}")]
@@ -294,12 +306,14 @@ impl SuiteProblem {
             Self::Empty { help, .. }
             | Self::Row { help, .. }
             | Self::Grammar { help, .. }
+            | Self::Template { help, .. }
             | Self::Contradiction { help, .. } => help.clone(),
             Self::Schema { help, .. } => (*help).to_owned(),
             Self::SameRepeats { .. } => "set a `temperature` above 0, or leave `repeats` out".into(),
-            Self::Generator { .. } => {
-                "a generator's templates see its `let` variables and `index`; `//` divides whole numbers".into()
-            }
+            Self::FewUnits { count, unit } => format!(
+                "a test of {count} can at best come to p = {}; write 6 {unit}s or more",
+                0.5_f64.powi(i32::try_from(*count).unwrap_or(i32::MAX) - 1)
+            ),
             Self::FewBindings { found, .. } => format!("widen the ranges in `let`, or set `count: {found}`"),
             Self::NoTargets { .. } | Self::MissingTargets { .. } => {
                 "give each case a `target`, or map a column to it: `cases: {file: …, target: COLUMN}`".into()

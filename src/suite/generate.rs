@@ -12,7 +12,10 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
-use tera::{Context, Tera};
+
+mod templates;
+
+pub(super) use templates::{Failed, Templates};
 
 /// Draws per case wanted before a generator gives up (a `held_out` split keeps a tenth of them).
 const DRAWS_PER_CASE: usize = 1_000;
@@ -35,7 +38,7 @@ enum Draw {
 pub(super) fn generate(spec: &Generate) -> Result<Vec<Case>, SuiteProblem> {
     let draws = draws(spec)?;
     let counted = counted(spec, &draws)?;
-    let templates = Templates::compile(spec)?;
+    let templates = Templates::compile(&spec.case).map_err(broken)?;
     let bindings = draws.iter().fold(1_usize, |all, (_, draw)| all.saturating_mul(draw.size()));
     if spec.count.min(bindings) > MOST_CASES {
         let what = format!("`count` is {}", spec.count);
@@ -57,12 +60,19 @@ pub(super) fn generate(spec: &Generate) -> Result<Vec<Case>, SuiteProblem> {
         if !kept(&spec.split, &counted, &bindings) || !seen.insert(texts) {
             continue;
         }
-        cases.push(templates.case(cases.len(), &bindings)?);
+        cases.push(templates.case(cases.len(), &bindings).map_err(broken)?);
     }
     if cases.len() < spec.count {
         return Err(SuiteProblem::FewBindings { found: cases.len(), count: spec.count });
     }
     Ok(cases)
+}
+
+/// The first template that failed.
+fn broken(failed: Vec<Failed>) -> SuiteProblem {
+    let help = "a generator's templates see its `let` variables and `index`; `//` divides whole numbers";
+    let unnamed = || Failed { template: "case".to_owned(), reason: String::new(), help: None };
+    failed.into_iter().next().unwrap_or_else(unnamed).of("generator", help)
 }
 
 /// Draws after which a generator gives up.
@@ -142,57 +152,6 @@ fn kept(split: &Split, counted: &[String], bindings: &[(&str, Value)]) -> bool {
 
 fn as_text(value: &Value) -> String {
     text_of(value).unwrap_or_else(|| value.to_string())
-}
-
-/// The generator's templates, compiled once.
-struct Templates<'a> {
-    tera: Tera,
-    spec: &'a Generate,
-}
-
-impl<'a> Templates<'a> {
-    fn compile(spec: &'a Generate) -> Result<Self, SuiteProblem> {
-        let mut tera = Tera::default();
-        tera.autoescape_on(Vec::<&'static str>::new());
-        let case = &spec.case;
-        let vars = case.vars.iter().filter_map(|(name, value)| Some((format!("vars.{name}"), value.as_str()?)));
-        let tags = case.tags.iter().enumerate().map(|(i, tag)| (format!("tags.{i}"), tag.as_str()));
-        let id = case.id.as_deref().map(|id| ("id".to_owned(), id));
-        let target = case.target.as_ref().map(|target| ("target".to_owned(), target.0.as_str()));
-        for (name, text) in vars.chain(tags).chain(id).chain(target) {
-            tera.add_raw_template(&name, text).map_err(|e| failed(&name, &e))?;
-        }
-        Ok(Self { tera, spec })
-    }
-
-    fn case(&self, index: usize, bindings: &[(&str, Value)]) -> Result<Case, SuiteProblem> {
-        let mut context = Context::new();
-        for (name, value) in bindings {
-            context.insert((*name).to_owned(), value);
-        }
-        context.insert("index", &index);
-        let render = |name: &str| self.tera.render(name, &context).map_err(|e| failed(name, &e));
-        let template = &self.spec.case;
-        let mut vars = Vars::new();
-        for (name, value) in &template.vars {
-            let value = if value.is_string() { render(&format!("vars.{name}"))?.into() } else { value.clone() };
-            vars.insert(name.clone(), value);
-        }
-        Ok(Case {
-            id: if template.id.is_some() { render("id")? } else { index.to_string() },
-            vars,
-            target: template.target.as_ref().map(|_| render("target")).transpose()?,
-            tags: (0..template.tags.len()).map(|i| render(&format!("tags.{i}"))).collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-fn failed(template: &str, error: &tera::Error) -> SuiteProblem {
-    let reason = match error.kind() {
-        tera::ErrorKind::SyntaxError(report) | tera::ErrorKind::RenderingError(report) => report.message().to_owned(),
-        _ => error.to_string(),
-    };
-    SuiteProblem::Generator { template: template.to_owned(), reason }
 }
 
 #[cfg(test)]

@@ -144,6 +144,10 @@ impl<'a> Loader<'a> {
                 Cases::Text(spec) => Some(TextCases { stride: spec.stride }),
                 _ => None,
             },
+            probe: match &file.cases {
+                Cases::Probe(entry) => entry.probe(),
+                _ => None,
+            },
             cases,
             examples: examples.into_iter().map(|(case, _)| case).collect(),
             scorers,
@@ -186,6 +190,7 @@ impl<'a> Loader<'a> {
         let before = self.problems.len();
         let mut found = match cases {
             Cases::Text(spec) => self.text_files(field, spec),
+            Cases::Probe(entry) => self.probe_cases(field, entry),
             Cases::Path(path) => rows::read(&self.join(path), None, &mut self.problems),
             Cases::File(columns) => rows::read(&self.join(&columns.file), Some(columns), &mut self.problems),
             Cases::Generate(spec) => match generate(spec) {
@@ -209,7 +214,7 @@ impl<'a> Loader<'a> {
                 case.id = (number + 1).to_string();
             }
         }
-        if found.is_empty() && self.problems.len() == before {
+        if found.is_empty() && self.problems.len() == before && !self.refused(field) {
             let help = "write at least one: `- {vars: {question: \"…\"}, target: \"…\"}`".into();
             self.fail(field, SuiteProblem::Empty { what: format!("`{field}`"), help });
         }
@@ -227,6 +232,7 @@ impl<'a> Loader<'a> {
             let place = match cases {
                 Cases::List(_) => self.place(&format!("{field}[{number}].vars.{name}")),
                 Cases::Generate(_) => self.place(&format!("{field}.generate.case.vars.{name}")),
+                Cases::Probe(_) => self.place(&format!("{field}.probe.case.vars.{name}")),
                 Cases::File(columns) if columns.vars.is_some() => self.place(&format!("{field}.vars.{name}")),
                 Cases::File(_) | Cases::Path(_) | Cases::Text(_) => place.clone(),
             };

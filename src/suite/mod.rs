@@ -17,9 +17,11 @@ mod generate;
 mod judge;
 mod load;
 mod matrix;
+mod probe;
 mod prune;
 mod repeats;
 mod rows;
+mod run_metrics;
 mod scorer;
 mod shape;
 mod text;
@@ -33,7 +35,9 @@ pub use choice::{Choice, ChoiceFault, ChoiceTarget, Choices};
 pub use error::{SuiteError, SuiteProblem};
 pub use judge::JudgeModel;
 pub use load::{Overrides, load, load_text, split_scale};
+pub use probe::{Counterpart, Probe, Unit};
 pub use repeats::Reduce;
+pub use run_metrics::{Quantity, RUN_METRICS, RunMetric};
 pub use scorer::{
     Chrf, Command, Contains, EditDistance, Exact, Json, Label, LabelBy, Number, Perplexity, Regex, RougeL, ScorerKind,
     ScorerSpec,
@@ -67,6 +71,9 @@ pub struct Suite {
     /// How the cases are read where each is a long text, for perplexity; `None` where they are asked as prompts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<TextCases>,
+    /// What is swapped where the cases are counterfactual pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
     /// The few-shot pool.
     #[serde(skip)]
     pub examples: Vec<Case>,
@@ -219,7 +226,7 @@ pub enum Select {
 pub struct Rule {
     /// The variant judged.
     pub variant: String,
-    /// The metric judged.
+    /// The metric judged: one of a scorer, or of [`RUN_METRICS`].
     pub metric: String,
     /// What must hold.
     pub bound: Bound,

@@ -62,6 +62,7 @@ pub(super) fn case_from(entry: CaseEntry) -> Case {
         vars: entry.vars,
         target: entry.target.map(|target| target.0),
         tags: entry.tags,
+        probe: None,
     }
 }
 
@@ -81,7 +82,7 @@ fn own_shape(row: Vars) -> Result<Case, SuiteProblem> {
 fn reserved(mut row: Vars) -> Case {
     let mut text = |key: &str| row.remove(key).and_then(|v| text_of(&v)).filter(|t| !t.is_empty());
     let (id, target, tags) = (text("id").unwrap_or_default(), text("target"), text("tags").unwrap_or_default());
-    Case { id, vars: row, target, tags: split_tags(&tags) }
+    Case { id, vars: row, target, tags: split_tags(&tags), probe: None }
 }
 
 fn split_tags(tags: &str) -> Vec<String> {
@@ -116,7 +117,7 @@ fn renamed(mut row: Vars, columns: &CaseFile) -> Result<Case, SuiteProblem> {
         }
         row
     };
-    Ok(Case { id, vars, target, tags })
+    Ok(Case { id, vars, target, tags, probe: None })
 }
 
 fn open(path: &Path, problems: &mut Vec<SuiteError>) -> Option<File> {

@@ -8,7 +8,7 @@ mod usage;
 pub use usage::Usage;
 
 use crate::stats::{Confusion, Metric, MetricKind, MetricSpec, ReliabilityBin, Row};
-use crate::store::{Header, ScorerRecord, StoreError, read_header, read_samples};
+use crate::store::{Header, Probe, ScorerRecord, StoreError, read_header, read_samples};
 use rows::VariantRows;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -64,6 +64,15 @@ pub struct TrialCost<'a> {
     pub completion_tokens: usize,
 }
 
+/// What a metric of one group of a probe rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct ProbeRow<'a> {
+    /// The pair that it is a side of.
+    pub pair: &'a str,
+    /// The row; its `case` is the unit that the pair counts to, which is the same on the pair's other sides.
+    pub row: Row<'a>,
+}
+
 /// A run, summed up.
 #[derive(Debug, Clone)]
 pub struct RunSummary {
@@ -110,6 +119,18 @@ impl RunSummary {
     #[must_use]
     pub fn rows(&self, variant: &str) -> Vec<Row<'_>> {
         self.of(variant).map_or_else(Vec::new, |rows| rows.rows(|_| true))
+    }
+
+    /// What is swapped, where the cases are counterfactual pairs.
+    #[must_use]
+    pub fn probe(&self) -> Option<Probe> {
+        serde_json::from_value(self.header.suite.get("probe")?.clone()).ok()
+    }
+
+    /// What the metrics of a variant rest on within one group of its probe, in the order of the record.
+    #[must_use]
+    pub fn probe_rows(&self, variant: &str, group: &str) -> Vec<ProbeRow<'_>> {
+        self.of(variant).map_or_else(Vec::new, |rows| rows.probe_rows(group))
     }
 
     /// The cases that a variant was asked, each with a hash of its variables and target.

@@ -1,8 +1,8 @@
 //! What metrics and comparisons need of the samples of one variant.
 
-use super::{TrialCost, Usage, VariantSummary};
+use super::{ProbeRow, TrialCost, Usage, VariantSummary};
 use crate::stats::{MetricSpec, Row, metrics_of};
-use crate::store::{Likelihood, Repeat, Sample, Score, StopReason};
+use crate::store::{Counterpart, Likelihood, Repeat, Sample, Score, StopReason};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -30,6 +30,8 @@ pub(super) struct Kept {
     windows: Vec<Likelihood>,
     truth: Option<String>,
     pub(super) tags: Vec<String>,
+    /// Where it belongs, if it is a side of a probe's pair.
+    probe: Option<Counterpart>,
     cut: bool,
     /// Seconds of decoding, those of the cached answer where it is one.
     elapsed_s: f64,
@@ -72,6 +74,7 @@ impl VariantRows {
             windows,
             truth: sample.case.target,
             tags: sample.case.tags,
+            probe: sample.case.probe,
             cut,
             elapsed_s,
             tokens,
@@ -80,17 +83,29 @@ impl VariantRows {
 
     /// What its metrics rest on, of the samples that are wanted: each repeat, or what the repeats come to.
     pub(super) fn rows(&self, wanted: impl Fn(&Kept) -> bool) -> Vec<Row<'_>> {
+        self.wanted(wanted).map(|(_, row)| row).collect()
+    }
+
+    /// The same for a group of a probe.
+    pub(super) fn probe_rows(&self, group: &str) -> Vec<ProbeRow<'_>> {
+        let mut sides = Vec::new();
+        for (kept, row) in self.wanted(|kept| kept.probe.as_ref().is_some_and(|side| side.group == group)) {
+            if let Some(Counterpart { pair, unit, .. }) = &kept.probe {
+                sides.push(ProbeRow { pair, row: Row { case: unit, ..row } });
+            }
+        }
+        sides
+    }
+
+    fn wanted<'s>(&'s self, wanted: impl Fn(&Kept) -> bool) -> impl Iterator<Item = (&'s Kept, Row<'s>)> {
         // A case is cut where one of its repeats is: the row that they come to says nothing itself.
         let cut: HashSet<&str> = self.rows.iter().filter(|row| row.cut).map(|row| row.case.as_str()).collect();
-        let kept = self.rows.iter().filter(|row| row.reduced == self.reduced && wanted(row));
-        kept.map(|row| Row {
-            case: &row.case,
-            scores: &row.scores,
-            truth: row.truth.as_deref(),
-            cut: if self.reduced { cut.contains(row.case.as_str()) } else { row.cut },
-            windows: &row.windows,
+        let kept = self.rows.iter().filter(move |row| row.reduced == self.reduced && wanted(row));
+        kept.map(move |row| {
+            let cut = if self.reduced { cut.contains(row.case.as_str()) } else { row.cut };
+            let (scores, windows) = (&row.scores[..], &row.windows[..]);
+            (row, Row { case: &row.case, scores, truth: row.truth.as_deref(), cut, windows })
         })
-        .collect()
     }
 
     pub(super) fn summary(&self, specs: &[MetricSpec], wanted: impl Fn(&Kept) -> bool) -> VariantSummary {
