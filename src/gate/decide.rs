@@ -131,7 +131,11 @@ mod tests {
     fn what_is_identical_passes_and_what_is_unknown_is_undecided() {
         let same = of_counts(9, [0, 0], 20, LEVEL);
         assert_eq!(no_worse_by(0.01, &same, Higher, same.p_value), Decision::Pass);
-        assert_eq!(standing(&same, Higher, same.p_value, 0.01), Standing::Undecided, "20 cases leave room for 16 points");
+        assert_eq!(
+            standing(&same, Higher, same.p_value, 0.01),
+            Standing::Undecided,
+            "20 cases leave room for 16 points"
+        );
         assert_eq!(standing(&same, Higher, same.p_value, 0.17), Standing::NoWorse);
         let nothing = of_counts(0, [0, 0], 0, LEVEL);
         for margin in [0.0, 0.1] {
@@ -145,10 +149,14 @@ mod tests {
     #[test]
     fn bounds_on_a_value_are_judged_by_its_interval() {
         let ci = Some([0.6, 0.8]);
-        for (x, wanted) in [(0.6, Decision::Pass), (0.7, Decision::Undecided), (0.8, Decision::Undecided), (0.81, Decision::Fail)] {
+        for (x, wanted) in
+            [(0.6, Decision::Pass), (0.7, Decision::Undecided), (0.8, Decision::Undecided), (0.81, Decision::Fail)]
+        {
             assert_eq!(at_least(x, Some(0.7), ci), wanted, "at least {x}");
         }
-        for (x, wanted) in [(0.8, Decision::Pass), (0.7, Decision::Undecided), (0.6, Decision::Undecided), (0.59, Decision::Fail)] {
+        for (x, wanted) in
+            [(0.8, Decision::Pass), (0.7, Decision::Undecided), (0.6, Decision::Undecided), (0.59, Decision::Fail)]
+        {
             assert_eq!(at_most(x, Some(0.7), ci), wanted, "at most {x}");
         }
         assert_eq!(at_least(0.5, None, ci), Decision::Undecided);

@@ -6,11 +6,11 @@ use super::error::GateError;
 use super::evidence;
 use super::record::{Comparison, Decision, GateRecord, RuleRecord, SCHEMA};
 use super::reference::Reference;
-use super::run_metrics::{RunMetric, is_unscored};
+use super::run_metrics::{Measured, is_unscored};
 use super::sheet::Sheet;
 use crate::error::{Place, Problems};
 use crate::stats::{Compared, Direction, Estimate, LEVEL, MetricSpec, metrics_at};
-use crate::suite::{Bound, RUN_METRICS, Rule, Suite};
+use crate::suite::{Bound, Rule, RunMetric, Suite};
 use crate::summary::RunSummary;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -204,7 +204,7 @@ impl Gate<'_> {
             other => other,
         };
         let (before, after) = self.sheets(&rule.variant).map_err(placed)?;
-        let compared = if RUN_METRICS.contains(&rule.metric.as_str()) {
+        let compared = if RunMetric::named(&rule.metric).is_some() {
             self.against_run(rule)?
         } else {
             let specs = specs_of(&self.candidate.specs(), &rule.metric);
@@ -236,7 +236,7 @@ impl Gate<'_> {
                 place: rule.place.clone(),
             });
         };
-        let of = |run| RunMetric::of(run, &rule.variant, &rule.metric);
+        let of = |run| Measured::of(run, &rule.variant, &rule.metric);
         let (Some(before), Some(after)) = (of(run), of(self.candidate)) else {
             return Err(no_metric(rule, Vec::new()));
         };
@@ -248,8 +248,8 @@ impl Gate<'_> {
 
     /// A rule's metric at its confidence, and the cases behind it.
     fn value(&self, rule: &Rule) -> Result<(Estimate, usize), GateError> {
-        if RUN_METRICS.contains(&rule.metric.as_str())
-            && let Some(metric) = RunMetric::of(self.candidate, &rule.variant, &rule.metric)
+        if RunMetric::named(&rule.metric).is_some()
+            && let Some(metric) = Measured::of(self.candidate, &rule.variant, &rule.metric)
         {
             return Ok((metric.estimate(rule.confidence), metric.n()));
         }

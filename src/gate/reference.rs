@@ -3,6 +3,7 @@
 use super::baseline::Baseline;
 use super::sheet::Sheet;
 use crate::summary::RunSummary;
+use std::collections::HashMap;
 
 /// What a run is judged against.
 #[derive(Debug, Clone, Copy)]
@@ -26,9 +27,16 @@ impl<'a> Reference<'a> {
     /// What it holds of a variant, as far as it can be compared with a candidate.
     #[must_use]
     pub fn sheet(&self, variant: &str, candidate: &'a RunSummary) -> Option<Sheet<'a>> {
+        let rows = candidate.rows(variant);
+        self.sheet_with(variant, &rows.iter().filter_map(|row| Some((row.case, row.truth?))).collect())
+    }
+
+    /// The same with the true label of each case.
+    #[must_use]
+    pub fn sheet_with(&self, variant: &str, truths: &HashMap<&str, &'a str>) -> Option<Sheet<'a>> {
         match self {
             Self::Run(run) => Sheet::of(run, variant),
-            Self::File(baseline) => baseline.sheet(variant, candidate),
+            Self::File(baseline) => baseline.sheet(variant, truths),
         }
     }
 

@@ -6,14 +6,14 @@ use crate::store::{Score, ScoreValue};
 use crate::summary::{RunSummary, TrialCost};
 use std::collections::{HashMap, HashSet};
 
-/// One of [`crate::suite::RUN_METRICS`] of one variant, case by case.
+/// One of [`RUN_METRICS`](crate::suite::RUN_METRICS) of one variant, case by case.
 #[derive(Debug)]
-pub(super) struct RunMetric {
+pub(super) struct Measured {
     spec: MetricSpec,
     cases: Vec<(String, [Score; 1])>,
 }
 
-impl RunMetric {
+impl Measured {
     /// The metric's values; `None` for a name that is none of them.
     pub(super) fn of(run: &RunSummary, variant: &str, name: &str) -> Option<Self> {
         let values = match name {

@@ -106,7 +106,7 @@ pub fn metrics_at(rows: &[Row<'_>], specs: &[MetricSpec], level: f64) -> Summary
             match part {
                 Part::Mean(measure) => summary.metrics.push(of_scorer::mean_of(measure, &trials, level)),
                 Part::Calibration => {
-                    summary.metrics.push(of_scorer::calibration(&spec.name, &trials, &forecasts, level))
+                    summary.metrics.push(of_scorer::calibration(&spec.name, &trials, &forecasts, level));
                 }
                 Part::Corpus => summary.metrics.extend(of_scorer::perplexity(&spec.name, &trials, level)),
                 Part::Labels(labels) => {

@@ -237,9 +237,6 @@ pub struct Rule {
     pub place: Place,
 }
 
-/// stub
-pub const RUN_METRICS: [&str; 6] = ["latency", "prompt_tokens", "completion_tokens", "unscored", "no_answer", "cut"];
-
 /// What a gate rule demands.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -37,8 +37,9 @@ pub enum Reduce {
 
 impl Reduce {
     /// Whether it is what a variant has that says nothing.
+    #[must_use]
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's shape")]
-    pub(super) fn is_default(&self) -> bool {
+    pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 

@@ -5,6 +5,7 @@
 mod rows;
 mod usage;
 
+pub use rows::case_hash;
 pub use usage::Usage;
 
 use crate::stats::{Confusion, Metric, MetricKind, MetricSpec, ReliabilityBin, Row};

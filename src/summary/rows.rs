@@ -3,6 +3,7 @@
 use super::{ProbeRow, TrialCost, Usage, VariantSummary};
 use crate::stats::{MetricSpec, Row, metrics_of};
 use crate::store::{Counterpart, Likelihood, Repeat, Sample, Score, StopReason};
+use crate::suite::Vars;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -55,7 +56,7 @@ impl VariantRows {
             self.usage.add(&sample);
         }
         let (elapsed_s, tokens) = cost(&sample);
-        let text = digest(&sample);
+        let text = case_hash(&sample.case.vars, sample.case.target.as_deref());
         let cut = sample.completion.as_ref().is_some_and(|said| said.stop_reason == StopReason::Length);
         let is_text = sample.case.target.is_none() && sample.completion.is_none();
         let windows = if is_text { sample.likelihood } else { Vec::new() };
@@ -148,8 +149,9 @@ fn cost(sample: &Sample) -> (f64, [usize; 2]) {
 }
 
 /// The first 8 bytes of the SHA-256 of a case's variables and target: whether two cases of one id are the same.
-fn digest(sample: &Sample) -> u64 {
-    let text = serde_json::to_vec(&(&sample.case.vars, &sample.case.target)).unwrap_or_default();
+#[must_use]
+pub fn case_hash(vars: &Vars, target: Option<&str>) -> u64 {
+    let text = serde_json::to_vec(&(vars, target)).unwrap_or_default();
     Sha256::digest(text).iter().take(8).fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 

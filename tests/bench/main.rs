@@ -15,6 +15,7 @@ mod quiet;
 mod sharing;
 mod spread;
 mod table;
+mod two_runs;
 mod workspace;
 
 use std::time::Instant;
@@ -23,12 +24,13 @@ use table::Row;
 /// A measurement: its name on the command line, and what does it.
 type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 5] = [
+const MEASUREMENTS: [Measurement; 6] = [
     ("generation", generation::measure),
     ("sharing", sharing::measure),
     ("planning", planning::measure),
     ("memory", memory::measure),
     ("latency", latency::measure),
+    ("two_runs", two_runs::measure),
 ];
 
 fn main() {

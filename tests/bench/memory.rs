@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const MIB: f64 = 1_048_576.0;
+pub(crate) const MIB: f64 = 1_048_576.0;
 
 pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
     ensure!(std::path::Path::new("/proc/self/status").exists(), "not measured: there is no /proc here");
@@ -40,7 +40,7 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
 }
 
 /// The peak of a program's resident memory in bytes, looked up until it ends.
-fn peak(command: &mut Command) -> anyhow::Result<f64> {
+pub(crate) fn peak(command: &mut Command) -> anyhow::Result<f64> {
     let mut child = command.spawn()?;
     let status = format!("/proc/{}/status", child.id());
     let mut most = None;

@@ -11,14 +11,16 @@ use super::output::{complain, print};
 use super::run::{self, Format};
 use super::{environment, report};
 use crate::error::Place;
-use crate::gate::{Baseline, Decision, Early, Gate, GateRecord, Reference, alike, check_rules, nothing_changed};
+use crate::gate::{
+    Baseline, Decision, Early, Gate, GateRecord, Reference, Stopper, alike, check_rules, nothing_changed,
+};
 use crate::run::Outcome;
 use crate::store::read_header;
 use crate::suite::Suite;
 use crate::summary::RunSummary;
 use anyhow::Context;
 use clap::ValueEnum;
-use early_stop::Stopper;
+use early_stop::Stopping;
 use reference::{Against, Kept};
 use std::path::{Path, PathBuf};
 
@@ -162,9 +164,14 @@ impl Gating<'_> {
         } else {
             let prepared = asking.prepare(self.suite)?;
             if self.args.early_stop {
-                let stopper = Stopper::new(&prepared, &asking.header(&prepared)?, reference)?;
-                let done = asking.ask(&prepared, Some(&stopper))?;
-                (done, stopper.finish())
+                let order = prepared.plan.cases.iter().filter_map(|&case| Some(self.suite.cases.get(case)?.id.clone()));
+                let order: Vec<String> = order.collect();
+                let stopper = Stopper::new(self.suite, &asking.header(&prepared)?, &order, reference);
+                let stopping = Stopping::new(stopper);
+                let done = asking.ask(&prepared, Some(&stopping))?;
+                let (early, (asked, all)) = stopping.finish();
+                complain(&format!("early stop: {asked} of {all} cases asked, {} saved\n", all - asked));
+                (done, early)
             } else {
                 (asking.ask(&prepared, None)?, Early::new())
             }

@@ -155,16 +155,14 @@ impl Baseline {
         &self.file.models
     }
 
-    /// One variant, as far as it can be compared with a run: the truths of labels are the run's own.
+    /// One variant, with the true label of each case, which the file does not hold.
     #[must_use]
-    pub fn sheet<'a>(&'a self, variant: &str, candidate: &'a RunSummary) -> Option<Sheet<'a>> {
+    pub fn sheet<'a>(&'a self, variant: &str, truths: &HashMap<&str, &'a str>) -> Option<Sheet<'a>> {
         let (name, kept) = self.rows.get_key_value(variant)?;
-        let others = candidate.rows(variant);
-        let truths: HashMap<&str, Option<&'a str>> = others.iter().map(|row| (row.case, row.truth)).collect();
         let row = |kept: &'a Kept| Row {
             case: &kept.case,
             scores: &kept.scores,
-            truth: truths.get(kept.case.as_str()).copied().flatten(),
+            truth: truths.get(kept.case.as_str()).copied(),
             cut: false,
             windows: &[],
         };
