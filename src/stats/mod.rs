@@ -4,9 +4,13 @@
 //! was tried several times, [`bootstrap()`] for everything that has no formula, [`Confusion`] for labels, [`reliability`]
 //! for probabilities, [`perplexity()`] for corpora.
 //! One quantity has one interval, whatever its name: what is a share of cases is treated as one among the labels, too.
-//! [`metrics_of`] picks among them. Nothing here is ever NaN: what cannot be computed is `None`, `null` in JSON.
+//! [`metrics_of`] picks among them.
+//! Two sides are compared case by case: [`mcnemar()`] and [`tango()`] for passes, [`sign_flip`] and a bootstrap for numbers, [`swap`]
+//! for aggregates, [`holm()`] over several; [`mcnemar_power`] and [`t_power`] say what so many cases could have shown.
+//! [`compare()`] picks among those. [`Wager`] watches a mean while its cases come in. Nothing here is ever NaN: what cannot be computed is `None`, `null` in JSON.
 
 mod aggregate;
+mod betting;
 mod binomial;
 mod bootstrap;
 mod calibration;
@@ -30,6 +34,7 @@ mod tango;
 mod wilson;
 
 pub use aggregate::{Aggregate, CasePair};
+pub use betting::{Wager, betting_interval};
 pub use bootstrap::{bootstrap, bootstrap_each, bootstrap_strata, percentile, percentile_estimate};
 pub use calibration::{Forecast, ReliabilityBin, calibration_error, reliability};
 pub use classification::{Averages, Classification, Confusion, LabelScores};
@@ -39,6 +44,9 @@ pub use holm::holm;
 pub use mcnemar::mcnemar;
 pub use mean::{mean, t_interval};
 pub use metric::{Counts, Direction, Estimate, Metric, better, tie};
+pub(crate) use paired::tested_counts;
+#[cfg(test)]
+pub(crate) use paired::tested_numbers;
 pub use paired::{Difference, Test, aggregate_differences, number_difference, of_counts, pass_difference};
 pub use paired_bootstrap::resampled_means;
 pub use permutation::{sign_flip, swap};

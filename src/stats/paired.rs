@@ -108,13 +108,25 @@ pub fn pass_difference(pairs: &[(bool, bool)], level: f64) -> Difference {
 
 /// The same from how many cases both sides, only the baseline and only the candidate pass.
 #[must_use]
-pub fn of_counts(both: usize, [b, c]: [usize; 2], n: usize, level: f64) -> Difference {
+pub fn of_counts(both: usize, discordant: [usize; 2], n: usize, level: f64) -> Difference {
+    if n == 0 {
+        return tested_counts(both, discordant, n, level);
+    }
+    let psi = discordant.iter().sum::<usize>() as f64 / n as f64;
+    Difference {
+        minimum_detectable: minimum_detectable(n, psi, level),
+        cases_for_three_points: cases_needed(THREE_POINTS, psi, level),
+        ..tested_counts(both, discordant, n, level)
+    }
+}
+
+/// The same without what the cases could have shown, which no decision rests on and which takes longest.
+pub(crate) fn tested_counts(both: usize, [b, c]: [usize; 2], n: usize, level: f64) -> Difference {
     let nothing = Difference::of_nothing(Test::McnemarExact, level);
     if n == 0 {
         return nothing;
     }
     let share = |count: usize| count as f64 / n as f64;
-    let psi = share(b + c);
     Difference {
         n,
         baseline: Some(share(both + b)),
@@ -123,8 +135,6 @@ pub fn of_counts(both: usize, [b, c]: [usize; 2], n: usize, level: f64) -> Diffe
         ci: tango(b, c, n, level),
         p_value: Some(mcnemar(b, c)),
         discordant: Some([b, c]),
-        minimum_detectable: minimum_detectable(n, psi, level),
-        cases_for_three_points: cases_needed(THREE_POINTS, psi, level),
         identical: b + c == 0,
         ..nothing
     }
@@ -144,11 +154,17 @@ pub fn of_counts(both: usize, [b, c]: [usize; 2], n: usize, level: f64) -> Diffe
 /// ```
 #[must_use]
 pub fn number_difference(key: &str, pairs: &[(f64, f64)], level: f64) -> Difference {
-    number_difference_of(key, pairs, draws(pairs.len()), level)
+    let differences: Vec<f64> = pairs.iter().map(|(baseline, candidate)| candidate - baseline).collect();
+    let sd = deviation(&differences).unwrap_or_default();
+    Difference {
+        minimum_detectable: minimum_detectable_mean(pairs.len(), sd, level),
+        cases_for_three_points: cases_needed_mean(THREE_POINTS, sd, level),
+        ..tested_numbers(key, pairs, draws(pairs.len()), level)
+    }
 }
 
-/// The same with a number of draws.
-pub(crate) fn number_difference_of(key: &str, pairs: &[(f64, f64)], draws: usize, level: f64) -> Difference {
+/// The same from so many draws, without what the cases could have shown.
+pub(crate) fn tested_numbers(key: &str, pairs: &[(f64, f64)], draws: usize, level: f64) -> Difference {
     let nothing = Difference::of_nothing(Test::SignFlip, level);
     let n = pairs.len();
     let (baseline, candidate): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
@@ -162,7 +178,6 @@ pub(crate) fn number_difference_of(key: &str, pairs: &[(f64, f64)], draws: usize
     } else {
         difference_interval(&differences, draws, key("bootstrap"), level)
     };
-    let sd = deviation(&differences).unwrap_or_default();
     Difference {
         n,
         baseline: average(&baseline),
@@ -170,8 +185,6 @@ pub(crate) fn number_difference_of(key: &str, pairs: &[(f64, f64)], draws: usize
         difference: Some(difference),
         ci: ci.filter(|ci| ci.iter().all(|bound| bound.is_finite())),
         p_value: sign_flip(&differences, draws, key("sign flip")),
-        minimum_detectable: minimum_detectable_mean(n, sd, level),
-        cases_for_three_points: cases_needed_mean(THREE_POINTS, sd, level),
         identical,
         ..nothing
     }
