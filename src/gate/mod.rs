@@ -1,7 +1,8 @@
 //! Room 7: runs become decisions. Two runs are compared case by case, and rules are judged with the evidence that they rest on.
 //!
 //! [`compare()`] pairs two [`Sheet`]s by case. [`Gate::judge`] judges a suite's rules on a run, against another run or a
-//! [`Baseline`] file where a rule asks for one. What comes out is plain data ([`Comparison`], [`GateRecord`]), written as
+//! [`Baseline`] file where a rule asks for one, and a [`Stopper`] says
+//! when enough cases were asked. What comes out is plain data ([`Comparison`], [`GateRecord`]), written as
 //! JSON (contract.md, section 4) and laid out by [`crate::report`].
 
 mod alike;
@@ -16,6 +17,8 @@ mod record;
 mod reference;
 mod run_metrics;
 mod sheet;
+#[cfg(test)]
+mod simulation;
 mod stopper;
 
 pub use alike::alike;

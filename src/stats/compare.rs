@@ -269,3 +269,223 @@ impl Aggregate for OfTexts {
         ratios(items).to_vec()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::{Likelihood, Score, ScoreValue};
+    use crate::stats::{LEVEL, MetricKind, Test, metrics_of};
+    use serde_json::{Value, json};
+
+    /// A small deterministic number.
+    fn draw(case: usize, side: usize, most: usize) -> usize {
+        (case * 37 + side * 53 + case * case * 11 * (side + 1)) % 101 % most
+    }
+
+    fn score(value: ScoreValue, parts: Value) -> Vec<Score> {
+        let Value::Object(parts) = parts else { panic!("parts are an object") };
+        vec![Score { scorer: "s".into(), value, answer: Some("x".into()), explanation: String::new(), parts }]
+    }
+
+    fn pass(pass: bool) -> Vec<Score> {
+        score(ScoreValue::Pass(pass), json!({}))
+    }
+
+    fn label(case: usize, side: usize) -> Vec<Score> {
+        let text = ["yes", "no", "maybe"][if draw(case, side, 5) < 3 { case % 2 } else { draw(case, side, 3) }];
+        let confidence = 0.3 + draw(case, side, 7) as f64 / 10.0;
+        score(ScoreValue::Label(text.into()), json!({"confidence": confidence, "brier": confidence / 2.0}))
+    }
+
+    fn choice(case: usize, side: usize) -> Vec<Score> {
+        let confidence = 0.2 + draw(case, side, 8) as f64 / 10.0;
+        let parts =
+            json!({"acc_norm": f64::from(u8::from(draw(case, side, 3) == 0)), "brier": 0.3, "confidence": confidence});
+        score(ScoreValue::Pass(draw(case, side, 2) == 0), parts)
+    }
+
+    fn text(case: usize, side: usize) -> Vec<Score> {
+        let parts = json!({"logprob": -5.0 - draw(case, side, 9) as f64, "tokens": 5 + case % 3, "bytes": 20});
+        score(ScoreValue::Number(1.0), parts)
+    }
+
+    fn judged(case: usize, side: usize) -> Vec<Score> {
+        score(ScoreValue::Number(draw(case, side, 5) as f64 / 4.0), json!({"position_bias": draw(case, side, 2)}))
+    }
+
+    /// A kind, and the scores that it makes of a case on a side.
+    type Made = (MetricKind, fn(usize, usize) -> Vec<Score>);
+
+    fn kinds() -> [Made; 6] {
+        let labels = MetricKind::Labels { labels: vec!["yes".into(), "no".into()], by_likelihood: true };
+        [
+            (MetricKind::Proportion, |case, side| pass(draw(case, side, 3) > 0)),
+            (MetricKind::Mean, |case, side| {
+                score(ScoreValue::Number(draw(case, side, 10) as f64 / 10.0), json!({"seconds": draw(case, side, 4)}))
+            }),
+            (labels, label),
+            (MetricKind::Choice, choice),
+            (MetricKind::Perplexity, text),
+            (MetricKind::Judge, judged),
+        ]
+    }
+
+    fn ids(n: usize) -> Vec<String> {
+        (0..n).map(|case| format!("c-{case}")).collect()
+    }
+
+    fn rows<'a>(ids: &'a [String], scores: &'a [Vec<Score>]) -> Vec<Row<'a>> {
+        let truth = |case: usize| Some(["yes", "no"][case % 2]);
+        let row = |(case, (id, scores)): (usize, (&'a String, &'a Vec<Score>))| Row {
+            case: id,
+            scores,
+            truth: truth(case),
+            cut: false,
+            windows: &[],
+        };
+        ids.iter().zip(scores).enumerate().map(row).collect()
+    }
+
+    fn spec(kind: MetricKind) -> [MetricSpec; 1] {
+        [MetricSpec { name: "s".into(), kind }]
+    }
+
+    #[test]
+    fn has_the_names_directions_order_and_values_of_each_sides_own_metrics() {
+        let ids = ids(60);
+        for (kind, made) in kinds() {
+            let scores = [0, 1].map(|side| (0..60).map(|case| made(case, side)).collect::<Vec<_>>());
+            let sides = scores.each_ref().map(|scores| rows(&ids, scores));
+            let spec = spec(kind);
+            let compared = compare(&sides[0], &sides[1], &spec, LEVEL);
+            let own = sides.each_ref().map(|rows| metrics_of(rows, &spec).metrics);
+            assert_eq!(compared.len(), own[0].len());
+            for ((one, baseline), candidate) in compared.iter().zip(&own[0]).zip(&own[1]) {
+                assert_eq!((&one.metric, one.direction), (&baseline.name, baseline.direction));
+                let near = |a: Option<f64>, b: Option<f64>| (a.unwrap() - b.unwrap()).abs() < 1e-12;
+                let difference = &one.difference;
+                assert!(
+                    near(difference.baseline, baseline.value) && near(difference.candidate, candidate.value),
+                    "{one:?}"
+                );
+                assert!(difference.n <= 60 && difference.p_value.is_some() && one.unscored.is_empty(), "{one:?}");
+                assert!(one.passes == (difference.test == Test::McnemarExact));
+                assert!(one.values.is_empty() == (difference.test == Test::Swap));
+            }
+        }
+    }
+
+    #[test]
+    fn each_label_metric_has_the_test_of_what_it_is() {
+        let ids = ids(60);
+        let scores = [0, 1].map(|side| (0..60).map(|case| label(case, side)).collect::<Vec<_>>());
+        let [(_, _), (_, _), (kind, _), ..] = kinds();
+        let compared = compare(&rows(&ids, &scores[0]), &rows(&ids, &scores[1]), &spec(kind), LEVEL);
+        let of = |name: &str| compared.iter().find(|one| one.metric == name).unwrap();
+        for (name, test, n) in [
+            ("s.accuracy", Test::McnemarExact, 60),
+            ("s.recall_micro", Test::McnemarExact, 60),
+            ("s.recall.yes", Test::McnemarExact, 30),
+            ("s.f1_micro", Test::Swap, 60),
+            ("s.precision.yes", Test::Swap, 60),
+            ("s.f1_macro", Test::Swap, 60),
+            ("s.brier", Test::SignFlip, 60),
+            ("s.ece", Test::Swap, 60),
+        ] {
+            let one = &of(name).difference;
+            assert_eq!((one.test, one.n), (test, n), "{name}");
+            assert!(one.ci.is_some_and(|[low, high]| low < high), "{name} {one:?}");
+        }
+    }
+
+    #[test]
+    fn pairs_by_case_whatever_the_order_and_names_what_one_side_lacks() {
+        let (good, bad, none) = (pass(true), pass(false), score(ScoreValue::Unscored("late".into()), json!({})));
+        let row = |case, scores| Row { case, scores, truth: None, cut: false, windows: &[] };
+        let baseline =
+            [row("a", &good), row("b", &good), row("c", &none), row("only", &good), row("d", &bad), row("e", &none)];
+        let candidate =
+            [row("d", &good), row("c", &good), row("new", &bad), row("b", &bad), row("a", &good), row("e", &none)];
+        let compared = compare(&baseline, &candidate, &spec(MetricKind::Proportion), LEVEL);
+        let [one] = &compared[..] else { panic!("{compared:?}") };
+        assert_eq!(one.values, [("a", 1.0, 1.0), ("b", 1.0, 0.0), ("d", 0.0, 1.0)]);
+        assert_eq!(one.unscored, ["c"], "e counts on neither side");
+        assert_eq!((one.difference.n, one.difference.discordant), (3, Some([1, 1])));
+    }
+
+    #[test]
+    fn repeats_are_averaged_and_are_numbers_then() {
+        let (good, bad) = (pass(true), pass(false));
+        let row = |case, scores| Row { case, scores, truth: None, cut: false, windows: &[] };
+        let baseline = [row("a", &good), row("b", &bad), row("a", &bad), row("b", &bad)];
+        let candidate = [row("a", &good), row("a", &good), row("b", &good)];
+        let compared = compare(&baseline, &candidate, &spec(MetricKind::Proportion), LEVEL);
+        assert_eq!(compared[0].values, [("a", 0.5, 1.0), ("b", 0.0, 1.0)]);
+        assert_eq!((compared[0].passes, compared[0].difference.test), (false, Test::SignFlip));
+    }
+
+    #[test]
+    fn a_run_compared_with_itself_is_identical_in_every_metric() {
+        let ids = ids(40);
+        for (kind, made) in kinds() {
+            let scores: Vec<_> = (0..40).map(|case| made(case, 0)).collect();
+            let rows = rows(&ids, &scores);
+            for one in compare(&rows, &rows, &spec(kind), LEVEL) {
+                assert!(one.difference.identical && one.difference.p_value == Some(1.0), "{one:?}");
+                assert_eq!(one.difference.difference, Some(0.0));
+            }
+        }
+    }
+
+    #[test]
+    fn sides_without_a_case_in_common_give_every_name_and_no_value() {
+        let (one, other) = (ids(3), vec!["x".to_owned()]);
+        for (kind, made) in kinds() {
+            let scores: Vec<_> = (0..3).map(|case| made(case, 0)).collect();
+            let compared = compare(&rows(&one, &scores), &rows(&other, &scores), &spec(kind), LEVEL);
+            assert!(!compared.is_empty());
+            for one in compared {
+                assert!(
+                    one.difference.n == 0 && one.difference.p_value.is_none() && !one.difference.identical,
+                    "{one:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn one_long_text_is_compared_by_its_windows_where_they_are_cut_alike() {
+        let window =
+            |logprob: f64, bytes| Likelihood { text: String::new(), logprob, tokens: 2, bytes, unconditional: None };
+        let one: Vec<_> = (0..12).map(|i| window(-3.0 - f64::from(i % 4), 4)).collect();
+        let other: Vec<_> = (0..12).map(|i| window(-3.5 - f64::from(i % 4), 4)).collect();
+        let sum = |windows: &[Likelihood]| windows.iter().map(|w| w.logprob).sum::<f64>();
+        let scores = [&one, &other]
+            .map(|w| score(ScoreValue::Number(1.0), json!({"logprob": sum(w), "tokens": 24, "bytes": 48})));
+        let run = |other: &[Likelihood]| {
+            let row = |scores, windows| Row { case: "book", scores, truth: None, cut: false, windows };
+            let sides = [row(&scores[0], &one), row(&scores[1], other)];
+            compare(&sides[..1], &sides[1..], &spec(MetricKind::Perplexity), LEVEL)[0].difference.clone()
+        };
+        let compared = run(&other);
+        assert_eq!((compared.n, compared.test), (1, Test::Swap));
+        assert!(compared.p_value.is_some_and(|p| p < 0.01) && compared.difference.unwrap() > 0.0);
+        assert_eq!(run(&other[..6]).p_value, Some(1.0), "one case alone shows nothing");
+    }
+
+    #[test]
+    fn does_not_depend_on_the_number_of_threads() {
+        let ids = ids(60);
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                kinds().map(|(kind, made)| {
+                    let scores = [0, 1].map(|side| (0..60).map(|case| made(case, side)).collect::<Vec<_>>());
+                    let differences = compare(&rows(&ids, &scores[0]), &rows(&ids, &scores[1]), &spec(kind), LEVEL);
+                    differences.into_iter().map(|one| one.difference).collect::<Vec<_>>()
+                })
+            })
+        };
+        assert_eq!(run(1), run(3));
+    }
+}

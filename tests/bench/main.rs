@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 
 mod bare_loop;
+mod comparing;
 mod generation;
 mod latency;
 mod memory;
@@ -24,13 +25,14 @@ use table::Row;
 /// A measurement: its name on the command line, and what does it.
 type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 6] = [
+const MEASUREMENTS: [Measurement; 7] = [
     ("generation", generation::measure),
     ("sharing", sharing::measure),
     ("planning", planning::measure),
     ("memory", memory::measure),
     ("latency", latency::measure),
     ("two_runs", two_runs::measure),
+    ("comparing", comparing::measure),
 ];
 
 fn main() {
