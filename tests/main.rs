@@ -21,6 +21,7 @@ mod exactness;
 mod goldens;
 mod perplexity;
 mod prefix_tree;
+mod probes;
 mod resume;
 mod running;
 mod shared_data;

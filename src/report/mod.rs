@@ -5,6 +5,7 @@
 mod json;
 pub mod layout;
 mod markdown;
+mod probe;
 mod reliability;
 mod samples;
 mod table;
