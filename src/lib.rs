@@ -26,6 +26,7 @@
 //! | unscored | could not be judged, for a reason outside the model; it is not "wrong" | [`score::ScoreValue`] |
 //! | sample | one recorded trial: prompt, completion, scores | [`store::Sample`] |
 //! | metric | the aggregate of a variant's scores, with its interval | [`stats::Metric`] |
+//! | probe | cases that differ in a swapped name or group alone, compared in pairs | [`suite::Probe`] |
 //! | run | everything one invocation recorded: a folder | [`store::RunFolder`] |
 //! | comparison | one metric of two variants, paired by case: difference, interval, test | [`gate::Comparison`] |
 //! | baseline | what a change is judged against: a run, or a small JSON file kept in git | [`gate::Baseline`] |

@@ -189,8 +189,28 @@ fn gate_rules_that_name_nothing_known_get_the_nearest_name() {
 #[test]
 fn figures_of_every_run_take_rules_that_mean_something_and_no_scorer_has_their_names() {
     let rules = "  - {name: b, prompt: b.txt}\ngate:\n  - {variant: a, metric: latency, no_worse_by: 0.1}\n  - {variant: a, metric: cut, at_most: 1.5}\n  - {variant: b, metric: prompt_tokens, at_least: -1}\n  - {variant: b, metric: completion_token, at_most: 64}\n  - {variant: a, metric: latency, at_most: 2}\n  - {variant: a, metric: no_answer, no_worse_by: 0.02}\n";
-    insta::assert_snapshot!(checked("  - {name: b, prompt: b.txt}\n", rules), @"");
-    insta::assert_snapshot!(checked("number: {name: exact}", "number: {name: cut, group: latency}"), @"");
+    insta::assert_snapshot!(checked("  - {name: b, prompt: b.txt}\n", rules), @r"
+    error: `no_worse_by` has no meaning for `latency`
+      --> suite.yaml:17:5
+      help: times of two machines cannot be compared: use `at_most`, in seconds
+    error: `at_most` is 1.5 for `cut`
+      --> suite.yaml:18:5
+      help: it is a share of the cases, from 0 to 1
+    error: `at_least` is -1 for `prompt_tokens`
+      --> suite.yaml:19:5
+      help: it counts tokens: write a number of 0 or more
+    error: metric `completion_token` does not exist
+      --> suite.yaml:20:5
+      help: did you mean `completion_tokens`? (exact, latency, prompt_tokens, completion_tokens, unscored, no_answer, cut)
+    ");
+    insta::assert_snapshot!(checked("number: {name: exact}", "number: {name: cut, group: latency}"), @r"
+    error: `cut` cannot name a scorer: the name is a gate's own
+      --> suite.yaml:12:5
+      help: rules know a figure of every run by that name: choose another
+    error: `latency` cannot name a group: the name is a gate's own
+      --> suite.yaml:12:5
+      help: rules know a figure of every run by that name: choose another
+    ");
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod gating;
 mod goldens;
 mod perplexity;
 mod prefix_tree;
+mod probes;
 mod resume;
 mod running;
 mod shared_data;

@@ -41,7 +41,8 @@ fn each_suite_that_the_project_promises_is_there() {
     let sums = ["arithmetic", "word_problems", "chinese_arithmetic", "strategies"];
     let labels = ["sentiment", "symbolic", "unanswerable"];
     let choices = ["capitals", "next_word", "commonsense"];
-    for name in [&sums[..], &labels, &choices].concat() {
+    let bias = ["bias_names", "bias_sentiment"];
+    for name in [&sums[..], &labels, &choices, &bias].concat() {
         assert!(root().join(format!("suites/{name}.yaml")).exists(), "{name}");
     }
 }

@@ -1,10 +1,12 @@
 //! The run as one JSON document: contract.md, section 3.
 
+use crate::gate::probes;
 use crate::summary::{RunSummary, VariantSummary};
 use serde_json::{Value, json};
 
 /// `{"schema":1,"run":…,"variants":[…]}`; nothing is rounded, and what could not be computed is null. With `by_tag` also
-/// `"tags":{tag:[{name, metrics}]}`.
+/// `"tags":{tag:[{name, metrics}]}`. A probe's has `"probes":[…]`, a [`crate::gate::ProbeComparison`] for each two groups of
+/// each variant.
 #[must_use]
 pub fn json(run: &RunSummary, by_tag: bool) -> Value {
     let mut document = json!({
@@ -15,6 +17,9 @@ pub fn json(run: &RunSummary, by_tag: bool) -> Value {
         "status": run.header.status,
         "variants": run.variants.iter().map(|v| variant(run, v)).collect::<Vec<_>>(),
     });
+    if run.probe().is_some() {
+        document["probes"] = json!(probes(run));
+    }
     if by_tag {
         let of_tag = |tag: &String| {
             let variants = run.with_tag(tag);

@@ -1,7 +1,8 @@
 //! The table as GitHub-flavoured Markdown.
 
-use super::reliability;
 use super::table::{Standing, costs, counts, decoded, headlines, own_n, standings, value_text};
+use super::{probe, reliability};
+use crate::gate::{ProbeComparison, probes};
 use crate::stats::ReliabilityBin;
 use crate::summary::{RunSummary, VariantSummary};
 use std::fmt::Write;
@@ -22,6 +23,7 @@ pub fn markdown(run: &RunSummary, by_tag: bool) -> String {
     for line in decoded(run) {
         let _ = writeln!(out, "\n{line}.");
     }
+    out += &groups(&probes(run));
     for variant in &run.variants {
         for (scorer, bins) in &variant.reliability {
             out += &calibration(&variant.name, scorer, bins);
@@ -39,6 +41,22 @@ fn calibration(variant: &str, scorer: &str, bins: &[ReliabilityBin]) -> String {
     let title = reliability::title(&escape(variant), &escape(scorer));
     let mut out = format!("\n#### {title}\n\n| {} |\n|:--|--:|--:|--:|--:|\n", reliability::HEAD.join(" | "));
     out.extend(rows.iter().map(|row| format!("| {} |\n", row.join(" | "))));
+    out
+}
+
+/// A probe's groups against each other; empty for no probe.
+fn groups(comparisons: &[ProbeComparison]) -> String {
+    let mut out = String::new();
+    for comparison in comparisons {
+        let line = |cells: [String; 7]| format!("| {} |\n", cells.map(|cell| escape(&cell)).join(" | "));
+        let _ = write!(out, "\n#### {}\n\n{}", escape(&probe::title(comparison)), line(probe::head(comparison)));
+        out += "|:--|--:|--:|:--|--:|--:|:--|\n";
+        out.extend(probe::rows(comparison).into_iter().map(line));
+        out.extend(probe::notes(comparison).iter().map(|note| format!("\n{note}\n")));
+    }
+    if !comparisons.is_empty() {
+        let _ = writeln!(out, "\n{}.", probe::legend(comparisons).join(" "));
+    }
     out
 }
 

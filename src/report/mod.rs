@@ -13,6 +13,7 @@ mod json;
 mod junit;
 pub mod layout;
 mod markdown;
+mod probe;
 mod reliability;
 mod samples;
 mod table;

@@ -1,7 +1,8 @@
 //! The table that a run ends in: one row a variant, each metric with its interval, what was left out, what it cost.
 
 use super::layout::{Align, Cell, Column, tables};
-use super::reliability;
+use super::{probe, reliability};
+use crate::gate::probes;
 use crate::stats::{Confusion, Metric, better, tie};
 use crate::store::Status;
 use crate::summary::{RunSummary, VariantSummary, part_of};
@@ -15,6 +16,7 @@ pub fn table(run: &RunSummary, width: usize, colour: bool) -> String {
         (metric_columns(&run.variants), count_columns(&run.variants), cost_columns(&run.variants));
     let mut out = arranged(&key, [&metrics, &counts, &costs], width, colour);
     out += &legend(run);
+    out += &probe::table(&probes(run), width, colour);
     for variant in &run.variants {
         for (scorer, confusion) in &variant.confusions {
             let _ = write!(out, "\n{}", labels(variant, scorer, confusion, width, colour));

@@ -155,11 +155,9 @@ pub enum SuiteProblem {
         help: String,
     },
     /// A template of a generator or a probe failed.
-    #[error("the {of}'s `{template}` fails: {reason}")]
+    #[error("{template} fails: {reason}")]
     Template {
-        /// Whose it is.
-        of: &'static str,
-        /// Which template.
+        /// Which template, and whose: ``the generator's `vars.question` ``.
         template: String,
         /// What is wrong.
         reason: String,

@@ -98,7 +98,7 @@ impl VariantRows {
         sides
     }
 
-    fn wanted<'s>(&'s self, wanted: impl Fn(&Kept) -> bool) -> impl Iterator<Item = (&'s Kept, Row<'s>)> {
+    fn wanted(&self, wanted: impl Fn(&Kept) -> bool) -> impl Iterator<Item = (&Kept, Row<'_>)> {
         // A case is cut where one of its repeats is: the row that they come to says nothing itself.
         let cut: HashSet<&str> = self.rows.iter().filter(|row| row.cut).map(|row| row.case.as_str()).collect();
         let kept = self.rows.iter().filter(move |row| row.reduced == self.reduced && wanted(row));

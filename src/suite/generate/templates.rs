@@ -26,9 +26,10 @@ pub(in crate::suite) struct Failed {
 
 impl Failed {
     /// The problem of a generator or a probe; `help` where nothing better is known.
-    pub(in crate::suite) fn of(self, what: &'static str, help: &str) -> SuiteProblem {
-        let Self { template, reason, help: own } = self;
-        SuiteProblem::Template { of: what, template, reason, help: own.unwrap_or_else(|| help.to_owned()) }
+    pub(in crate::suite) fn of(self, what: &str, help: &str) -> SuiteProblem {
+        let template = format!("the {what}'s `{}`", self.template);
+        let help = self.help.unwrap_or_else(|| help.to_owned());
+        SuiteProblem::Template { template, reason: self.reason, help }
     }
 }
 
