@@ -2,11 +2,13 @@
 //!
 //! A [`RunSummary`](crate::summary::RunSummary) is laid out by [`table`], [`markdown`] and [`json`].
 
+mod arithmetic;
 mod json;
 pub mod layout;
 mod markdown;
 mod reliability;
 mod samples;
+mod steps;
 mod table;
 
 pub use json::json;
