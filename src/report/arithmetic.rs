@@ -17,8 +17,20 @@ const BEFORE: [&str; 14] =
 
 /// Words behind a result that change what it says.
 const BEHIND: [&str; 14] = [
-    "r", "rem", "remainder", "mod", "percent", "hundred", "thousand", "million", "billion", "trillion", "dozen", "and",
-    "over", "squared",
+    "r",
+    "rem",
+    "remainder",
+    "mod",
+    "percent",
+    "hundred",
+    "thousand",
+    "million",
+    "billion",
+    "trillion",
+    "dozen",
+    "and",
+    "over",
+    "squared",
 ];
 
 /// A sum, and whether it holds.
@@ -317,8 +329,14 @@ mod tests {
             let found = equations(right);
             assert!(found.len() == 1 && found[0].right, "{right}: {:?}", marks(right));
         }
-        for wrong in ["0.1 + 0.2 = 0.4", "1,234 + 1 = 1,236", "(2 + 3) * 4 = 14", "2 + 3 * 4 = 20", "-7 + 3 = 4", "9 - 4 = 6 apples"]
-        {
+        for wrong in [
+            "0.1 + 0.2 = 0.4",
+            "1,234 + 1 = 1,236",
+            "(2 + 3) * 4 = 14",
+            "2 + 3 * 4 = 20",
+            "-7 + 3 = 4",
+            "9 - 4 = 6 apples",
+        ] {
             let found = equations(wrong);
             assert!(found.len() == 1 && !found[0].right, "{wrong}: {:?}", marks(wrong));
         }

@@ -4,8 +4,7 @@ use super::arithmetic::{Equation, equations};
 use std::ops::Range;
 
 /// Words that a full stop follows without an end of a sentence.
-const SHORT: [&str; 14] =
-    ["mr", "mrs", "ms", "dr", "st", "no", "vs", "e.g", "i.e", "etc", "approx", "fig", "eq", "cf"];
+const SHORT: [&str; 14] = ["mr", "mrs", "ms", "dr", "st", "no", "vs", "e.g", "i.e", "etc", "approx", "fig", "eq", "cf"];
 
 /// One step.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,11 +93,10 @@ mod tests {
 
     #[test]
     fn lines_and_their_sentences_are_steps() {
-        assert_eq!(texts(" 7 + 6 = 13, write 3 carry 1. 2 + 3 + 1 = 6. The answer is 63."), [
-            "7 + 6 = 13, write 3 carry 1.",
-            "2 + 3 + 1 = 6.",
-            "The answer is 63."
-        ]);
+        assert_eq!(
+            texts(" 7 + 6 = 13, write 3 carry 1. 2 + 3 + 1 = 6. The answer is 63."),
+            ["7 + 6 = 13, write 3 carry 1.", "2 + 3 + 1 = 6.", "The answer is 63."]
+        );
         assert_eq!(texts("First line\n\n  second; third\r\n"), ["First line", "second;", "third"]);
         assert_eq!(texts("4 + 9 = 13，写 3 进 1。答案是 13。"), ["4 + 9 = 13，写 3 进 1。", "答案是 13。"]);
         assert_eq!(texts(" \n "), [""; 0]);
@@ -106,7 +104,10 @@ mod tests {
 
     #[test]
     fn numbers_and_bullets_of_a_list_are_no_part_of_a_step() {
-        assert_eq!(texts("1. Add 3 + 4 = 7\n2) Done.\n- 7 + 6 = 13\n* so"), ["Add 3 + 4 = 7", "Done.", "7 + 6 = 13", "so"]);
+        assert_eq!(
+            texts("1. Add 3 + 4 = 7\n2) Done.\n- 7 + 6 = 13\n* so"),
+            ["Add 3 + 4 = 7", "Done.", "7 + 6 = 13", "so"]
+        );
         assert_eq!(steps("- 7 + 6 = 13")[0].equations[0].range, 2..12);
         assert_eq!(texts("-7 + 3 = -4"), ["-7 + 3 = -4"]);
         assert_eq!(texts("2024. 5"), ["2024.", "5"]);
