@@ -62,7 +62,8 @@ impl Chromium {
         let (requests, complaints) = (Vec::new(), Vec::new());
         let mut started = Self { child, to, from, session: None, last: 0, requests, complaints, _profile: profile };
         let page = started.call("Target.createTarget", &json!({"url": "about:blank"}))?;
-        let attached = started.call("Target.attachToTarget", &json!({"targetId": page["targetId"], "flatten": true}))?;
+        let attached =
+            started.call("Target.attachToTarget", &json!({"targetId": page["targetId"], "flatten": true}))?;
         started.session = attached["sessionId"].as_str().map(str::to_owned);
         for domain in ["Page", "Runtime", "Network", "Log"] {
             started.call(&format!("{domain}.enable"), &json!({}))?;
@@ -130,7 +131,7 @@ impl Chromium {
         self.call("Page.navigate", &json!({"url": "about:blank"}))?;
         let url = format!("file://{}{part}", file.canonicalize()?.display());
         self.call("Page.navigate", &json!({"url": url}))?;
-        self.wait("document.documentElement.dataset.ready === ''")
+        self.wait("document.documentElement?.dataset.ready === ''")
     }
 
     /// Presses and releases a key.

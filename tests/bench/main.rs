@@ -7,7 +7,11 @@
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 
 mod bare_loop;
+#[allow(dead_code, reason = "the tests do more with it")]
+#[path = "../chromium.rs"]
+mod chromium;
 mod generation;
+mod html;
 mod latency;
 mod memory;
 mod planning;
@@ -23,12 +27,13 @@ use table::Row;
 /// A measurement: its name on the command line, and what does it.
 type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 5] = [
+const MEASUREMENTS: [Measurement; 6] = [
     ("generation", generation::measure),
     ("sharing", sharing::measure),
     ("planning", planning::measure),
     ("memory", memory::measure),
     ("latency", latency::measure),
+    ("html", html::measure),
 ];
 
 fn main() {

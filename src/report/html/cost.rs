@@ -13,7 +13,7 @@ const PLOT: [f64; 4] = [44.0, 500.0, 16.0, 220.0];
 
 /// The height of a label, and about the width of a letter.
 const LINE: f64 = 14.0;
-const LETTER: f64 = 6.6;
+const LETTER: f64 = 7.2;
 
 /// Seconds where all variants were timed; tokens otherwise.
 #[derive(Debug, Clone, Copy)]

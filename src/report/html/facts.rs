@@ -72,6 +72,18 @@ fn about(model: &ModelRecord) -> String {
     format!("{} · {} · {} weights · sha256 {hash}…", facts.architecture, facts.quantisation, facts.parameters)
 }
 
+/// Each model as it was used, and the variants that it answered.
+fn used(header: &Header) -> Vec<(&ModelRecord, Vec<&str>)> {
+    let mut found: Vec<(&ModelRecord, Vec<&str>)> = Vec::new();
+    for (variant, model) in &header.models {
+        match found.iter_mut().find(|(known, _)| *known == model) {
+            Some((_, variants)) => variants.push(variant),
+            None => found.push((model, vec![variant])),
+        }
+    }
+    found
+}
+
 /// Every setting, folded away.
 pub(super) fn made(columns: &Columns) -> Markup {
     html! {
@@ -87,11 +99,12 @@ pub(super) fn made(columns: &Columns) -> Markup {
                     dt { "seed" } dd { (header.seed) }
                     @if !header.flags.is_empty() {
                         dt { "flags" }
-                        dd { (header.flags.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")) }
+                        dd { (header.flags.iter().map(|(name, value)| format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect::<Vec<_>>().join(", ")) }
                     }
-                    @for (variant, model) in &header.models {
-                        dt { (variant) }
+                    @for (model, variants) in used(header) {
+                        dt { "model" }
                         dd {
+                            @if header.models.len() > variants.len() { (variants.join(", ")) ": " }
                             code { (model.facts.path.display()) } br;
                             (about(model)) " · context " (model.context) " · " (model.policy)
                         }

@@ -127,6 +127,7 @@ async function begin() {
   list();
   follow();
   addEventListener("hashchange", follow);
+  performance.mark("listed");
   document.documentElement.dataset.ready = "";
 }
 

@@ -47,7 +47,8 @@ function list() {
     state.rows = all.filter(passes);
     state.cursor = Math.max(0, Math.min(state.cursor, state.rows.length - 1));
     const searched = done < 1 ? `, searching ${Math.round(done * 100)} %` : "";
-    byId("count").textContent = `${state.rows.length.toLocaleString("en")} of ${all.length.toLocaleString("en")} cases, ${state.index.samples.toLocaleString("en")} samples${searched}`;
+    const samples = all.reduce((sum, row) => sum + row.cells.reduce((own, cell) => own + cell.samples.length, 0), 0);
+    byId("count").textContent = `${state.rows.length.toLocaleString("en")} of ${all.length.toLocaleString("en")} cases, ${samples.toLocaleString("en")} samples${searched}`;
     drawHead();
     drawRows();
   });
