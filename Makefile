@@ -4,7 +4,7 @@
 # No target sets RUSTFLAGS: that variable replaces .cargo/config.toml, and with it the instructions of this machine.
 
 .DEFAULT_GOAL := help
-.PHONY: help deps flags build demo test check bench portable install clean
+.PHONY: help deps flags browser build demo test check bench portable install clean
 
 # The oldest Rust that compiles this, as Cargo.toml says.
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -27,7 +27,7 @@ build: deps flags ## compile for the CPU of this machine
 demo: build ## compare four ways of asking for sums, on the bundled model
 	target/release/tripos run suites/arithmetic.yaml
 
-test: deps flags ## run the tests
+test: deps flags browser ## run the tests
 	$(cargo) test --release --locked
 
 check: deps ## formatting, lints, documentation
@@ -53,6 +53,9 @@ clean: ## delete everything compiled
 flags:
 	@[ -z "$${RUSTFLAGS+set}$${CARGO_ENCODED_RUSTFLAGS+set}" ] || echo "warning: RUSTFLAGS is set and replaces \
 	the flags in .cargo/config.toml: without target-cpu=native, inference is several times slower" >&2
+
+browser:
+	@$(want_browser)
 
 # Says how to get Rust; it is not installed behind anyone's back.
 define need_rust
@@ -93,4 +96,21 @@ else \
 	echo "error: no apt-get, dnf, pacman or brew here" >&2; \
 	echo "  help: install$$need yourself (LIBCLANG_PATH may say where libclang is)" >&2; exit 1; \
 fi
+endef
+
+# The tests of the HTML report open it in a real Chromium. Where none can be installed they skip and say so; nothing fails,
+# and nobody is asked for a password.
+define want_browser
+has() { command -v "$$1" >/dev/null; }; \
+for name in chromium chromium-browser google-chrome google-chrome-stable; do ! has $$name || exit 0; done; \
+[ ! -d "/Applications/Google Chrome.app" ] || exit 0; \
+echo "the tests of the HTML report want a Chromium, and this machine lacks one"; \
+if [ "$$(id -u)" = 0 ]; then sudo=; else sudo="sudo -n"; fi; \
+if has apt-get; then \
+	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -q -y --no-install-recommends chromium; \
+elif has dnf; then $$sudo dnf install -y chromium; \
+elif has pacman; then $$sudo pacman -Sy --needed --noconfirm chromium; \
+elif has brew; then brew install --cask google-chrome; \
+else false; fi || echo "note: no Chromium could be installed; tests that open the HTML report will skip" >&2
 endef

@@ -218,3 +218,28 @@ fn kv_check_says_how_far_the_two_ways_lie_apart_and_records_it() {
     assert_eq!(check["trials"], 20);
     assert!(check["largest"].as_f64().unwrap() < 0.5, "{check}");
 }
+
+#[test]
+fn the_texts_of_tokens_are_kept_where_their_log_probabilities_are() {
+    let workspace = Workspace::llama();
+    let suite = workspace.read("suite.yaml").replace("max_tokens: 48", "max_tokens: 48, logprobs: 3");
+    workspace.write("suite.yaml", suite);
+    workspace.ok(&["run", "suite.yaml", "--limit", "3", "--variant", "greedy"]);
+    let samples = samples_of(&workspace.run_folder());
+    assert_eq!(samples.len(), 3);
+    for sample in &samples {
+        let pieces = sample["pieces"].as_object().unwrap();
+        let text = |id: &Value| pieces[&id.to_string()].as_str().unwrap().to_owned();
+        let drawn = sample["completion"]["logprobs"].as_array().unwrap();
+        let said: String = drawn.iter().map(|token| text(&token["id"])).collect();
+        assert!(said.starts_with(sample["completion"]["text"].as_str().unwrap()), "{said:?}");
+        let named = drawn.iter().flat_map(|token| token["top"].as_array().unwrap());
+        assert!(named.map(|pair| text(&pair[0])).any(|text| !text.is_empty()));
+    }
+}
+
+#[test]
+fn no_texts_of_tokens_are_kept_without_log_probabilities() {
+    let samples = run(&scripted("  - {name: plain, prompt: q.txt}", "otherwise: ' 2'\n"));
+    assert_eq!(samples[0].get("pieces"), None);
+}

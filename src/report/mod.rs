@@ -1,14 +1,16 @@
 //! Room 8: a run becomes bytes that people or programs read. Needs no model on disk.
 //!
 //! A [`RunSummary`](crate::summary::RunSummary) is laid out by [`table`], [`markdown`], [`json`], [`csv()`] and [`junit()`], the
-//! comparison of two by [`comparison`], a gate's verdict by [`gate()`], and the runs of one suite over time by [`history()`].
+//! comparison of two by [`comparison`], a gate's verdict by [`gate()`], the runs of one suite over time by
+//! [`history()`], and whole runs with their samples by [`html()`].
 
+mod arithmetic;
 mod compare;
 mod csv;
 mod error;
 mod gate;
 mod history;
-mod html_stub;
+mod html;
 mod json;
 mod junit;
 pub mod layout;
@@ -16,6 +18,7 @@ mod markdown;
 mod probe;
 mod reliability;
 mod samples;
+mod steps;
 mod table;
 
 pub use compare::{Answers, answer, comparison, comparison_legend, comparison_markdown, is_shown};
@@ -23,7 +26,7 @@ pub use csv::csv;
 pub use error::ReportError;
 pub use gate::{annotations, gate, gate_markdown, verdict_line};
 pub use history::{Entry, history, history_json};
-pub use html_stub::html;
+pub use html::html;
 pub use json::json;
 pub use junit::{gate_junit, junit};
 pub use markdown::markdown;

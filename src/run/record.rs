@@ -8,10 +8,11 @@ use super::prepare::Prepared;
 use super::select::Cell;
 use super::underway::Underway;
 use super::want::gathered;
+use crate::engine::{Completion, Token};
 use crate::error::{Explain, Problems};
 use crate::score::{Judged, Score, ScoreValue};
 use crate::store::{CaseRecord, PromptRecord, Repeat, RunFolder, Sample, Trial, read_samples};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The scores of some repeats of a case, and which repeat each is.
 type Repeats = Vec<(u32, Vec<Score>)>;
@@ -159,10 +160,22 @@ impl<'a> Recorder<'a> {
             likelihood,
             likelihood_cost,
             judge_tokens_decoded: judges.tokens_decoded,
+            pieces: self.pieces(cell, trial.before.iter().map(|stage| &stage.completion).chain(completion)),
             scores,
             before: trial.before,
             ..empty(self.prepared.trial(cell), record)
         }
+    }
+
+    /// The texts of the tokens that the log-probabilities of some completions name.
+    fn pieces<'c>(&self, cell: Cell, said: impl Iterator<Item = &'c Completion>) -> BTreeMap<Token, String> {
+        let mut named = said.filter_map(|completion| completion.logprobs.as_ref()).flatten().peekable();
+        let variant = named.peek().and_then(|_| self.prepared.variant(cell.variant));
+        let Some((_, engine, _)) = variant.and_then(|variant| self.prepared.models.of(variant)) else {
+            return BTreeMap::new();
+        };
+        let ids = named.flat_map(|token| std::iter::once(token.id).chain(token.top.iter().map(|(id, _)| *id)));
+        ids.map(|id| (id, String::from_utf8_lossy(&engine.bytes(&[id])).into_owned())).collect()
     }
 
     /// A prompt as it is kept: the part that others share is in the header.
@@ -191,6 +204,7 @@ fn empty(trial: Trial, case: CaseRecord) -> Sample {
         likelihood_cost: None,
         judge_tokens_decoded: 0,
         cached: false,
+        pieces: BTreeMap::new(),
         scores: Vec::new(),
     }
 }

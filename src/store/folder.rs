@@ -287,6 +287,7 @@ mod tests {
             likelihood_cost: None,
             judge_tokens_decoded: 0,
             cached: false,
+            pieces: BTreeMap::new(),
             scores: vec![],
         }
     }

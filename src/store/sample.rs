@@ -6,6 +6,7 @@ use crate::score::{Likelihood, Score, ScoreValue};
 use crate::suite::{Case, Counterpart, Vars};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_untagged::UntaggedEnumVisitor;
+use std::collections::BTreeMap;
 
 /// One planned cell: a variant asks a case.
 ///
@@ -137,6 +138,10 @@ pub struct Sample {
     /// The answer came from the cache.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
+    /// The text of every token that `logprobs` of a completion here names, drawn or alternative, as far as it is UTF-8;
+    /// that of a control token is empty. Tokens are numbers without it, and no report has the model at hand.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pieces: BTreeMap<Token, String>,
     /// The judgements, in the suite's order, groups last.
     pub scores: Vec<Score>,
 }
@@ -177,9 +182,21 @@ mod tests {
             likelihood_cost: None,
             judge_tokens_decoded: 0,
             cached: false,
+            pieces: BTreeMap::new(),
             scores: vec![score],
         }
         .passed()
+    }
+
+    #[test]
+    fn a_sample_recorded_before_there_were_pieces_is_read_and_written_as_it_was() {
+        let old = r#"{"trial":{"variant":"v","case":"c","repeat":0},"case":{"vars":{},"target":null,"tags":[]},"prompt":null,"completion":null,"scores":[]}"#;
+        let mut sample: Sample = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&sample).unwrap(), old);
+        sample.pieces.insert(7, " é".into());
+        let new = serde_json::to_string(&sample).unwrap();
+        assert!(new.contains(r#""pieces":{"7":" é"}"#), "{new}");
+        assert_eq!(serde_json::from_str::<Sample>(&new).unwrap(), sample);
     }
 
     #[test]

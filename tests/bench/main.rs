@@ -7,8 +7,12 @@
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 
 mod bare_loop;
+#[allow(dead_code, reason = "the tests do more with it")]
+#[path = "../chromium.rs"]
+mod chromium;
 mod comparing;
 mod generation;
+mod html;
 mod latency;
 mod memory;
 mod planning;
@@ -25,7 +29,7 @@ use table::Row;
 /// A measurement: its name on the command line, and what does it.
 type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 7] = [
+const MEASUREMENTS: [Measurement; 8] = [
     ("generation", generation::measure),
     ("sharing", sharing::measure),
     ("planning", planning::measure),
@@ -33,6 +37,7 @@ const MEASUREMENTS: [Measurement; 7] = [
     ("latency", latency::measure),
     ("two_runs", two_runs::measure),
     ("comparing", comparing::measure),
+    ("html", html::measure),
 ];
 
 fn main() {

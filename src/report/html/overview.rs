@@ -1,0 +1,29 @@
+//! What the runs come to, before any script: whose they are, verdicts, metrics, costs, matrices, curves.
+
+use super::columns::Columns;
+use super::{cost, curves, facts, metrics, verdicts};
+use crate::gate::GateRecord;
+use maud::{Markup, html};
+
+/// The page from its top to the samples.
+pub(super) fn overview(columns: &Columns, gate: Option<&GateRecord>) -> Markup {
+    html! {
+        (facts::banner(columns))
+        section #overview aria-label="Overview" {
+            @if let Some(gate) = gate { (verdicts::verdicts(gate)) }
+            @for (number, suite) in columns.suites.iter().enumerate() {
+                section.suite {
+                    @if columns.suites.len() > 1 { h2 { (suite) } }
+                    (metrics::metrics(columns, number, &cost::cost(columns, number)))
+                    div.figures { (curves::reliability(columns, number)) (curves::confusions(columns, number)) }
+                }
+            }
+            (facts::made(columns))
+        }
+    }
+}
+
+/// The number of a table: three digits behind the point.
+pub(super) fn three(number: f64) -> String {
+    format!("{number:.3}")
+}
