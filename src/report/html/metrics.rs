@@ -1,6 +1,6 @@
 //! A chart of every variant and metric: a dot for the value, a line for its interval, on a scale that all variants share.
 
-use super::super::table::{Standing, is_headline, standings};
+use super::super::table::{Standing, standings};
 use super::columns::{Column, Columns};
 use super::overview::three;
 use crate::stats::{Direction, Metric};
@@ -55,7 +55,7 @@ pub(super) fn metrics(columns: &Columns, suite: usize, beside: &Markup) -> Marku
     for variant in &variants {
         for metric in &variant.metrics {
             if names.iter().all(|(name, _)| *name != metric.name) {
-                names.push((metric.name.clone(), is_headline(metric, variant)));
+                names.push((metric.name.clone(), variant.is_headline(&metric.name)));
             }
         }
     }
