@@ -142,7 +142,7 @@ impl<'a> Index<'a> {
     }
 
     /// The finished list, as JSON.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> std::io::Result<Vec<u8>> {
         let comparisons: &[Comparison] = self.gate.map_or(&[], |gate| &gate.comparisons);
         self.note_changes(comparisons);
         let document = Document {
@@ -167,7 +167,7 @@ impl<'a> Index<'a> {
             samples: self.samples,
             rows: &self.rows,
         };
-        serde_json::to_vec(&document).unwrap_or_default()
+        Ok(serde_json::to_vec(&document)?)
     }
 
     /// Notes on each case what a gate saw change.
