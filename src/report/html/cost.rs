@@ -76,7 +76,7 @@ pub(super) fn cost(columns: &Columns, suite: usize) -> Markup {
     }
 }
 
-fn picture(points: &[Point], unit: &str) -> Markup {
+fn picture<'p>(points: &'p [Point], unit: &str) -> Markup {
     let [left, right, top, bottom] = PLOT;
     let bounds = |values: &mut dyn Iterator<Item = f64>| {
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)))
@@ -97,8 +97,7 @@ fn picture(points: &[Point], unit: &str) -> Markup {
     let ticks: Vec<f64> =
         if log { vec![least, (least * most).sqrt(), most / 1.04] } else { vec![0.0, most / 2.0, most] };
     let at = |place: f64| format!("{place:.1}");
-    let dot = |point| {
-        let Point { label, cost, value, ci } = point;
+    let dot = |Point { label, cost, value, ci }: &'p Point| {
         let [low, high] = ci.unwrap_or([*value; 2]);
         Dot { x: x(*cost), y: y(*value), ends: [y(high), y(low)], text: label }
     };
