@@ -79,7 +79,7 @@ fn report(what: &str, folder: &Path, into: &Path) -> anyhow::Result<Vec<Row>> {
     ];
     if let Some(program) = find() {
         let found = (0..ROUNDS).map(|_| look(&program, &page)).collect::<anyhow::Result<Vec<[f64; 3]>>>()?;
-        let of = |at: usize| Spread::of(found.iter().map(|one| one[at]).collect());
+        let of = |at: usize| Spread::of(found.iter().map(|one| one[at]).collect::<Vec<f64>>());
         let milliseconds = |ms: f64| format!("{ms:.0}");
         let paint = of(0);
         rows.push(Row::bound(
