@@ -257,7 +257,7 @@ fn an_import_against_the_table_is_caught() {
     }
     assert_eq!(
         said(imports, "src/rank/pairs.rs", "\n\nuse crate::{\n    error::Place,\n    engine::Engine,\n};"),
-        ["src/rank/pairs.rs:5: `rank` may not use `engine` (only: error seed suite store stats)"]
+        ["src/rank/pairs.rs:5: `rank` may not use `engine` (only: error seed suite store stats summary)"]
     );
 }
 
