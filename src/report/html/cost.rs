@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use std::collections::HashSet;
 
 /// The plot in units of its picture: left, right, top, bottom.
-const PLOT: [f64; 4] = [44.0, 500.0, 16.0, 220.0];
+const PLOT: [f64; 4] = [44.0, 500.0, 30.0, 230.0];
 
 /// Where a label ends at the latest.
 const RIGHTMOST: f64 = 526.0;
@@ -106,7 +106,7 @@ fn picture<'p>(points: &'p [Point], unit: &str) -> Markup {
     };
     let dots: Vec<Dot> = points.iter().map(dot).collect();
     html! {
-        svg.chart viewBox="0 0 530 262" role="img" aria-label=(spoken(points, unit)) {
+        svg.chart viewBox="0 0 530 272" role="img" aria-label=(spoken(points, unit)) {
             @for value in [low, f64::midpoint(low, high), high] {
                 line.grid x1=(at(left)) x2=(at(right)) y1=(at(y(value))) y2=(at(y(value))) {}
                 text.tick x=(at(left - 8.0)) y=(at(y(value) + 4.0)) text-anchor="end" { (tick(value)) }
