@@ -9,7 +9,10 @@ use maud::{Markup, html};
 use std::collections::HashSet;
 
 /// The plot in units of its picture: left, right, top, bottom.
-const PLOT: [f64; 4] = [44.0, 500.0, 16.0, 220.0];
+const PLOT: [f64; 4] = [44.0, 500.0, 30.0, 230.0];
+
+/// Where a label ends at the latest.
+const RIGHTMOST: f64 = 526.0;
 
 /// The height of a label, and about the width of a letter.
 const LINE: f64 = 14.0;
@@ -103,7 +106,7 @@ fn picture<'p>(points: &'p [Point], unit: &str) -> Markup {
     };
     let dots: Vec<Dot> = points.iter().map(dot).collect();
     html! {
-        svg.chart viewBox="0 0 530 262" role="img" aria-label=(spoken(points, unit)) {
+        svg.chart viewBox="0 0 530 272" role="img" aria-label=(spoken(points, unit)) {
             @for value in [low, f64::midpoint(low, high), high] {
                 line.grid x1=(at(left)) x2=(at(right)) y1=(at(y(value))) y2=(at(y(value))) {}
                 text.tick x=(at(left - 8.0)) y=(at(y(value) + 4.0)) text-anchor="end" { (tick(value)) }
@@ -115,6 +118,9 @@ fn picture<'p>(points: &'p [Point], unit: &str) -> Markup {
                     line.interval x1=(at(x(point.cost))) x2=(at(x(point.cost))) y1=(at(y(low))) y2=(at(y(high))) {}
                 }
                 circle.point cx=(at(x(point.cost))) cy=(at(y(point.value))) r="5" {}
+            }
+            @for (dot, spot) in dots.iter().zip(spots(&dots)) {
+                @if let Some(leader) = dot.leader(spot) { path.leader d=(leader) {} }
             }
             @for (point, [left, base]) in points.iter().zip(spots(&dots)) {
                 text.label x=(at(left)) y=(at(base)) { (point.label) }
@@ -151,9 +157,19 @@ impl Dot<'_> {
         [spot[0], spot[0] + self.width(), spot[1] - LINE + 2.0, spot[1] + 3.0]
     }
 
+    /// A line to the label, where it does not stand right beside.
+    fn leader(&self, spot: Spot) -> Option<String> {
+        let [left, right, top, bottom] = self.room_of_label(spot);
+        let (x, y) = (self.x.clamp(left, right), self.y.clamp(top, bottom));
+        let [_, _, above, below] = self.own_room();
+        let near = (x - self.x).abs() < 11.0 && y > above - LINE && y < below + LINE;
+        (!near).then(|| format!("M{:.1} {:.1}L{x:.1} {y:.1}", self.x, self.y))
+    }
+
     /// Beside it, then ever further up and down.
     fn candidates(&self, most: usize) -> impl Iterator<Item = Spot> {
-        let (right, left, middle) = (self.x + 10.0, self.x - 10.0 - self.width(), self.x - self.width() / 2.0);
+        let (right, left) = (self.x + 10.0, self.x - 10.0 - self.width());
+        let middle = (self.x - self.width() / 2.0).min(RIGHTMOST - self.width());
         let base = self.y + 4.0;
         let [_, _, top, bottom] = self.own_room();
         let near = [[right, base], [left, base], [middle, bottom + LINE], [middle, top - 4.0]];
@@ -176,7 +192,7 @@ fn spots(dots: &[Dot]) -> Vec<Spot> {
     for dot in dots {
         let free = |spot: &Spot| {
             let own = dot.room_of_label(*spot);
-            let inside = own[0] >= PLOT[0] && own[1] <= PLOT[1] + 20.0 && own[2] >= 0.0 && own[3] <= PLOT[3];
+            let inside = own[0] >= PLOT[0] && own[1] <= RIGHTMOST && own[2] >= 0.0 && own[3] <= PLOT[3];
             inside && taken.iter().all(|other| are_apart(own, *other))
         };
         let spot = dot.candidates(dots.len() + 2).find(free).unwrap_or([dot.x + 10.0, dot.y + 4.0]);
@@ -224,6 +240,10 @@ mod tests {
             let others = rooms.iter().enumerate().filter(|(at, _)| *at != number).map(|(_, room)| *room);
             assert!(dots.iter().map(Dot::own_room).chain(others).all(|other| are_apart(*own, other)), "{rooms:?}");
         }
+        assert!(
+            dots[3].leader([495.0 - 10.0 - dots[3].width(), 194.0]).is_none()
+                && dots[3].leader([300.0, 100.0]).is_some()
+        );
         assert!(rooms[3][1] < 495.0, "to the left where there is no room to the right");
     }
 
