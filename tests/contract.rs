@@ -97,3 +97,45 @@ fn a_matrix_is_every_combination_named_by_its_parts() {
         ["qa/tripos-tiny/0-shot", "qa/tripos-tiny/4-shot", "cot/tripos-tiny/0-shot", "cot/tripos-tiny/4-shot"]
     );
 }
+
+/// The documents of contract.md, section 4: what `compare` prints has each of these keys, and the baseline is read.
+#[test]
+fn comparisons_and_baselines_have_the_contracts_shape() {
+    let workspace = crate::comparing::digits();
+    let run = crate::comparing::ran(&workspace, &[]);
+    let said = workspace.ok(&["compare", &format!("{run}:plain"), &format!("{run}:polite"), "--format", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(document["schema"], 1);
+    let keys = [
+        "metric",
+        "baseline",
+        "candidate",
+        "n",
+        "discordant",
+        "difference",
+        "ci",
+        "test",
+        "p_value",
+        "p_adjusted",
+        "minimum_detectable",
+        "verdict",
+        "flipped",
+        "only_baseline",
+        "only_candidate",
+        "unscored",
+    ];
+    let comparison = document["comparisons"][0].as_object().unwrap();
+    assert!(keys.iter().all(|key| comparison.contains_key(*key)), "{comparison:?}");
+    assert!(
+        ["run", "variant", "value"].iter().all(|key| comparison["baseline"].as_object().unwrap().contains_key(*key))
+    );
+    let text = r#"{"schema":1,"suite":"digits","suite_sha256":"…","models":{"plain":"<sha256>"},"variants":{"plain":{"ok":{"c-17":[1]}}}}"#;
+    workspace.write("base.json", text);
+    workspace.write(
+        "rules.yaml",
+        format!("{}gate: [{{variant: plain, metric: ok, no_worse_by: 0.5}}]\n", crate::comparing::SUITE),
+    );
+    let gated = workspace.tripos(&["gate", "rules.yaml", "--baseline", "base.json", "--format", "json"]);
+    let record: serde_json::Value = serde_json::from_str(&gated.stdout).unwrap();
+    assert_eq!((&record["comparisons"][0]["n"], gated.code), (&1.into(), Some(0)), "{}", gated.stderr);
+}

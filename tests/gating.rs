@@ -231,6 +231,13 @@ fn two_models_are_compared_in_one_command() {
     let said = gate(&workspace, &["--baseline-model", "five.yaml", "--model", "four.yaml"]);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     assert!(line(&said, "????").contains("0.500 → 0.400: -0.100"), "{}", said.stdout);
+    let flips = "case  was   is    answer before         answer after";
+    assert!(
+        said.stdout.contains("ok: 10 cases changed, the worst 5") && said.stdout.contains(flips),
+        "{}",
+        said.stdout
+    );
+    assert!(said.stdout.contains("c-8   pass  fail  The answer is right.  I do not know."), "{}", said.stdout);
     assert_eq!(gate(&workspace, &["--baseline-model", "five.yaml", "--model", "three.yaml"]).code, Some(1));
 }
 

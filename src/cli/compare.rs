@@ -6,9 +6,8 @@ use super::output::print;
 use super::run::Format;
 use crate::error::{Place, Problems};
 use crate::gate::{Comparison, GateError, How, Sheet, alike, compare};
-use crate::report::{self, Answers};
+use crate::report;
 use crate::stats::LEVEL;
-use crate::store::{Repeat, read_samples_of};
 use crate::summary::RunSummary;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -172,20 +171,8 @@ fn comparisons(
 
 /// Each pair as a table, with the answers to the cases that flipped.
 fn table(args: &Args, groups: &[Vec<Comparison>], runs: (&RunSummary, &RunSummary)) -> Result<String, Failure> {
-    let all: Vec<Comparison> = groups.concat();
-    let mut answers = Answers::new();
-    for (side, run) in [runs.0, runs.1].into_iter().enumerate() {
-        let wanted = |trial: &crate::store::Trial| report::is_shown(&all, args.flips, side, trial);
-        if all.iter().all(|one| one.flipped.is_empty()) || args.flips == 0 {
-            break;
-        }
-        read_samples_of(&run.dir, wanted, |sample| {
-            if sample.trial.repeat != Repeat::Reduced {
-                let key = (side, sample.trial.variant.clone(), sample.trial.case.clone());
-                answers.entry(key).or_default().push(sample);
-            }
-        })?;
-    }
+    let dirs = [runs.0, runs.1].map(|run| Some(run.dir.as_path()));
+    let answers = report::answers(&groups.concat(), args.flips, dirs)?;
     let size = (environment::width(), environment::stdout_colour());
     let parts: Vec<String> = groups.iter().map(|group| report::comparison(group, &answers, args.flips, size)).collect();
     Ok(parts.join("\n") + report::comparison_legend())

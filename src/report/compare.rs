@@ -3,10 +3,11 @@
 
 use super::layout::{Align, Column, tables};
 use crate::gate::{Comparison, Flip, Standing, figure, p_text, signed, test_name};
-use crate::store::{Sample, Trial};
+use crate::store::{Repeat, Sample, StoreError, Trial, read_samples_of};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
+use std::path::Path;
 
 /// Most characters of an answer that are shown.
 const MOST: usize = 48;
@@ -113,7 +114,9 @@ pub(super) fn some(cases: &[String]) -> String {
     shown.join(", ") + more
 }
 
-fn flipped(one: &Comparison, answers: &Answers, most: usize, (width, colour): (usize, bool)) -> String {
+/// The cases that flipped, the worst first, with both answers; nothing where none did.
+#[must_use]
+pub fn flipped(one: &Comparison, answers: &Answers, most: usize, (width, colour): (usize, bool)) -> String {
     let shown: Vec<&Flip> = one.flipped.iter().take(most).collect();
     if shown.is_empty() {
         return String::new();
@@ -146,8 +149,7 @@ pub(super) fn value(value: &Value) -> String {
 }
 
 /// What was read from an answer, else its end; of several repeats each.
-#[must_use]
-pub fn answer(samples: &[Sample], metric: &str) -> String {
+fn answer(samples: &[Sample], metric: &str) -> String {
     let one = |sample: &Sample| {
         let belongs =
             |name: &str| metric.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
@@ -161,13 +163,30 @@ pub fn answer(samples: &[Sample], metric: &str) -> String {
     samples.iter().map(one).collect::<Vec<_>>().join(" | ")
 }
 
-/// Whether a sample is one whose answer [`comparison`] shows.
-#[must_use]
-pub fn is_shown(all: &[Comparison], flips: usize, side: usize, trial: &Trial) -> bool {
-    all.iter().any(|one| {
-        let variant = if side == 0 { &one.baseline.variant } else { &one.candidate.variant };
-        *variant == trial.variant && one.flipped.iter().take(flips).any(|flip| flip.case == trial.case)
-    })
+/// What both runs said to the cases that flipped, as far as they are shown; `None` for a side that is no run.
+///
+/// # Errors
+/// The samples of a run cannot be read.
+pub fn answers(all: &[Comparison], flips: usize, runs: [Option<&Path>; 2]) -> Result<Answers, StoreError> {
+    let mut answers = Answers::new();
+    for (side, run) in runs.into_iter().enumerate() {
+        let shown: HashSet<(&str, &str)> = all
+            .iter()
+            .flat_map(|one| {
+                let variant = if side == 0 { &one.baseline.variant } else { &one.candidate.variant };
+                one.flipped.iter().take(flips).map(|flip| (variant.as_str(), flip.case.as_str()))
+            })
+            .collect();
+        let Some(run) = run.filter(|_| !shown.is_empty()) else { continue };
+        let wanted = |trial: &Trial| {
+            trial.repeat != Repeat::Reduced && shown.contains(&(trial.variant.as_str(), trial.case.as_str()))
+        };
+        read_samples_of(run, wanted, |sample| {
+            let key = (side, sample.trial.variant.clone(), sample.trial.case.clone());
+            answers.entry(key).or_default().push(sample);
+        })?;
+    }
+    Ok(answers)
 }
 
 /// The comparisons as GitHub-flavoured Markdown.

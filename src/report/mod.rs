@@ -21,7 +21,7 @@ mod samples;
 mod steps;
 mod table;
 
-pub use compare::{Answers, answer, comparison, comparison_legend, comparison_markdown, is_shown};
+pub use compare::{Answers, answers, comparison, comparison_legend, comparison_markdown, flipped};
 pub use csv::csv;
 pub use error::ReportError;
 pub use gate::{annotations, gate, gate_markdown, verdict_line};

@@ -12,7 +12,7 @@ use super::run::{self, Format};
 use super::{environment, report};
 use crate::error::Place;
 use crate::gate::{
-    Baseline, Decision, Early, Gate, GateRecord, Reference, Stopper, alike, check_rules, nothing_changed,
+    Baseline, Comparison, Decision, Early, Gate, GateRecord, Reference, Stopper, alike, check_rules, nothing_changed,
 };
 use crate::run::Outcome;
 use crate::store::read_header;
@@ -23,6 +23,9 @@ use clap::ValueEnum;
 use early_stop::Stopping;
 use reference::{Against, Kept};
 use std::path::{Path, PathBuf};
+
+/// How many flipped cases of a metric are shown.
+const FLIPS: usize = 5;
 
 /// The verdict beside a run.
 pub(super) const RECORD: &str = "gate.json";
@@ -147,7 +150,8 @@ impl Gating<'_> {
                 let asking = Asking { plan: plan.as_ref().unwrap_or(self.asking.plan), ..self.asking };
                 let (candidate, early) = self.ask(&asking, reference)?;
                 let record = self.judge(&candidate, &against, &early)?;
-                self.say(Some(&candidate), &record)?;
+                let flips = self.flips(&candidate, &against, &record)?;
+                self.say(Some((&candidate, &flips)), &record)?;
                 if record.verdict != Decision::Fail {
                     self.update(&candidate)?;
                 } else if self.args.update_baseline.is_some() {
@@ -213,28 +217,59 @@ impl Gating<'_> {
         Ok(record)
     }
 
+    /// The cases that flipped where a rule does not pass; between two models in every metric that people look at first.
+    fn flips(&self, candidate: &RunSummary, against: &Against, record: &GateRecord) -> Result<String, Failure> {
+        let both_models = self.args.baseline_model.is_some();
+        let headline = |metric: &str| candidate.variants.iter().all(|variant| variant.is_headline(metric));
+        let shown: Vec<Comparison> = record
+            .comparisons
+            .iter()
+            .filter(|one| {
+                let broken = record.rules.iter().any(|rule| {
+                    rule.variant == one.candidate.variant
+                        && rule.metric == one.metric
+                        && rule.decision != Decision::Pass
+                });
+                broken || (both_models && headline(&one.metric))
+            })
+            .cloned()
+            .collect();
+        let baseline = match &against.kept {
+            Some(Kept::Run(run)) if !run.variants.is_empty() => Some(run.dir.as_path()),
+            _ => None,
+        };
+        let answers = crate::report::answers(&shown, FLIPS, [baseline, Some(&candidate.dir)])?;
+        let size = (environment::width(), environment::stdout_colour());
+        let parts = shown.iter().map(|one| {
+            let flips = crate::report::flipped(one, &answers, FLIPS, size);
+            if flips.is_empty() { flips } else { format!("\n{}{flips}", one.candidate.variant) }
+        });
+        Ok(parts.collect())
+    }
+
     fn print_run(&self, candidate: &RunSummary) -> Result<(), Failure> {
         print(&run::render(candidate, self.args.run.format, self.args.run.by)?)
     }
 
-    /// Prints the verdict, keeps it beside the run with the page, and tells GitHub.
-    fn say(&self, candidate: Option<&RunSummary>, record: &GateRecord) -> Result<(), Failure> {
+    /// Prints the verdict below the run and what flipped in it, keeps it beside the run with the page, and tells GitHub.
+    fn say(&self, asked: Option<(&RunSummary, &str)>, record: &GateRecord) -> Result<(), Failure> {
+        let candidate = asked.map(|(run, _)| run);
         if let Some(run) = candidate {
             let text = serde_json::to_string_pretty(record).context("the verdict is no JSON")? + "\n";
             report::write(&run.dir.join(RECORD), |out| Ok(out.write_all(text.as_bytes())?))?;
             report::beside(run)?;
         }
-        match self.args.run.format {
-            Format::Json => print(&(serde_json::to_string(record).context("the verdict is no JSON")? + "\n"))?,
-            Format::Table => {
-                candidate.map_or(Ok(()), |run| self.print_run(run))?;
-                print(&format!("\n{}", crate::report::gate(record, environment::stdout_colour())))?;
-            }
-            Format::Markdown => {
-                candidate.map_or(Ok(()), |run| self.print_run(run))?;
-                print(&format!("\n{}", crate::report::gate_markdown(record)))?;
-            }
+        if self.args.run.format != Format::Json {
+            candidate.map_or(Ok(()), |run| self.print_run(run))?;
         }
+        print(&match self.args.run.format {
+            Format::Json => serde_json::to_string(record).context("the verdict is no JSON")? + "\n",
+            Format::Table => {
+                let flips = asked.map_or("", |(_, flips)| flips);
+                format!("{flips}\n{}", crate::report::gate(record, environment::stdout_colour()))
+            }
+            Format::Markdown => format!("\n{}", crate::report::gate_markdown(record)),
+        })?;
         if let Some(run) = candidate.filter(|_| self.args.run.format == Format::Table) {
             complain(&format!("run: {}\n", run.dir.display()));
         }
