@@ -37,7 +37,7 @@ fn a_baseline_is_written_and_then_judged_against() {
     let same = gate(&workspace, &["--baseline", "base.json"]);
     assert_eq!(same.code, Some(0), "{}", same.stderr);
     assert!(
-        line(&same, "pass").contains("suite.yaml:12  plain ok no_worse_by 0.05: 0.500 → 0.500, the same in all 100")
+        line(&same, "pass").contains("suite.yaml:11  plain ok no_worse_by 0.05: 0.500 → 0.500, the same in all 100")
     );
     let worse = gate(&workspace, &["--baseline", "base.json", "--model", "three.yaml"]);
     assert_eq!(worse.code, Some(1), "{}", worse.stderr);
@@ -91,7 +91,7 @@ fn rules_bound_values_costs_and_shares() {
     assert_eq!(words, ["pass", "FAIL", "????", "pass", "FAIL", "pass", "pass", "pass"], "{}", said.stdout);
     let document = gate(&workspace, &["--format", "json"]);
     let document: Value = serde_json::from_str(&document.stdout).unwrap();
-    assert_eq!((&document["verdict"], &document["rules"][1]["line"]), (&"fail".into(), &13.into()));
+    assert_eq!((&document["verdict"], &document["rules"][1]["line"]), (&"fail".into(), &12.into()));
     let folder = workspace.run_folders().remove(0);
     assert!(folder.join("gate.json").is_file() && folder.join("report.html").is_file());
 }
@@ -113,7 +113,7 @@ fn bad_input_is_told_before_anything_is_asked() {
     assert_eq!(none.code, Some(2));
     insta::assert_snapshot!(none.stderr, @r"
     error: this rule compares with a baseline, and none is given
-      --> suite.yaml:12:5 (variant `plain`, metric `ok`)
+      --> suite.yaml:11:5 (variant `plain`, metric `ok`)
       help: give --baseline FILE (make one with --update-baseline FILE), --base GIT-REF, or a rule with `at_least`
     ");
     workspace.write("newer.json", "{\"schema\": 2, \"what\": []}");
@@ -227,7 +227,7 @@ fn a_git_ref_that_is_not_there_or_had_no_suite_is_told() {
 
 #[test]
 fn two_models_are_compared_in_one_command() {
-    let workspace = gated(NO_WORSE);
+    let workspace = gated("gate:\n  - {variant: plain, metric: ok, no_worse_by: 0.1}\n");
     let said = gate(&workspace, &["--baseline-model", "five.yaml", "--model", "four.yaml"]);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     assert!(line(&said, "????").contains("0.500 → 0.400: -0.100"), "{}", said.stdout);
@@ -243,7 +243,7 @@ fn early_stopping_saves_cases_and_says_so() {
     let asked = crate::workspace::samples_of(&workspace.run_folder()).len();
     assert!(asked < 200, "{asked}");
     assert!(
-        said.stderr.contains(&format!("early stop: {asked} of 800 cases asked, {} saved", 800 - asked)),
+        said.stderr.contains(&format!("early stop: {asked} of 800 cases of all variants asked, {} saved", 800 - asked)),
         "{}",
         said.stderr
     );
@@ -267,7 +267,7 @@ fn continuous_integration_is_told_in_its_own_words() {
     let output = command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("::error file=suite.yaml,line=12,col=5::plain ok at_least 0.9: 0.500 ["), "{stderr}");
+    assert!(stderr.contains("::error file=suite.yaml,line=11,col=5::plain ok at_least 0.9: 0.500 ["), "{stderr}");
     let summary = workspace.read("summary.md");
     assert!(summary.contains("**gate: FAIL, 1 of 1 rules**") && summary.contains("| FAIL | plain | ok |"), "{summary}");
     let junit = workspace.read("out.xml");

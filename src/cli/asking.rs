@@ -13,6 +13,9 @@ use crate::suite::{Overrides, Suite, load};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// The flag under which a header keeps the git ref that its suite is of.
+pub(super) const AT: &str = "at";
+
 /// What the runs of one command share.
 #[derive(Clone, Copy)]
 pub(super) struct Asking<'a> {
@@ -20,6 +23,8 @@ pub(super) struct Asking<'a> {
     pub(super) settings: &'a RunSettings,
     /// The folder that gets the run's.
     pub(super) out: &'a Path,
+    /// The git ref that the suite is of, where it is not the one at hand.
+    pub(super) at: Option<&'a str>,
     /// The cases are asked in an order drawn by the seed.
     pub(super) shuffled: bool,
     pub(super) quiet: bool,
@@ -73,7 +78,9 @@ impl Asking<'_> {
 
     /// What a run of this plan is recorded with.
     pub(super) fn header(&self, prepared: &Prepared) -> Result<Header, Problems> {
-        prepared.header(self.plan.recorded(), self.plan.seed.unwrap_or(0))
+        let mut flags = self.plan.recorded();
+        flags.extend(self.at.map(|reference| (AT.to_owned(), reference.into())));
+        prepared.header(flags, self.plan.seed.unwrap_or(0))
     }
 
     /// Asks what is left, closes the folder and writes the page.

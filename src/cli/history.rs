@@ -1,5 +1,6 @@
 //! `tripos history`: a suite's runs over time, each change of score beside the change of prompt that came with it.
 
+use super::asking::AT;
 use super::environment;
 use super::failure::Failure;
 use super::output::{complain, print};
@@ -44,6 +45,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut others = BTreeSet::new();
     for folder in folders(&args.out)? {
         match read_header(&folder) {
+            // The past, asked again to be compared with, is no step of the way.
+            Ok(header) if header.suite_name == name && header.flags.contains_key(AT) => {}
             Ok(header) if header.suite_name == name => match RunSummary::read(&folder) {
                 Ok(mut summary) => {
                     summary.variants.retain(|v| args.variant.is_empty() || args.variant.contains(&v.name));

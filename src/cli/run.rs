@@ -109,7 +109,7 @@ pub(super) fn run(args: &Args, verbose: bool, quiet: bool) -> Result<(), Failure
     if verbose {
         complain(&machine(&settings));
     }
-    let asking = Asking { plan: &args.plan, settings: &settings, out: &args.out, shuffled: false, quiet };
+    let asking = Asking { plan: &args.plan, settings: &settings, out: &args.out, at: None, shuffled: false, quiet };
     if let Some(run) = &args.resume {
         let done = go_on(&asking, run, &args.suites)?;
         return finish(args, &done);

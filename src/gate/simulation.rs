@@ -1,7 +1,7 @@
 //! Seeded simulations of the gate's own functions: how often they raise false alarms, catch a planted drop, and cover the
 //! truth. Each has a control that does it wrong on purpose and fails the same check.
 //!
-//! What they found is printed (`cargo test … simulation -- --nocapture`); README and notes quote those figures.
+//! What they find is printed: `cargo test --release --lib simulation -- --nocapture`.
 
 use super::{Decision, Standing, no_worse_by, standing};
 use crate::seed;
@@ -231,7 +231,7 @@ fn rate(all: &[Difference], holds: impl Fn(&Difference) -> bool) -> f64 {
 #[test]
 fn numbers_keep_their_level_and_cover_the_truth() {
     let (mut alarms, mut covered, mut naive) = (0.0_f64, Vec::new(), Vec::new());
-    for (n, runs) in [(20, 2_000), (100, 1_000), (500, 500)] {
+    for (n, runs) in [(20, 1_500), (100, 800), (500, 400)] {
         for shape in &SHAPES {
             let all = numbers(shape, n, runs);
             let inside = |[low, high]: [f64; 2]| low - 1e-12 <= shape.1 && shape.1 <= high + 1e-12;

@@ -10,7 +10,7 @@ use super::evidence::figure;
 use super::judge::Early;
 use super::record::Decision;
 use super::reference::Reference;
-use crate::stats::{Direction, MetricKind, MetricSpec, Row, metrics_of};
+use crate::stats::{Direction, MetricKind, MetricSpec, Row, mean, metrics_of};
 use crate::store::{Header, Repeat, Sample, Score};
 use crate::suite::{Bound, Rule, Suite};
 use crate::summary::{RunSummary, case_hash};
@@ -51,10 +51,13 @@ struct Watching {
     spec: MetricSpec,
     confidence: f64,
     sequential: Sequential,
+    /// The baseline's value of each case, in the order.
+    baseline: Vec<Option<f64>>,
     /// Values of cases behind one that is still missing.
     waiting: BTreeMap<usize, Option<f64>>,
-    sum: f64,
-    scored: usize,
+    /// The values of the cases seen, and the baseline's beside them where the rule has one.
+    seen: Vec<f64>,
+    before: Vec<f64>,
     decided: Option<(Decision, Certainty)>,
     /// A value outside 0 to 1 was seen, of which the bounds know nothing.
     unbounded: bool,
@@ -74,6 +77,7 @@ impl Stopper {
             let spec = specs.iter().find(|spec| is_watched(spec, &rule.metric));
             match spec.and_then(|spec| Some((spec, watched(suite, rule, spec, (order, reference))?))) {
                 Some((spec, watched)) => watching.push(Watching {
+                    baseline: baseline_of(&watched),
                     rule: at,
                     variant: rule.variant.clone(),
                     metric: rule.metric.clone(),
@@ -81,15 +85,16 @@ impl Stopper {
                     confidence: rule.confidence,
                     sequential: Sequential::new(watched, order.len(), rule.confidence),
                     waiting: BTreeMap::new(),
-                    sum: 0.0,
-                    scored: 0,
+                    seen: Vec::new(),
+                    before: Vec::new(),
                     decided: None,
                     unbounded: false,
                 }),
                 None => unwatched.push((at, rule.variant.clone())),
             }
         }
-        let variants = suite.variants.iter().map(|variant| {
+        let asked = suite.variants.iter().filter(|variant| header.models.contains_key(&variant.name));
+        let variants = asked.map(|variant| {
             let reduced = variant.repeats > 1 && !variant.reduce.is_default();
             let repeats = if reduced { 1 } else { variant.repeats as usize };
             (variant.name.clone(), Progress { repeats, reduced, ..Progress::default() })
@@ -154,7 +159,7 @@ impl Stopper {
         early
     }
 
-    /// Cases asked of each variant that has rules, and cases that there are.
+    /// Cases asked, and cases that there are, over all variants.
     #[must_use]
     pub fn saved(&self) -> (usize, usize) {
         let asked = self.variants.values().map(|progress| progress.complete).sum();
@@ -166,23 +171,27 @@ impl Watching {
     /// A case is complete; the rule sees it as soon as all before it are.
     fn complete(&mut self, place: usize, value: Option<f64>) {
         self.waiting.insert(place, value);
-        while let Some(value) = self.waiting.remove(&self.sequential.seen()) {
+        while self.decided.is_none()
+            && let Some(value) = self.waiting.remove(&self.sequential.seen())
+        {
+            let before = self.baseline.get(self.sequential.seen()).copied().flatten();
             self.unbounded |= value.is_some_and(|value| !(0.0..=1.0).contains(&value));
             self.sequential.push(value.map(|value| value.clamp(0.0, 1.0)));
-            if self.decided.is_none() && !self.unbounded {
-                self.sum += value.unwrap_or(0.0);
-                self.scored += usize::from(value.is_some());
+            if before.is_some() || self.baseline.is_empty() {
+                self.seen.extend(value);
+                self.before.extend(before.filter(|_| value.is_some()));
+            }
+            if !self.unbounded {
                 self.decided = self.sequential.decision();
-                if self.decided.is_some() {
-                    return;
-                }
             }
         }
     }
 
     fn evidence(&self, certainty: Certainty, n: usize) -> String {
         let seen = self.sequential.seen();
-        let value = if self.scored > 0 { figure(self.sum / self.scored as f64) } else { "–".to_owned() };
+        let mean = |values: &[f64]| mean(values, self.confidence).value.map_or_else(|| "–".to_owned(), figure);
+        let before = if self.baseline.is_empty() { String::new() } else { format!("{} → ", mean(&self.before)) };
+        let value = format!("{before}{}", mean(&self.seen));
         let level = (self.confidence * 1e6).round() / 1e4;
         let why = match certainty {
             Certainty::Exact => format!("no outcome of the other {} can change it", n - seen),
@@ -202,6 +211,14 @@ fn is_watched(spec: &MetricSpec, metric: &str) -> bool {
         }
         MetricKind::Labels { .. } => metric == format!("{name}.accuracy"),
         MetricKind::Perplexity => false,
+    }
+}
+
+/// The baseline that a rule compares with, case by case; empty where it has none.
+fn baseline_of(watched: &Watched) -> Vec<Option<f64>> {
+    match watched {
+        Watched::NoWorse { baseline, .. } => baseline.clone(),
+        Watched::AtLeast(_) | Watched::AtMost(_) => Vec::new(),
     }
 }
 

@@ -32,7 +32,7 @@ pub fn comparison(all: &[Comparison], answers: &Answers, flips: usize, (width, c
     ];
     out += &tables(&key, &found, width, colour);
     let tested = [
-        column("test", &|one| test_name(one.test).to_owned()),
+        column("test", &|one| test_name(one.test).trim_start_matches("exact ").to_owned()),
         column("lost, won", &|one| or_dash(one.discordant.map(|[lost, won]| format!("{lost}, {won}")))),
         column("p", &|one| or_dash(one.p_value.map(p_text))),
         column("p (Holm)", &|one| or_dash(one.p_adjusted.map(p_text))),

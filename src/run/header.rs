@@ -16,7 +16,10 @@ impl Prepared<'_> {
     /// The header of a run of this plan. `flags` are those that shape the plan.
     pub fn header(&self, flags: BTreeMap<String, Value>, seed: u64) -> Result<Header, Problems> {
         let suite = serde_json::to_value(self.suite).unwrap_or_default();
-        let chosen = self.plan.cases.iter().filter_map(|&i| self.suite.cases.get(i));
+        // In the suite's order, whatever the order in which they are asked.
+        let mut picked = self.plan.cases.clone();
+        picked.sort_unstable();
+        let chosen = picked.iter().filter_map(|&i| self.suite.cases.get(i));
         let mut models: BTreeMap<String, ModelRecord> = self
             .plan
             .variants

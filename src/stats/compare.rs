@@ -230,7 +230,7 @@ fn grouped<T>(cases: usize, items: Vec<(usize, T)>) -> Vec<Vec<T>> {
 }
 
 /// The metrics of so many labels, resampled within the true ones.
-struct OfLabels(usize);
+pub(super) struct OfLabels(pub(super) usize);
 
 impl Aggregate for OfLabels {
     type Item = Judged;
@@ -249,7 +249,7 @@ impl Aggregate for OfLabels {
 }
 
 /// The expected calibration error.
-struct OfForecasts;
+pub(super) struct OfForecasts;
 
 impl Aggregate for OfForecasts {
     type Item = Forecast;
@@ -260,7 +260,7 @@ impl Aggregate for OfForecasts {
 }
 
 /// Perplexity and bits per byte.
-struct OfTexts;
+pub(super) struct OfTexts;
 
 impl Aggregate for OfTexts {
     type Item = Surprise;

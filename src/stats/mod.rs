@@ -17,7 +17,10 @@ mod calibration;
 mod classification;
 mod cluster;
 mod compare;
+#[cfg(test)]
+mod coverage;
 mod holm;
+mod influence;
 mod labels;
 mod mcnemar;
 mod mean;

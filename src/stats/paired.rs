@@ -2,8 +2,9 @@
 
 use super::aggregate::{Aggregate, CasePair};
 use super::bootstrap::bootstrap_strata;
+use super::influence::jackknife;
 use super::mcnemar::mcnemar;
-use super::mean::{average, deviation};
+use super::mean::{average, deviation, t_interval};
 use super::paired_bootstrap::{difference_interval, expanded_interval, none_differs};
 use super::permutation::{sign_flip, swap};
 use super::power::{alpha, cases_needed, minimum_detectable};
@@ -191,7 +192,8 @@ pub(crate) fn tested_numbers(key: &str, pairs: &[(f64, f64)], draws: usize, leve
 }
 
 /// Metrics that are no mean over cases, each of [`Aggregate::values`]: swap test, and a bootstrap that draws whole cases with
-/// both of their sides (within their strata), its percentiles expanded for few cases. `key` names the draws.
+/// both of their sides (within their strata), its percentiles expanded for few cases. As with numbers, the interval is the
+/// wider, at each end, of that and Student's t, here with the jackknife's standard error (`influence.rs`). `key` names the draws.
 ///
 /// Where every resample has the same difference there is no interval; where that is 0, and is what was seen, the metric is
 /// identical.
@@ -201,37 +203,55 @@ pub fn aggregate_differences<A: Aggregate>(
     cases: &[CasePair<'_, A::Item>],
     level: f64,
 ) -> Vec<Difference> {
+    let count = (draws(cases.len()) / 2).max(LEAST_DRAWS);
+    let shown = |(difference, sd): (Difference, f64)| Difference {
+        minimum_detectable: minimum_detectable_mean(difference.n, sd, level),
+        cases_for_three_points: cases_needed_mean(THREE_POINTS, sd, level),
+        ..difference
+    };
+    tested_aggregates(key, aggregate, cases, count, level).into_iter().map(shown).collect()
+}
+
+/// The same from so many draws, without what the cases could have shown, but with the spread that a mean of as many
+/// cases and the same standard error would have (0: not known).
+pub(super) fn tested_aggregates<A: Aggregate>(
+    key: &str,
+    aggregate: &A,
+    cases: &[CasePair<'_, A::Item>],
+    draws: usize,
+    level: f64,
+) -> Vec<(Difference, f64)> {
     let n = cases.len();
     let all = |side: usize| aggregate.values(cases.iter().filter_map(|case| case.get(side)).copied().flatten());
     let sides = all(0).into_iter().zip(all(1));
-    let count = (draws(n) / 2).max(LEAST_DRAWS);
     let keyed = |what: &str| seed::key(0, &["paired", key, what]);
-    let resamples = resample(aggregate, cases, count, keyed("bootstrap"));
-    let p_values = swap(aggregate, cases, count, keyed("swap"));
-    let same = cases.iter().all(|[baseline, candidate]| baseline == candidate);
+    let resamples = resample(aggregate, cases, draws, keyed("bootstrap"));
+    let p_values = swap(aggregate, cases, draws, keyed("swap"));
+    let same = n > 0 && cases.iter().all(|[baseline, candidate]| baseline == candidate);
+    let stderrs = jackknife(aggregate, cases);
     let one = |(column, ((baseline, candidate), p_value)): (usize, ((f64, f64), Option<f64>))| {
-        let nothing = Difference::of_nothing(Test::Swap, level);
+        let stderr = stderrs.get(column).copied().filter(|stderr| stderr.is_finite());
+        let nothing = Difference { n, identical: same, ..Difference::of_nothing(Test::Swap, level) };
         let difference = candidate - baseline;
         if n == 0 || !difference.is_finite() {
-            return Difference { n, identical: same && n > 0, ..nothing };
+            return (nothing, 0.0);
         }
-        let draws: Vec<f64> =
-            resamples.iter().filter_map(|draw| draw.get(column)).copied().filter(|d| d.is_finite()).collect();
-        // A standard error times √n is the spread that a mean of n would have.
+        let column = resamples.iter().filter_map(|draw| draw.get(column));
+        let draws: Vec<f64> = column.copied().filter(|d| d.is_finite()).collect();
         let sd = deviation(&draws).unwrap_or_default() * (n as f64).sqrt();
-        let identical = same || (difference == 0.0 && draws.iter().all(|d| *d == 0.0));
-        Difference {
-            n,
+        let difference = Difference {
             baseline: Some(baseline),
             candidate: Some(candidate),
             difference: Some(difference),
-            ci: expanded_interval(draws, n, level),
+            identical: same || (difference == 0.0 && draws.iter().all(|d| *d == 0.0)),
+            ci: expanded_interval(draws, n, level).and_then(|ci| {
+                let by_t = t_interval(difference, stderr.unwrap_or(sd / (n as f64).sqrt()), n - 1, level)?;
+                Some([ci[0].min(by_t[0]), ci[1].max(by_t[1])])
+            }),
             p_value,
-            minimum_detectable: minimum_detectable_mean(n, sd, level),
-            cases_for_three_points: cases_needed_mean(THREE_POINTS, sd, level),
-            identical,
             ..nothing
-        }
+        };
+        (difference, sd)
     };
     sides.zip(p_values).enumerate().map(one).collect()
 }

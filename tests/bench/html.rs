@@ -78,8 +78,8 @@ fn report(what: &str, folder: &Path, into: &Path) -> anyhow::Result<Vec<Row>> {
         Row::bound(&format!("the HTML of {what}, MB"), format!("{:.1}", size / 1e6), "< 30", size < MOST.1),
     ];
     if let Some(program) = find() {
-        let found = (0..ROUNDS).map(|_| look(&program, &page)).collect::<anyhow::Result<Vec<[f64; 3]>>>()?;
-        let of = |at: usize| Spread::of(found.iter().map(|one| one[at]).collect());
+        let found = (0..ROUNDS).map(|_| look(&program, &page)).collect::<anyhow::Result<Vec<[f64; 4]>>>()?;
+        let of = |at: usize| Spread::of(found.iter().map(|one| one[at]).collect::<Vec<f64>>());
         let milliseconds = |ms: f64| format!("{ms:.0}");
         let paint = of(0);
         rows.push(Row::bound(
@@ -90,12 +90,29 @@ fn report(what: &str, folder: &Path, into: &Path) -> anyhow::Result<Vec<Row>> {
         ));
         rows.push(Row::beside("  … until its samples are listed, ms", of(1).show(milliseconds)));
         rows.push(Row::beside("  … first search of all texts, ms", of(2).show(milliseconds)));
+        rows.push(Row::beside("  … a frame while 30 rows a frame are scrolled, ms", of(3).show(milliseconds)));
     }
     Ok(rows)
 }
 
-/// Milliseconds to the first contentful paint, to the list, and for a search through every text.
-fn look(program: &Path, page: &Path) -> anyhow::Result<[f64; 3]> {
+/// Scrolls the list for two seconds or so: the median time between two frames.
+const SCROLL: &str = "new Promise((done) => {
+    const box = document.querySelector('.rows'), frames = [];
+    let last = performance.now();
+    const frame = (now) => {
+        frames.push(now - last);
+        last = now;
+        box.scrollTop += 900;
+        if (frames.length < 120) requestAnimationFrame(frame);
+        else done(frames.sort((a, b) => a - b)[60]);
+    };
+    state.found = null;
+    list();
+    requestAnimationFrame(frame);
+})";
+
+/// Milliseconds to the first contentful paint, to the list, for a search through every text, and for a frame.
+fn look(program: &Path, page: &Path) -> anyhow::Result<[f64; 4]> {
     let mut browser = Chromium::start(program)?;
     browser.open(page, "")?;
     let number = |value: Value| value.as_f64().context("no figure");
@@ -104,5 +121,6 @@ fn look(program: &Path, page: &Path) -> anyhow::Result<[f64; 3]> {
     let paint = number(browser.eval("performance.getEntriesByName('first-contentful-paint')[0].startTime")?)?;
     let search = "(async () => { const began = performance.now(); await search('no such text', () => {}); return performance.now() - began; })()";
     let searched = number(browser.eval(search)?)?;
-    Ok([paint, listed, searched])
+    let scrolled = number(browser.eval(SCROLL)?)?;
+    Ok([paint, listed, searched, scrolled])
 }

@@ -67,8 +67,14 @@ enum OnUndecided {
 /// Gates each suite; the worst verdict is the exit code.
 pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let settings = args.run.machine.settings(&args.run.plan, true)?;
-    let asking =
-        Asking { plan: &args.run.plan, settings: &settings, out: &args.run.out, shuffled: args.early_stop, quiet };
+    let asking = Asking {
+        plan: &args.run.plan,
+        settings: &settings,
+        out: &args.run.out,
+        at: None,
+        shuffled: args.early_stop,
+        quiet,
+    };
     let suites = match &args.run.resume {
         Some(run) if args.run.suites.is_empty() => {
             let recorded = read_header(run)?.suite_path;
@@ -170,7 +176,7 @@ impl Gating<'_> {
                 let stopping = Stopping::new(stopper);
                 let done = asking.ask(&prepared, Some(&stopping))?;
                 let (early, (asked, all)) = stopping.finish();
-                complain(&format!("early stop: {asked} of {all} cases asked, {} saved\n", all - asked));
+                complain(&format!("early stop: {asked} of {all} cases of all variants asked, {} saved\n", all - asked));
                 (done, early)
             } else {
                 (asking.ask(&prepared, None)?, Early::new())

@@ -96,7 +96,7 @@ impl Gating<'_> {
             Kept::Run(Box::new(RunSummary::empty(before)))
         } else {
             let plan = PlanArgs { variant: differing, ..plan.clone() };
-            asked(&Asking { plan: &plan, shuffled: false, ..self.asking }, &suite)?
+            asked(&Asking { plan: &plan, at: Some(reference), shuffled: false, ..self.asking }, &suite)?
         };
         if !same.is_empty() {
             let names = same.iter().cloned().collect::<Vec<_>>().join(", ");

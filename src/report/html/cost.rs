@@ -9,7 +9,10 @@ use maud::{Markup, html};
 use std::collections::HashSet;
 
 /// The plot in units of its picture: left, right, top, bottom.
-const PLOT: [f64; 4] = [44.0, 500.0, 16.0, 220.0];
+const PLOT: [f64; 4] = [44.0, 500.0, 30.0, 230.0];
+
+/// Where a label ends at the latest.
+const RIGHTMOST: f64 = 526.0;
 
 /// The height of a label, and about the width of a letter.
 const LINE: f64 = 14.0;
@@ -76,7 +79,7 @@ pub(super) fn cost(columns: &Columns, suite: usize) -> Markup {
     }
 }
 
-fn picture(points: &[Point], unit: &str) -> Markup {
+fn picture<'p>(points: &'p [Point], unit: &str) -> Markup {
     let [left, right, top, bottom] = PLOT;
     let bounds = |values: &mut dyn Iterator<Item = f64>| {
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)))
@@ -97,9 +100,13 @@ fn picture(points: &[Point], unit: &str) -> Markup {
     let ticks: Vec<f64> =
         if log { vec![least, (least * most).sqrt(), most / 1.04] } else { vec![0.0, most / 2.0, most] };
     let at = |place: f64| format!("{place:.1}");
-    let places: Vec<_> = points.iter().map(|point| (x(point.cost), y(point.value), point.label.as_str())).collect();
+    let dot = |Point { label, cost, value, ci }: &'p Point| {
+        let [low, high] = ci.unwrap_or([*value; 2]);
+        Dot { x: x(*cost), y: y(*value), ends: [y(high), y(low)], text: label }
+    };
+    let dots: Vec<Dot> = points.iter().map(dot).collect();
     html! {
-        svg.chart viewBox="0 0 530 262" role="img" aria-label=(spoken(points, unit)) {
+        svg.chart viewBox="0 0 530 272" role="img" aria-label=(spoken(points, unit)) {
             @for value in [low, f64::midpoint(low, high), high] {
                 line.grid x1=(at(left)) x2=(at(right)) y1=(at(y(value))) y2=(at(y(value))) {}
                 text.tick x=(at(left - 8.0)) y=(at(y(value) + 4.0)) text-anchor="end" { (tick(value)) }
@@ -112,41 +119,84 @@ fn picture(points: &[Point], unit: &str) -> Markup {
                 }
                 circle.point cx=(at(x(point.cost))) cy=(at(y(point.value))) r="5" {}
             }
-            @for (point, [left, base]) in points.iter().zip(spots(&places)) {
+            @for (dot, spot) in dots.iter().zip(spots(&dots)) {
+                @if let Some(leader) = dot.leader(spot) { path.leader d=(leader) {} }
+            }
+            @for (point, [left, base]) in points.iter().zip(spots(&dots)) {
                 text.label x=(at(left)) y=(at(base)) { (point.label) }
             }
         }
     }
 }
 
+/// A point in the picture: its place, and from where to where its interval goes.
+#[derive(Debug)]
+struct Dot<'p> {
+    x: f64,
+    y: f64,
+    ends: [f64; 2],
+    text: &'p str,
+}
+
 /// Where a label is put: its left end and its base line.
 type Spot = [f64; 2];
 
-/// Room that a text takes: left, right, top, bottom.
-fn room(spot: Spot, text: &str) -> [f64; 4] {
-    [spot[0], spot[0] + LETTER * text.chars().count() as f64, spot[1] - LINE + 2.0, spot[1] + 3.0]
+/// Room that something takes: left, right, top, bottom.
+type Room = [f64; 4];
+
+impl Dot<'_> {
+    fn own_room(&self) -> Room {
+        [self.x - 5.0, self.x + 5.0, self.ends[0].min(self.y - 5.0), self.ends[1].max(self.y + 5.0)]
+    }
+
+    fn width(&self) -> f64 {
+        LETTER * self.text.chars().count() as f64
+    }
+
+    fn room_of_label(&self, spot: Spot) -> Room {
+        [spot[0], spot[0] + self.width(), spot[1] - LINE + 2.0, spot[1] + 3.0]
+    }
+
+    /// A line to the label, where it does not stand right beside.
+    fn leader(&self, spot: Spot) -> Option<String> {
+        let [left, right, top, bottom] = self.room_of_label(spot);
+        let (x, y) = (self.x.clamp(left, right), self.y.clamp(top, bottom));
+        let [_, _, above, below] = self.own_room();
+        let near = (x - self.x).abs() < 11.0 && y > above - LINE && y < below + LINE;
+        (!near).then(|| format!("M{:.1} {:.1}L{x:.1} {y:.1}", self.x, self.y))
+    }
+
+    /// Beside it, then ever further up and down.
+    fn candidates(&self, most: usize) -> impl Iterator<Item = Spot> {
+        let (right, left) = (self.x + 10.0, self.x - 10.0 - self.width());
+        let middle = (self.x - self.width() / 2.0).min(RIGHTMOST - self.width());
+        let base = self.y + 4.0;
+        let [_, _, top, bottom] = self.own_room();
+        let near = [[right, base], [left, base], [middle, bottom + LINE], [middle, top - 4.0]];
+        let further = (1..=most).map(|row| LINE * row as f64);
+        let further = further.flat_map(move |away| {
+            [[right, base + away], [left, base + away], [right, base - away], [left, base - away]]
+        });
+        near.into_iter().chain(further)
+    }
 }
 
-/// A spot for the label of each point: beside, above or below it, where it hides neither a point nor another label.
-fn spots(points: &[(f64, f64, &str)]) -> Vec<Spot> {
-    let mut taken: Vec<[f64; 4]> = points.iter().map(|(x, y, _)| [x - 5.0, x + 5.0, y - 5.0, y + 5.0]).collect();
+fn are_apart(a: Room, b: Room) -> bool {
+    a[0] > b[1] || a[1] < b[0] || a[2] > b[3] || a[3] < b[2]
+}
+
+/// A spot for the label of each point, where it hides neither a point, an interval nor another label.
+fn spots(dots: &[Dot]) -> Vec<Spot> {
+    let mut taken: Vec<Room> = dots.iter().map(Dot::own_room).collect();
     let mut found = Vec::new();
-    for (number, (x, y, text)) in points.iter().enumerate() {
-        let width = LETTER * text.chars().count() as f64;
-        let near = [[x + 10.0, y + 4.0], [x - 10.0 - width, y + 4.0]].into_iter();
-        let far = (1..=points.len()).flat_map(|row| {
-            let away = LINE * row as f64;
-            [[x - width / 2.0, y + away + 6.0], [x + 10.0, y + away + 4.0], [x - width / 2.0, y - away + 2.0]]
-        });
+    for dot in dots {
         let free = |spot: &Spot| {
-            let own = room(*spot, text);
-            let apart =
-                |other: &[f64; 4]| own[0] > other[1] || own[1] < other[0] || own[2] > other[3] || own[3] < other[2];
-            let inside = own[0] >= PLOT[0] && own[1] <= PLOT[1] + 20.0 && own[2] >= 0.0 && own[3] <= PLOT[3];
-            inside && taken.iter().enumerate().all(|(at, other)| at == number || apart(other))
+            let own = dot.room_of_label(*spot);
+            let inside = own[0] >= PLOT[0] && own[1] <= RIGHTMOST && own[2] >= 0.0 && own[3] <= PLOT[3];
+            inside && taken.iter().all(|other| are_apart(own, *other))
         };
-        let spot = near.chain(far).find(free).unwrap_or([x + 10.0, y + 4.0]);
-        taken.push(room(spot, text));
+        let spot = dot.candidates(dots.len() + 2).find(free).unwrap_or([dot.x + 10.0, dot.y + 4.0]);
+        taken.push(dot.room_of_label(spot));
         found.push(spot);
     }
     found
@@ -177,29 +227,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_hide_neither_points_nor_one_another() {
-        let points = [
-            (100.0, 16.0, "zero_shot"),
-            (108.0, 16.0, "self_consistency"),
-            (95.0, 22.0, "warm"),
-            (495.0, 200.0, "dear"),
+    fn labels_hide_neither_points_nor_intervals_nor_one_another() {
+        let dot = |x, y, text| Dot { x, y, ends: [y - 12.0, y + 12.0], text };
+        let dots = [
+            dot(100.0, 28.0, "zero_shot"),
+            dot(108.0, 28.0, "self_consistency"),
+            dot(95.0, 32.0, "warm"),
+            dot(495.0, 190.0, "dear"),
         ];
-        let rooms: Vec<_> = spots(&points).into_iter().zip(&points).map(|(spot, point)| room(spot, point.2)).collect();
+        let rooms: Vec<Room> = spots(&dots).into_iter().zip(&dots).map(|(spot, dot)| dot.room_of_label(spot)).collect();
         for (number, own) in rooms.iter().enumerate() {
-            let dots = points.iter().map(|(x, y, _)| [*x, *x, *y, *y]);
             let others = rooms.iter().enumerate().filter(|(at, _)| *at != number).map(|(_, room)| *room);
-            for other in dots.chain(others) {
-                assert!(
-                    own[0] > other[1] || own[1] < other[0] || own[2] > other[3] || own[3] < other[2],
-                    "{number}: {rooms:?}"
-                );
-            }
+            assert!(dots.iter().map(Dot::own_room).chain(others).all(|other| are_apart(*own, other)), "{rooms:?}");
         }
+        assert!(
+            dots[3].leader([495.0 - 10.0 - dots[3].width(), 194.0]).is_none()
+                && dots[3].leader([300.0, 100.0]).is_some()
+        );
         assert!(rooms[3][1] < 495.0, "to the left where there is no room to the right");
     }
 
     #[test]
     fn costs_have_two_digits_that_matter() {
-        assert_eq!([0.0, 0.0023, 0.045, 0.26, 3.14, 42.4].map(short), ["0", "0.0023", "0.045", "0.26", "3.1", "42"]);
+        assert_eq!([0.0, 0.0023, 0.045, 0.26, 3.16, 42.4].map(short), ["0", "0.0023", "0.045", "0.26", "3.2", "42"]);
     }
 }

@@ -50,10 +50,15 @@ fn line(number: usize, run: &RunSummary, several: bool) -> Markup {
             li { code { (header.run) } }
             @if let Some(state) = state { li.warn { "▲ " (state) ": " (trials) " of " (header.trials) " trials" } }
             @for (name, what) in models(header) { li title=(what) { (name) } }
-            li { (header.cases.count) " cases × " (run.variants.len()) " variants, " (trials) " trials" }
+            li { (count(header.cases.count, "case")) " × " (count(run.variants.len(), "variant")) ", " (count(trials, "trial")) }
             @if let Some(minute) = started.get(..16) { li { (minute.replace('T', " ")) " UTC" } }
         }
     }
+}
+
+/// `1 case`, `2 cases`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The file of each model of a run, and what is known of it.

@@ -110,14 +110,11 @@ impl<'a> Index<'a> {
             self.rows.len() - 1
         });
         let cells = &mut self.rows.get_mut(row)?.cells;
-        match cells.iter_mut().find(|cell| cell.column == column) {
-            Some(cell) => cell.add(sample, self.samples),
-            None => {
-                let mut cell = Cell::new(column);
-                cell.add(sample, self.samples);
-                cells.push(cell);
-            }
-        }
+        let place = cells.iter().position(|cell| cell.column == column).unwrap_or_else(|| {
+            cells.push(Cell::new(column));
+            cells.len() - 1
+        });
+        cells.get_mut(place)?.add(sample, self.samples);
         self.samples += 1;
         Some(Standing { column, row, first: known.is_none(), prefixes: self.prefixes.get(run).copied()? })
     }
@@ -142,7 +139,7 @@ impl<'a> Index<'a> {
     }
 
     /// The finished list, as JSON.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> std::io::Result<Vec<u8>> {
         let comparisons: &[Comparison] = self.gate.map_or(&[], |gate| &gate.comparisons);
         self.note_changes(comparisons);
         let document = Document {
@@ -167,7 +164,7 @@ impl<'a> Index<'a> {
             samples: self.samples,
             rows: &self.rows,
         };
-        serde_json::to_vec(&document).unwrap_or_default()
+        Ok(serde_json::to_vec(&document)?)
     }
 
     /// Notes on each case what a gate saw change.
@@ -259,9 +256,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn sample(repeat: serde_json::Value, pass: Option<bool>, stop: &str) -> Sample {
+    fn sample(repeat: &serde_json::Value, pass: Option<bool>, stop: &str) -> Sample {
         let value = pass.map_or(json!({"unscored": "no target"}), Into::into);
-        let completion = if repeat == "reduced" {
+        let completion = if *repeat == "reduced" {
             serde_json::Value::Null
         } else {
             json!({"text": " a\nb ", "tokens": [],
@@ -277,19 +274,19 @@ mod tests {
     fn a_cell_is_what_its_repeats_come_to() {
         let mut cell = Cell::new(0);
         for (number, one) in
-            [sample(json!(0), Some(false), "length"), sample(json!(1), Some(true), "stop")].iter().enumerate()
+            [sample(&json!(0), Some(false), "length"), sample(&json!(1), Some(true), "stop")].iter().enumerate()
         {
             cell.add(one, number);
         }
         assert_eq!((cell.state, cell.passed, cell.flags, cell.answer.as_str()), ('f', [1, 2], CUT | NO_ANSWER, "a b"));
-        cell.add(&sample(json!("reduced"), Some(true), ""), 2);
+        cell.add(&sample(&json!("reduced"), Some(true), ""), 2);
         assert_eq!((cell.state, cell.passed, cell.samples.len()), ('p', [1, 2], 3));
-        assert_eq!(state(&sample(json!(0), None, "stop")), 'u');
+        assert_eq!(state(&sample(&json!(0), None, "stop")), 'u');
     }
 
     #[test]
     fn rows_show_the_beginning_of_what_was_asked() {
-        assert_eq!(title(&sample(json!(0), None, "stop")), "What?");
+        assert_eq!(title(&sample(&json!(0), None, "stop")), "What?");
         assert_eq!(clipped("a\n b  c", 3), "a b…");
         assert_eq!(clipped("ééé", 3), "ééé");
     }

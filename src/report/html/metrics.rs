@@ -2,7 +2,7 @@
 
 use super::super::table::{Standing, standings};
 use super::columns::{Column, Columns};
-use super::overview::three;
+use super::overview::{three, two};
 use crate::stats::{Direction, Metric};
 use crate::summary::VariantSummary;
 use maud::{Markup, html};
@@ -120,7 +120,7 @@ fn row(label: &str, found: Option<&(&Metric, Standing)>, scale: &Scale) -> Marku
                 td.number {
                     @if let Some(value) = metric.value { b { (three(value)) } } @else { "–" }
                     span.standing title=(mark.1) { (mark.0) }
-                    @if let Some([low, high]) = metric.ci { span.quiet { (format!("{low:.2} – {high:.2}")) } }
+                    @if let Some([low, high]) = metric.ci { span.quiet { (two(low)) " – " (two(high)) } }
                     span.counts { (counts(metric)) }
                 }
             } @else {

@@ -68,7 +68,7 @@ pub fn html(runs: &[RunSummary], gate: Option<&GateRecord>, out: &mut dyn Write)
         failed?;
     }
     pack.flush()?;
-    pack.block("index", None, &index.finish())?;
+    pack.block("index", None, &index.finish()?)?;
     out.write_all(b"<script>")?;
     out.write_all(SCRIPT.as_bytes())?;
     out.write_all(b"</script></body></html>\n")?;

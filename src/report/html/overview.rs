@@ -24,7 +24,16 @@ pub(super) fn overview(columns: &Columns, gate: Option<&GateRecord>) -> Markup {
     }
 }
 
-/// The number of a table: three digits behind the point.
+/// A value: three digits behind the point, fewer where there are many before it.
 pub(super) fn three(number: f64) -> String {
-    format!("{number:.3}")
+    match number.abs() {
+        size if size >= 1_000.0 => format!("{number:.0}"),
+        size if size >= 100.0 => format!("{number:.1}"),
+        _ => format!("{number:.3}"),
+    }
+}
+
+/// A bound of an interval: a digit less than its value.
+pub(super) fn two(number: f64) -> String {
+    if number.abs() >= 100.0 { format!("{number:.0}") } else { format!("{number:.2}") }
 }

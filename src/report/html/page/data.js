@@ -93,7 +93,7 @@ function passes(row) {
 }
 
 const FILTERS = {
-  failed: { label: "Failed", hint: "a shown variant fails it", test: (any) => any((cell) => cell.state === "f") },
+  failed: { label: "Failed", hint: "a shown variant fails it: some scorer does not pass", test: (any) => any((cell) => cell.state === "f") },
   flipped: {
     label: "Flipped",
     hint: "shown variants disagree, or the gate saw it change",

@@ -132,5 +132,5 @@ async function begin() {
 }
 
 begin().catch((error) => {
-  byId("count").textContent = `The samples cannot be shown: ${error.message}. A browser of 2023 or later is needed.`;
+  byId("count").textContent = `The samples cannot be shown: ${error.message}. A browser of 2024 or later is needed.`;
 });

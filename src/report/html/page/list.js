@@ -1,6 +1,6 @@
 // The list of cases: filters, and a table of which only the rows in view exist.
 
-const AROUND = 12;
+const AROUND = 8;
 let height = 30;
 
 /** The bar of filters, for the suite that is listed. */
@@ -50,7 +50,8 @@ function list() {
     const samples = all.reduce((sum, row) => sum + row.cells.reduce((own, cell) => own + cell.samples.length, 0), 0);
     byId("count").textContent = `${state.rows.length.toLocaleString("en")} of ${all.length.toLocaleString("en")} cases, ${samples.toLocaleString("en")} samples${searched}`;
     drawHead();
-    drawRows();
+    redraw();
+    mark();
   });
 }
 
@@ -67,7 +68,7 @@ function drawList() {
     openCase(state.rows[state.cursor], cell ? Number(cell.dataset.cell) : undefined);
   });
   byId("list").replaceChildren(make("div", { class: "head", "aria-hidden": "true" }), rows);
-  new ResizeObserver(drawRows).observe(rows);
+  new ResizeObserver(redraw).observe(byId("list"));
 }
 
 function drawHead() {
@@ -78,22 +79,49 @@ function drawHead() {
     make("span", { class: "cells" }, columns.map((column) => make("span", { class: "cell", title: state.index.columns[column].label }, state.index.columns[column].label))));
 }
 
-/** Makes the rows that are in view, and some around them. */
+/** The rows that exist, by their place in the list. */
+const drawn = new Map();
+
+/** Draws the list anew: other rows, other columns, or another size. */
+function redraw() {
+  const box = document.querySelector("#list .rows");
+  if (!box) return;
+  height = parseFloat(getComputedStyle(box).getPropertyValue("--height")) || height;
+  for (const node of drawn.values()) node.remove();
+  drawn.clear();
+  box.firstChild.style.height = `${state.rows.length * height}px`;
+  box.setAttribute("aria-rowcount", state.rows.length);
+  drawRows();
+}
+
+/** Makes the rows that came into view, and drops those that left it. */
 function drawRows() {
   const box = document.querySelector("#list .rows");
-  const space = box?.firstChild;
-  if (!space) return;
-  height = parseFloat(getComputedStyle(box).getPropertyValue("--height")) || height;
-  space.style.height = `${state.rows.length * height}px`;
   const first = Math.max(0, Math.floor(box.scrollTop / height) - AROUND);
   const last = Math.min(state.rows.length, Math.ceil((box.scrollTop + box.clientHeight) / height) + AROUND);
+  for (const [at, node] of drawn) {
+    if (at >= first && at < last) continue;
+    node.remove();
+    drawn.delete(at);
+  }
   const columns = shownColumns();
+  const least = Math.min(...drawn.keys());
+  const [above, below] = [[], []];
+  for (let at = first; at < last; at++) {
+    if (drawn.has(at)) continue;
+    const node = rowNode(state.rows[at], at, columns);
+    drawn.set(at, node);
+    (at < least && least < Infinity ? above : below).push(node);
+  }
+  box.firstChild.prepend(...above);
+  box.firstChild.append(...below);
   byId("list").querySelector(".head").scrollLeft = box.scrollLeft;
-  box.setAttribute("aria-rowcount", state.rows.length);
-  const nodes = [];
-  for (let at = first; at < last; at++) nodes.push(rowNode(state.rows[at], at, columns));
-  space.replaceChildren(...nodes);
-  box.setAttribute("aria-activedescendant", state.rows.length ? `row-${state.cursor}` : "");
+}
+
+/** Marks the row under the cursor. */
+function mark() {
+  for (const [at, node] of drawn) node.setAttribute("aria-selected", String(at === state.cursor));
+  document.querySelector("#list .rows").setAttribute("aria-activedescendant", state.rows.length ? `row-${state.cursor}` : "");
 }
 
 function rowNode(row, at, columns) {
@@ -125,4 +153,5 @@ function moveTo(at) {
   if (top < box.scrollTop) box.scrollTop = top;
   else if (top + height > box.scrollTop + box.clientHeight) box.scrollTop = top + height - box.clientHeight;
   drawRows();
+  mark();
 }
