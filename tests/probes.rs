@@ -144,6 +144,18 @@ fn a_limit_that_cuts_a_pair_leaves_it_out_and_says_so() {
 }
 
 #[test]
+fn the_page_of_a_run_has_the_comparison() {
+    let workspace = probe(GROUPS, WOMEN);
+    workspace.ok(&["run", "suite.yaml", "--quiet"]);
+    let run = tripos::summary::RunSummary::read(&workspace.run_folder()).unwrap();
+    let mut page = Vec::new();
+    tripos::report::html(std::slice::from_ref(&run), None, &mut page).unwrap();
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("<h3>plain · women against men (name swapped, 48 pairs)</h3>"), "{page}");
+    assert!(page.contains("<td>-1.000</td><td>8</td><td>0.008</td><td>yes</td>"), "{page}");
+}
+
+#[test]
 fn markdown_has_the_comparison_and_no_other_run_does() {
     let workspace = probe(GROUPS, WOMEN);
     let said = workspace.ok(&["run", "suite.yaml", "--quiet", "--format", "markdown"]).stdout;

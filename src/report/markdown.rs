@@ -49,7 +49,12 @@ fn groups(comparisons: &[ProbeComparison]) -> String {
     let mut out = String::new();
     for comparison in comparisons {
         let line = |cells: [String; 7]| format!("| {} |\n", cells.map(|cell| escape(&cell)).join(" | "));
-        let _ = write!(out, "\n#### {}\n\n{}", escape(&probe::title(comparison)), line(probe::head(comparison)));
+        let _ = write!(
+            out,
+            "\n#### {}\n\n{}",
+            escape(&probe::title(comparison, &comparison.variant)),
+            line(probe::head(comparison))
+        );
         out += "|:--|--:|--:|:--|--:|--:|:--|\n";
         out.extend(probe::rows(comparison).into_iter().map(line));
         out.extend(probe::notes(comparison).iter().map(|note| format!("\n{note}\n")));

@@ -5,9 +5,10 @@ use crate::gate::{GroupDifference, ProbeComparison};
 use crate::stats::fewest_signs;
 use std::fmt::Write;
 
-/// What stands above the figures of two groups: `plain · women against men (name swapped, 48 pairs)`.
-pub(super) fn title(comparison: &ProbeComparison) -> String {
-    let ProbeComparison { variant, swap, groups: [one, other], pairs, .. } = comparison;
+/// What stands above the figures of two groups: `plain · women against men (name swapped, 48 pairs)`; `variant` is what
+/// the variant is called there.
+pub(super) fn title(comparison: &ProbeComparison, variant: &str) -> String {
+    let ProbeComparison { swap, groups: [one, other], pairs, .. } = comparison;
     format!("{variant} · {one} against {other} ({swap} swapped, {pairs} pair{})", if *pairs == 1 { "" } else { "s" })
 }
 
@@ -93,7 +94,12 @@ pub(super) fn table(comparisons: &[ProbeComparison], width: usize, colour: bool)
         let align = |at: usize| if matches!(at, 0 | 3 | 6) { Align::Left } else { Align::Right };
         let column = |at: usize| Column::new(head[at].clone(), align(at), rows.iter().map(|row| row[at].clone()));
         let columns: Vec<Column> = (1..head.len()).map(column).collect();
-        let _ = write!(out, "\n{}\n{}", title(comparison), tables(&column(0), &columns, width, colour));
+        let _ = write!(
+            out,
+            "\n{}\n{}",
+            title(comparison, &comparison.variant),
+            tables(&column(0), &columns, width, colour)
+        );
         out.extend(notes(comparison).iter().map(|line| format!("{line}\n")));
     }
     out.push('\n');

@@ -13,6 +13,7 @@ mod columns;
 mod cost;
 mod curves;
 mod facts;
+mod groups;
 mod index;
 mod layers;
 mod metrics;

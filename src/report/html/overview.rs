@@ -1,7 +1,7 @@
 //! What the runs come to, before any script: whose they are, verdicts, metrics, costs, matrices, curves.
 
 use super::columns::Columns;
-use super::{cost, curves, facts, metrics, verdicts};
+use super::{cost, curves, facts, groups, metrics, verdicts};
 use crate::gate::GateRecord;
 use maud::{Markup, html};
 
@@ -15,6 +15,7 @@ pub(super) fn overview(columns: &Columns, gate: Option<&GateRecord>) -> Markup {
                 section.suite {
                     @if columns.suites.len() > 1 { h2 { (suite) } }
                     (metrics::metrics(columns, number, &cost::cost(columns, number)))
+                    (groups::groups(columns, number))
                     div.figures { (curves::reliability(columns, number)) (curves::confusions(columns, number)) }
                 }
             }
