@@ -57,9 +57,16 @@ impl Gate<'_> {
     pub fn judge(&self) -> Result<GateRecord, Problems> {
         let mut problems = self.unscored();
         let asked = self.asked();
-        if asked.is_empty() {
-            problems.push(GateError::NoRules {
-                suite: self.candidate.header.suite_name.clone(),
+        if asked.is_empty() && self.rules.is_empty() {
+            problems.push(GateError::NothingInCommon {
+                what: "the run and its baseline have no variant of one name".into(),
+                help: "make the baseline again with --update-baseline FILE".into(),
+                place: self.place.clone(),
+            });
+        } else if asked.is_empty() {
+            problems.push(GateError::NothingInCommon {
+                what: "no rule is about a variant that was asked".into(),
+                help: "leave --variant out, or pick a variant that a rule names".into(),
                 place: self.place.clone(),
             });
         }

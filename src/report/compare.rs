@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 /// Most characters of an answer that are shown.
-const MOST: usize = 48;
+const MOST: usize = 26;
 
 /// What the two sides said to the cases that flipped: by side (baseline first), variant and case.
 pub type Answers = HashMap<(usize, String, String), Vec<Sample>>;

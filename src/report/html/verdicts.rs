@@ -2,7 +2,7 @@
 
 use super::metrics::{Scale, whisker};
 use super::overview::three;
-use crate::gate::{Comparison, Decision, GateRecord, Standing};
+use crate::gate::{Comparison, Decision, GateRecord, Standing, p_text};
 use maud::{Markup, html};
 
 /// A decision's sign, word and class: never colour alone.
@@ -84,11 +84,15 @@ fn comparison(one: &Comparison, scale: &Scale) -> Markup {
             td { (one.candidate.variant) " " span.quiet { (value(one.candidate.value)) } }
             td.number { (one.difference.map_or_else(|| "–".to_owned(), |d| format!("{d:+.3}"))) }
             td.plot title=(level) { @if let Some(difference) = one.difference { (whisker(scale, difference, one.ci)) } }
-            td.number { (value(one.p_value)) }
-            td.number { (value(one.p_adjusted)) }
+            td.number { (p(one.p_value)) }
+            td.number { (p(one.p_adjusted)) }
             td.number { (one.n) }
             td.number { (one.flipped.len()) }
             td { span.verdict.(class) { (word) } }
         }
     }
+}
+
+fn p(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), p_text)
 }
