@@ -193,9 +193,11 @@ pub fn render(problem: &dyn Explain, colour: bool) -> String {
     out
 }
 
-/// Continuation lines of a message are indented, so that each problem stays one block.
+/// Continuation lines of a message are indented, so that each problem stays one block. A name that a file gives cannot send
+/// escape codes to the terminal.
 fn indent(text: &str) -> String {
-    text.trim_end().replace('\n', "\n    ")
+    let plain = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
+    text.trim_end().chars().map(plain).collect::<String>().replace('\n', "\n    ")
 }
 
 /// The known name nearest to a misspelt one, when it is near enough to be meant.

@@ -311,3 +311,103 @@ fn labels_are_judged_against_a_baseline_file() {
     assert_eq!(worse.code, Some(1), "{}\n{}", worse.stdout, worse.stderr);
     assert!(worse.stdout.contains("plain label.accuracy no_worse_by 0.05: 0.500 → 0.300"), "{}", worse.stdout);
 }
+
+#[test]
+fn what_a_baseline_file_rounds_away_is_no_difference() {
+    let workspace = digits();
+    workspace.write("suite.yaml", SUITE.replace("  - rouge_l\n", "  - edit_distance\n  - chrf\n"));
+    assert_eq!(gate(&workspace, &["--update-baseline", "base.json"]).code, Some(0));
+    assert!(workspace.read("base.json").contains("[0.142857]"), "rounded to six decimals");
+    let said = gate(&workspace, &["--baseline", "base.json", "--format", "json"]);
+    assert_eq!(said.code, Some(0), "{}", said.stdout);
+    let record: Value = serde_json::from_str(&said.stdout).unwrap();
+    let comparisons = record["comparisons"].as_array().unwrap();
+    assert!(comparisons.len() == 6 && comparisons.iter().all(|one| one["flipped"].as_array().unwrap().is_empty()));
+}
+
+#[test]
+fn a_suite_that_asks_a_program_is_never_unchanged() {
+    let workspace = repository("");
+    let suite = SUITE.replace("  - rouge_l\n", "  - command: {name: own, run: [./judge.sh]}\n");
+    workspace.write("suite.yaml", format!("{suite}{NO_WORSE}"));
+    workspace.write("judge.sh", "#!/bin/sh\necho '{\"value\": true}'\n");
+    git(&workspace, &["add", "."]);
+    git(&workspace, &["commit", "-q", "-m", "second"]);
+    let said = gate(&workspace, &["--base", "HEAD", "--allow-commands", "--limit", "2"]);
+    assert!(!said.stderr.contains("unchanged") && workspace.run_folders().len() == 2, "{}", said.stderr);
+}
+
+#[test]
+fn a_users_own_variable_called_model_is_no_path() {
+    let workspace = repository(&format!("{NO_WORSE}template_vars: {{model: aaa}}\n"));
+    assert!(gate(&workspace, &["--base", "HEAD"]).stderr.contains("nothing has changed"));
+    workspace.write("suite.yaml", format!("{SUITE}{NO_WORSE}template_vars: {{model: bbb}}\n"));
+    let said = gate(&workspace, &["--base", "HEAD", "--limit", "2"]);
+    assert!(!said.stderr.contains("nothing has changed"), "{}", said.stderr);
+}
+
+#[test]
+fn early_stopping_asks_variants_without_rules_whole() {
+    let workspace = gated("gate:\n  - {variant: plain, metric: ok, at_least: 0.1}\n");
+    workspace.write("cases.jsonl", crate::comparing::cases(200));
+    let said = gate(&workspace, &["--early-stop", "--format", "json"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let samples = crate::workspace::samples_of(&workspace.run_folder());
+    let of = |variant: &str| samples.iter().filter(|sample| sample["trial"]["variant"] == variant).count();
+    assert!(of("plain") < 200 && of("polite") == 200, "{} {}", of("plain"), of("polite"));
+    let ruleless = digits();
+    assert_eq!(gate(&ruleless, &["--update-baseline", "base.json"]).code, Some(0));
+    let whole = gate(&ruleless, &["--baseline", "base.json", "--early-stop"]);
+    assert!(whole.code == Some(0) && whole.stderr.contains("200 of 200 cases"), "{}", whole.stderr);
+}
+
+#[test]
+fn a_gate_that_fails_for_being_undecided_leaves_the_baseline() {
+    let workspace = gated("gate:\n  - {variant: plain, metric: ok, at_least: 0.52}\n");
+    workspace.write("base.json", "not yet");
+    let said = gate(
+        &workspace,
+        &["--on-undecided", "fail", "--baseline-model", "five.yaml", "--update-baseline", "base.json"],
+    );
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert_eq!(workspace.read("base.json"), "not yet");
+    let truncated = gate(&workspace, &["--early-stop", "--update-baseline", "base.json"]);
+    assert!(truncated.stderr.contains("cannot be used with"), "{}", truncated.stderr);
+}
+
+#[test]
+fn a_suite_that_cannot_be_judged_does_not_take_the_others_with_it() {
+    let workspace = gated("gate:\n  - {variant: plain, metric: ok, at_least: 0.3}\n");
+    workspace.write("needy.yaml", format!("{}{NO_WORSE}", SUITE.replace("suite: digits", "suite: needy")));
+    let said = workspace.tripos(&["gate", "suite.yaml", "needy.yaml", "--quiet", "--junit", "out.xml"]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    let junit = workspace.read("out.xml");
+    assert!(junit.contains("plain ok at_least 0.3") && junit.contains("<testsuite name=\"needy\""), "{junit}");
+}
+
+#[test]
+fn names_from_files_cannot_speak_to_the_terminal_or_the_page() {
+    let workspace = digits();
+    let evil = crate::comparing::cases(3).replace("\"c-1\"", "\"x\\u001b[31m<img src=x>|\"");
+    workspace.write("cases.jsonl", &evil);
+    let before = ran(&workspace, &[]);
+    workspace.write("cases.jsonl", crate::comparing::cases(3));
+    let after = ran(&workspace, &[]);
+    for format in ["table", "markdown"] {
+        let said = workspace.ok(&["compare", &before, &after, "--format", format]);
+        assert!(!said.stdout.contains('\u{1b}'), "{}", said.stdout);
+        assert!(format == "table" || !said.stdout.contains("<img"), "{}", said.stdout);
+    }
+}
+
+#[test]
+fn a_rule_on_the_shares_and_tokens_of_a_run_leaves_out_cases_that_ask_something_else() {
+    let workspace = gated("gate:\n  - {variant: plain, metric: prompt_tokens, no_worse_by: 0}\n");
+    let baseline = ran(&workspace, &[]);
+    let long = crate::comparing::cases(100).replace("\"No. 1", "\"A much longer question than before, No. 1");
+    workspace.write("cases.jsonl", long);
+    let said = gate(&workspace, &["--baseline", &baseline]);
+    assert_eq!(said.code, Some(0), "{}", said.stdout);
+    assert!(said.stderr.contains("warning: 11 cases asked something else in the baseline"), "{}", said.stderr);
+    assert!(line(&said, "pass").contains("the same in all 89 cases"), "{}", said.stdout);
+}

@@ -13,7 +13,7 @@ use crate::suite::{Overrides, Suite, load};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The flag under which a header keeps the git ref that its suite is of.
+/// The flag under which a header keeps that its run is only there to be compared with.
 pub(super) const AT: &str = "at";
 
 /// What the runs of one command share.
@@ -23,7 +23,7 @@ pub(super) struct Asking<'a> {
     pub(super) settings: &'a RunSettings,
     /// The folder that gets the run's.
     pub(super) out: &'a Path,
-    /// The git ref that the suite is of, where it is not the one at hand.
+    /// What the run is only compared with: the git ref that the suite is of, or another model.
     pub(super) at: Option<&'a str>,
     /// The cases are asked in an order drawn by the seed.
     pub(super) shuffled: bool,

@@ -102,6 +102,12 @@ impl Sequential {
         Self { watched, confidence, n, seen: 0, tally: Tally::default(), left, binary, wager }
     }
 
+    /// The same without exact decisions: the full run would treat the values as numbers, as it does where cases are repeated.
+    #[must_use]
+    pub fn of_numbers(self) -> Self {
+        Self { binary: false, ..self }
+    }
+
     /// How many cases came in.
     #[must_use]
     pub fn seen(&self) -> usize {

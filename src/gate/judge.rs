@@ -1,5 +1,6 @@
 //! Rules, judged: each with the evidence that it rests on.
 
+use super::baseline::Baseline;
 use super::compare::{How, adjusted, compare};
 use super::decide::{at_least, at_most, no_worse_by};
 use super::error::GateError;
@@ -34,18 +35,29 @@ pub struct Gate<'a> {
     pub max_unscored: Option<f64>,
     /// Variants of which nothing changed since the reference, and which are not asked again.
     pub unchanged: &'a BTreeSet<String>,
+    /// What the run would be as a baseline file, where it is compared with one: the file's numbers are rounded, and a
+    /// difference in what was rounded away is none.
+    pub as_kept: Option<&'a Baseline>,
     /// Rules that were decided before every case was asked.
     pub early: &'a Early,
     /// The suite's file.
     pub place: Place,
 }
 
-/// A rule, and whether somebody wrote it.
+/// A rule on its way to a decision.
 struct Asked<'r> {
     rule: Cow<'r, Rule>,
-    written: bool,
     /// What early stopping has decided of it.
     early: Option<&'r (Decision, String)>,
+    /// Of a rule that nobody wrote: its comparison, and Holm's p-value.
+    unwritten: Option<(Compared<'static>, Option<f64>)>,
+}
+
+/// The two sides of a variant, and the cases that are in neither since they ask something else now.
+struct Sides<'a> {
+    before: Sheet<'a>,
+    after: Sheet<'a>,
+    changed: Vec<String>,
 }
 
 impl Gate<'_> {
@@ -57,7 +69,9 @@ impl Gate<'_> {
     pub fn judge(&self) -> Result<GateRecord, Problems> {
         let mut problems = self.unscored();
         let asked = self.asked();
-        if asked.is_empty() && self.rules.is_empty() {
+        if asked.is_empty() && !self.unchanged.is_empty() {
+            // What is new has nothing to be compared with, and the rest is as it was.
+        } else if asked.is_empty() && self.rules.is_empty() {
             problems.push(GateError::NothingInCommon {
                 what: "the run and its baseline have no variant of one name".into(),
                 help: "make the baseline again with --update-baseline FILE".into(),
@@ -70,10 +84,9 @@ impl Gate<'_> {
                 place: self.place.clone(),
             });
         }
-        let adjusted = self.adjusted(&asked);
         let mut rules = Vec::new();
         for asked in &asked {
-            match self.rule(asked, &adjusted) {
+            match self.rule(asked) {
                 Ok(record) => rules.push(record),
                 Err(error) => problems.push(error),
             }
@@ -96,60 +109,61 @@ impl Gate<'_> {
         let is_there = |variant: &str| {
             self.candidate.variants.iter().any(|v| v.name == variant) || self.unchanged.contains(variant)
         };
-        if !self.rules.is_empty() {
-            let rules = self.rules.iter().enumerate().filter(|(_, rule)| is_there(&rule.variant));
-            return rules
-                .map(|(at, rule)| Asked { rule: Cow::Borrowed(rule), written: true, early: self.early.get(&at) })
-                .collect();
+        if self.rules.is_empty() {
+            return self.unwritten();
         }
-        let known = self.reference.map_or_else(Vec::new, |reference| reference.variants());
-        let both = self.candidate.variants.iter().filter(|variant| known.contains(&variant.name));
-        let of = |variant: &str, metric: &str| Rule {
-            variant: variant.to_owned(),
-            metric: metric.to_owned(),
+        let rules = self.rules.iter().enumerate().filter(|(_, rule)| is_there(&rule.variant));
+        rules
+            .map(|(at, rule)| Asked { rule: Cow::Borrowed(rule), early: self.early.get(&at), unwritten: None })
+            .collect()
+    }
+
+    /// A rule for every metric that both sides have scored: nothing may be proven worse. Holm over all of them, headlines and
+    /// details apart: whoever asks for every metric at once would otherwise be alarmed by chance.
+    fn unwritten(&self) -> Vec<Asked<'_>> {
+        let specs = self.candidate.specs();
+        let (mut variants, mut all) = (Vec::new(), Vec::new());
+        for variant in &self.candidate.variants {
+            let Ok(Sides { before, after, .. }) = self.sheets(&variant.name) else { continue };
+            for compared in crate::stats::compare(&before.rows, &after.rows, &specs, LEVEL) {
+                if compared.difference.n > 0 {
+                    variants.push(variant.name.clone());
+                    all.push(owned(compared));
+                }
+            }
+        }
+        let headline = |metric: &str| self.candidate.variants.iter().all(|variant| variant.is_headline(metric));
+        let adjusted = adjusted(&all, &headline);
+        let rule = |variant, metric| Rule {
+            variant,
+            metric,
             bound: Bound::NoWorseBy(0.0),
             confidence: LEVEL,
             place: self.place.clone(),
         };
-        both.flat_map(|variant| variant.metrics.iter().map(|metric| of(&variant.name, &metric.name)))
-            .map(|rule| Asked { rule: Cow::Owned(rule), written: false, early: None })
-            .collect()
+        let asked = variants.into_iter().zip(all).zip(adjusted).map(|((variant, compared), p)| Asked {
+            rule: Cow::Owned(rule(variant, compared.metric.clone())),
+            early: None,
+            unwritten: Some((compared, p)),
+        });
+        asked.collect()
     }
 
-    /// Of rules that nobody wrote, Holm's p-values over all of them, headlines and details apart: whoever asks for every
-    /// metric at once would otherwise be alarmed by chance.
-    fn adjusted(&self, asked: &[Asked]) -> Vec<(String, String, Option<f64>)> {
-        let unwritten: BTreeSet<&str> =
-            asked.iter().filter(|asked| !asked.written).map(|asked| asked.rule.variant.as_str()).collect();
-        let mut names = Vec::new();
-        let mut all: Vec<Compared> = Vec::new();
-        let sheets: Vec<_> =
-            unwritten.iter().filter_map(|&variant| Some((variant, self.sheets(variant).ok()?))).collect();
-        let specs = self.candidate.specs();
-        for (variant, (before, after)) in &sheets {
-            for compared in crate::stats::compare(&before.rows, &after.rows, &specs, LEVEL) {
-                names.push(((*variant).to_owned(), compared.metric.clone()));
-                all.push(compared);
-            }
-        }
-        let headline = |metric: &str| self.candidate.variants.iter().all(|variant| variant.is_headline(metric));
-        names.into_iter().zip(adjusted(&all, &headline)).map(|((variant, metric), p)| (variant, metric, p)).collect()
-    }
-
-    fn rule(&self, asked: &Asked, adjusted: &[(String, String, Option<f64>)]) -> Result<RuleRecord, GateError> {
+    fn rule(&self, asked: &Asked) -> Result<RuleRecord, GateError> {
         let rule = asked.rule.as_ref();
+        let written = asked.unwritten.is_none();
         let (decision, evidence) = match (asked.early, rule.bound) {
-            (Some((decision, evidence)), _) => (*decision, evidence.clone()),
-            (None, Bound::NoWorseBy(_)) if self.unchanged.contains(&rule.variant) => {
+            (_, Bound::NoWorseBy(_)) if self.unchanged.contains(&rule.variant) => {
                 (Decision::Pass, UNCHANGED.to_owned())
             }
+            (Some((decision, evidence)), _) => (*decision, evidence.clone()),
             (None, Bound::NoWorseBy(margin)) => {
-                let compared = self.against(rule)?;
-                let p = if asked.written {
-                    compared.difference.p_value
+                let (compared, p) = if let Some((compared, p)) = &asked.unwritten {
+                    (Cow::Borrowed(compared), *p)
                 } else {
-                    let found = adjusted.iter().find(|(v, m, _)| *v == rule.variant && *m == rule.metric);
-                    found.and_then(|(_, _, p)| *p)
+                    let compared = self.against(rule)?;
+                    let p = compared.difference.p_value;
+                    (Cow::Owned(compared), p)
                 };
                 let decision = no_worse_by(margin, &compared.difference, compared.direction, p);
                 (decision, evidence::of_change(&compared, p, margin, decision))
@@ -171,13 +185,24 @@ impl Gate<'_> {
             decision,
             evidence,
             file: place.file.clone(),
-            line: if asked.written { place.line } else { 0 },
-            column: if asked.written { place.column } else { 0 },
+            line: if written { place.line } else { 0 },
+            column: if written { place.column } else { 0 },
         })
     }
 
+    /// The candidate's side of a variant.
+    fn own(&self, variant: &str) -> Option<Sheet<'_>> {
+        match self.as_kept {
+            None => Sheet::of(self.candidate, variant),
+            Some(kept) => {
+                let run = self.candidate.header.run.clone();
+                Some(Sheet { run, ..Reference::File(kept).sheet(variant, self.candidate)? })
+            }
+        }
+    }
+
     /// The two sides of a variant, without the cases that ask something else.
-    fn sheets(&self, variant: &str) -> Result<(Sheet<'_>, Sheet<'_>), GateError> {
+    fn sheets(&self, variant: &str) -> Result<Sides<'_>, GateError> {
         let no_variant = |whose: String, known: Vec<String>| GateError::NoVariant {
             whose,
             name: variant.to_owned(),
@@ -189,13 +214,12 @@ impl Gate<'_> {
             about: format!("variant `{variant}`"),
         })?;
         let own = || self.candidate.variants.iter().map(|v| v.name.clone()).collect();
-        let after =
-            Sheet::of(self.candidate, variant).ok_or_else(|| no_variant(self.candidate.header.run.clone(), own()))?;
+        let after = self.own(variant).ok_or_else(|| no_variant(self.candidate.header.run.clone(), own()))?;
         let before = reference
             .sheet(variant, self.candidate)
             .ok_or_else(|| no_variant(reference.name(), reference.variants()))?;
         let changed = before.changed(&after);
-        Ok((before.without(&changed), after.without(&changed)))
+        Ok(Sides { before: before.without(&changed), after: after.without(&changed), changed })
     }
 
     /// A rule's metric against the reference.
@@ -210,9 +234,9 @@ impl Gate<'_> {
             }
             other => other,
         };
-        let (before, after) = self.sheets(&rule.variant).map_err(placed)?;
+        let Sides { before, after, changed } = self.sheets(&rule.variant).map_err(placed)?;
         let compared = if RunMetric::named(&rule.metric).is_some() {
-            self.against_run(rule)?
+            self.against_run(rule, &changed)?
         } else {
             let specs = specs_of(&self.candidate.specs(), &rule.metric);
             let compared = crate::stats::compare(&before.rows, &after.rows, &specs, rule.confidence);
@@ -235,7 +259,7 @@ impl Gate<'_> {
     }
 
     /// One of the metrics of every suite, which only a run holds.
-    fn against_run(&self, rule: &Rule) -> Result<Compared<'static>, GateError> {
+    fn against_run(&self, rule: &Rule, changed: &[String]) -> Result<Compared<'static>, GateError> {
         let Some(Reference::Run(run)) = self.reference else {
             return Err(GateError::Baseline {
                 what: format!("a baseline file does not hold `{}`", rule.metric),
@@ -243,7 +267,7 @@ impl Gate<'_> {
                 place: rule.place.clone(),
             });
         };
-        let of = |run| Measured::of(run, &rule.variant, &rule.metric);
+        let of = |run| Some(Measured::of(run, &rule.variant, &rule.metric)?.without(changed));
         let (Some(before), Some(after)) = (of(run), of(self.candidate)) else {
             return Err(no_metric(rule, Vec::new()));
         };
@@ -275,7 +299,7 @@ impl Gate<'_> {
         let specs = self.candidate.specs();
         let mut all = Vec::new();
         for variant in &self.candidate.variants {
-            let sides = (reference.sheet(&variant.name, self.candidate), Sheet::of(self.candidate, &variant.name));
+            let sides = (reference.sheet(&variant.name, self.candidate), self.own(&variant.name));
             let (Some(before), Some(after)) = sides else { continue };
             let headline = |metric: &str| variant.is_headline(metric);
             all.extend(compare(
@@ -307,13 +331,14 @@ impl Gate<'_> {
         let Some(most) = self.max_unscored else { return problems };
         for variant in &self.candidate.variants {
             let rows = self.candidate.rows(&variant.name);
-            let all: BTreeSet<&str> = rows.iter().map(|row| row.case).collect();
+            // Of the cases that there are, however many of them early stopping has left out.
+            let all = self.candidate.header.cases.count;
             let unscored: BTreeSet<&str> = rows.iter().filter(|row| is_unscored(row)).map(|row| row.case).collect();
-            if unscored.len() as f64 > most * all.len() as f64 {
+            if unscored.len() as f64 > most * all as f64 {
                 problems.push(GateError::TooManyUnscored {
                     variant: variant.name.clone(),
                     unscored: unscored.len(),
-                    cases: all.len(),
+                    cases: all,
                     most,
                     place: self.place.clone(),
                 });
@@ -340,10 +365,10 @@ pub fn check_rules(suite: &Suite, has_reference: bool) -> Result<(), Problems> {
     problems.or_ok(())
 }
 
-/// The verdict on a suite of which nothing has changed since its reference: nothing is worse.
+/// The verdict on variants of which nothing has changed since their reference: nothing is worse.
 #[must_use]
-pub fn nothing_changed(suite: &Suite, reference: Reference) -> GateRecord {
-    let rules = suite.gate.iter().map(|rule| RuleRecord {
+pub fn nothing_changed(suite: &Suite, reference: Reference, unchanged: &BTreeSet<String>) -> GateRecord {
+    let rules = suite.gate.iter().filter(|rule| unchanged.contains(&rule.variant)).map(|rule| RuleRecord {
         variant: rule.variant.clone(),
         metric: rule.metric.clone(),
         rule: evidence::of_bound(rule.bound),

@@ -38,6 +38,12 @@ impl Measured {
         Some(Self { spec: MetricSpec { name: name.to_owned(), kind }, cases })
     }
 
+    /// The same without some cases.
+    pub(super) fn without(mut self, left_out: &[String]) -> Self {
+        self.cases.retain(|(case, _)| left_out.binary_search(case).is_err());
+        self
+    }
+
     /// Its value over all cases: a mean, or a share.
     pub(super) fn estimate(&self, level: f64) -> Estimate {
         let values: Vec<f64> = self.cases.iter().filter_map(|(_, [score])| score.value.as_number()).collect();

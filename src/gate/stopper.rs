@@ -14,7 +14,7 @@ use crate::stats::{Direction, MetricKind, MetricSpec, Row, mean, metrics_of};
 use crate::store::{Header, Repeat, Sample, Score};
 use crate::suite::{Bound, Rule, Suite};
 use crate::summary::{RunSummary, case_hash};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The rules of a suite, watched while it is asked.
 #[derive(Debug)]
@@ -66,24 +66,30 @@ struct Watching {
 impl Stopper {
     /// Watches a suite's rules. `order` are the ids of the cases as they will be asked; `header` that of the run to come.
     #[must_use]
-    pub fn new(suite: &Suite, header: &Header, order: &[String], reference: Option<Reference>) -> Self {
+    pub fn new(
+        suite: &Suite,
+        header: &Header,
+        order: &[String],
+        (reference, unchanged): (Option<Reference>, &BTreeSet<String>),
+    ) -> Self {
         let empty = RunSummary::empty(header.clone());
         let specs = empty.specs();
         let (mut watching, mut unwatched) = (Vec::new(), Vec::new());
         for (at, rule) in suite.gate.iter().enumerate() {
-            if !header.models.contains_key(&rule.variant) {
+            let settled = matches!(rule.bound, Bound::NoWorseBy(_)) && unchanged.contains(&rule.variant);
+            if settled || !header.models.contains_key(&rule.variant) {
                 continue;
             }
             let spec = specs.iter().find(|spec| is_watched(spec, &rule.metric));
             match spec.and_then(|spec| Some((spec, watched(suite, rule, spec, (order, reference))?))) {
-                Some((spec, watched)) => watching.push(Watching {
+                Some((spec, (watched, once))) => watching.push(Watching {
                     baseline: baseline_of(&watched),
                     rule: at,
                     variant: rule.variant.clone(),
                     metric: rule.metric.clone(),
                     spec: spec.clone(),
                     confidence: rule.confidence,
-                    sequential: Sequential::new(watched, order.len(), rule.confidence),
+                    sequential: sequential(watched, order.len(), rule.confidence, once && is_of_passes(spec)),
                     waiting: BTreeMap::new(),
                     seen: Vec::new(),
                     before: Vec::new(),
@@ -222,16 +228,29 @@ fn baseline_of(watched: &Watched) -> Vec<Option<f64>> {
     }
 }
 
-/// What is watched of a rule; `None` where it lacks the baseline that it compares with.
+/// The rule while its cases come in; where a case is a number rather than a pass, nothing exact can be said.
+fn sequential(watched: Watched, n: usize, confidence: f64, passes: bool) -> Sequential {
+    let sequential = Sequential::new(watched, n, confidence);
+    if passes { sequential } else { sequential.of_numbers() }
+}
+
+/// Whether each value of the scorer's metric is right or wrong.
+fn is_of_passes(spec: &MetricSpec) -> bool {
+    matches!(spec.kind, MetricKind::Proportion | MetricKind::Choice | MetricKind::Labels { .. })
+}
+
+/// What is watched of a rule, and whether each case is asked once on either side; `None` where it lacks the baseline that it compares with.
 fn watched(
     suite: &Suite,
     rule: &Rule,
     spec: &MetricSpec,
     (order, reference): (&[String], Option<Reference>),
-) -> Option<Watched> {
+) -> Option<(Watched, bool)> {
+    let variant = suite.variants.iter().find(|variant| variant.name == rule.variant)?;
+    let once = variant.repeats == 1;
     let margin = match rule.bound {
-        Bound::AtLeast(least) => return Some(Watched::AtLeast(least)),
-        Bound::AtMost(most) => return Some(Watched::AtMost(most)),
+        Bound::AtLeast(least) => return Some((Watched::AtLeast(least), once)),
+        Bound::AtMost(most) => return Some((Watched::AtMost(most), once)),
         Bound::NoWorseBy(margin) => margin,
     };
     let cases: HashMap<&str, _> = suite.cases.iter().map(|case| (case.id.as_str(), case)).collect();
@@ -250,7 +269,8 @@ fn watched(
         let rows = rows.get(id.as_str()).filter(|_| asks_the_same(id))?;
         value(rows, spec, &rule.metric)
     });
-    Some(Watched::NoWorse { margin, baseline: baseline.collect() })
+    let once = once && rows.values().all(|rows| rows.len() == 1);
+    Some((Watched::NoWorse { margin, baseline: baseline.collect() }, once))
 }
 
 /// The value of a metric over the trials of one case; `None` where it is unscored.

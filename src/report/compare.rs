@@ -109,7 +109,7 @@ fn unpaired(one: &Comparison) -> String {
 
 /// The first few of some ids.
 pub(super) fn some(cases: &[String]) -> String {
-    let shown: Vec<&str> = cases.iter().take(5).map(String::as_str).collect();
+    let shown: Vec<String> = cases.iter().take(5).map(|case| case.replace(char::is_control, " ")).collect();
     let more = if cases.len() > shown.len() { ", …" } else { "" };
     shown.join(", ") + more
 }
@@ -214,5 +214,7 @@ pub fn comparison_markdown(all: &[Comparison]) -> String {
         ];
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
-    title + &out + &unpaired(first).lines().map(|line| format!("\n{line}\n")).collect::<String>()
+    title
+        + &out
+        + &unpaired(first).lines().map(|line| format!("\n{}\n", super::markdown::escape(line))).collect::<String>()
 }

@@ -23,7 +23,12 @@ struct Settings {
     prompt: String,
     model: String,
     cases: String,
+    examples: String,
     scorers: Value,
+    /// What chat templates see, and how the KV cache is kept.
+    chat: Value,
+    /// Versions of Tripos and of llama.cpp.
+    program: String,
     /// Sampling, examples and all else that the suite says of the variant.
     others: Value,
 }
@@ -75,7 +80,20 @@ impl Settings {
             format!("{}{adapter}", model.facts.sha256)
         });
         let scorers = header.suite.get("scorers").cloned().unwrap_or_default();
-        Self { prompt, model: model.unwrap_or_default(), cases: header.cases.sha256.clone(), scorers, others }
+        Self {
+            prompt,
+            model: model.unwrap_or_default(),
+            cases: header.cases.sha256.clone(),
+            examples: header.examples.sha256.clone(),
+            scorers,
+            chat: ["date", "template_vars", "kv_type"]
+                .iter()
+                .filter_map(|key| header.suite.get(key))
+                .cloned()
+                .collect(),
+            program: header.build(),
+            others,
+        }
     }
 
     /// What differs from an earlier run besides the prompt's text.
@@ -83,6 +101,9 @@ impl Settings {
         let changes = [
             (self.model != before.model, "another model"),
             (self.cases != before.cases, "other cases"),
+            (self.examples != before.examples, "other examples"),
+            (self.chat != before.chat, "other chat settings"),
+            (self.program != before.program, "another program"),
             (self.scorers != before.scorers, "other scorers"),
             (self.others != before.others, "other settings"),
         ];

@@ -26,9 +26,9 @@ pub fn junit(runs: &[RunSummary]) -> Result<String, StoreError> {
     Ok(text(&report))
 }
 
-/// The rules of a gate: failed, or skipped where the cases cannot tell.
+/// The rules of a gate: failed, or skipped where the cases cannot tell. The suites in `broken` could not be judged.
 #[must_use]
-pub fn gate_junit(records: &[GateRecord]) -> String {
+pub fn gate_junit(records: &[GateRecord], broken: &[&str]) -> String {
     let mut report = Report::new("tripos gate");
     for record in records {
         let mut suite = TestSuite::new(&record.suite);
@@ -45,6 +45,13 @@ pub fn gate_junit(records: &[GateRecord]) -> String {
             case.set_system_out(&rule.evidence);
             suite.add_test_case(case);
         }
+        report.add_test_suite(suite);
+    }
+    for name in broken {
+        let mut suite = TestSuite::new(*name);
+        let status =
+            told(TestCaseStatus::non_success(NonSuccessKind::Error), "the suite could not be judged; see the log");
+        suite.add_test_case(TestCase::new("gate", status));
         report.add_test_suite(suite);
     }
     text(&report)

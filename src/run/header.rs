@@ -130,10 +130,14 @@ pub fn unchanged(before: &Header, now: &Header) -> BTreeSet<String> {
         }
         _ => serde_json::Map::new(),
     };
-    let alike = whole(before) == whole(now) && before.cases == now.cases && before.build() == now.build();
+    // What a program of the user's says may change without a word of the suite.
+    let scorers = now.suite.get("scorers").and_then(Value::as_array).into_iter().flatten();
+    let programs = scorers.into_iter().any(|scorer| scorer.get("command").is_some());
+    let alike = !programs && whole(before) == whole(now) && before.cases == now.cases && before.build() == now.build();
     let variants = |header: &Header| -> BTreeMap<String, Value> {
         let all = header.suite.get("variants").and_then(Value::as_array).into_iter().flatten();
-        all.filter_map(|variant| Some((variant.get("name")?.as_str()?.to_owned(), without_paths(variant)))).collect()
+        all.filter_map(|variant| Some((variant.get("name")?.as_str()?.to_owned(), without_own_paths(variant))))
+            .collect()
     };
     let (earlier, later) = (variants(before), variants(now));
     let same = |name: &&String| {
@@ -165,17 +169,35 @@ fn case_set<'a>(cases: impl Iterator<Item = &'a Case>) -> CaseSet {
     CaseSet { count, sha256: hex(&hash.finalize()) }
 }
 
-/// A resolved suite without the paths of its files: they depend on where Tripos was started, and what the files hold is
-/// compared by itself.
+/// A resolved suite without the paths of its files and models: they depend on where Tripos was started, and what the files
+/// hold is compared by itself. Only where paths stand: a map of the user's own may have a key of such a name.
 fn without_paths(suite: &Value) -> Value {
-    match suite {
-        Value::Object(map) => {
-            let kept = map.iter().filter(|(key, _)| !matches!(key.as_str(), "path" | "model" | "folder"));
-            Value::Object(kept.map(|(key, value)| (key.clone(), without_paths(value))).collect())
-        }
-        Value::Array(list) => Value::Array(list.iter().map(without_paths).collect()),
-        other => other.clone(),
+    let mut suite = suite.clone();
+    if let Some(map) = suite.as_object_mut() {
+        map.remove("path");
     }
+    for part in ["variants", "scorers"] {
+        let all = suite.get_mut(part).and_then(Value::as_array_mut).into_iter().flatten();
+        all.for_each(|one| *one = without_own_paths(one));
+    }
+    suite
+}
+
+/// A variant or a scorer without the paths of its own files.
+fn without_own_paths(one: &Value) -> Value {
+    let mut one = one.clone();
+    for owner in ["", "/then", "/judge_model"] {
+        if let Some(map) = one.pointer_mut(owner).and_then(Value::as_object_mut) {
+            map.remove("model");
+        }
+        if let Some(map) = one.pointer_mut(&format!("{owner}/prompt")).and_then(Value::as_object_mut) {
+            map.remove("path");
+        }
+    }
+    if let Some(map) = one.pointer_mut("/adapter").and_then(Value::as_object_mut) {
+        map.remove("path");
+    }
+    one
 }
 
 /// Bytes as lower-case hex.

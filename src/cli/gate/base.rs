@@ -96,6 +96,7 @@ fn unpack(root: &Path, reference: &str, into: &Path) -> anyhow::Result<()> {
     let tar = child.stdout.take().context("git archive says nothing")?;
     let unpacked = tar::Archive::new(tar).unpack(into);
     let ended = child.wait().context("git archive does not end")?;
+    unpacked.with_context(|| format!("the files of {reference} cannot be written"))?;
     anyhow::ensure!(ended.success(), "git archive of {reference} failed");
-    unpacked.with_context(|| format!("the files of {reference} cannot be written"))
+    Ok(())
 }

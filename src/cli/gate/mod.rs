@@ -12,7 +12,7 @@ use super::run::{self, Format};
 use super::{environment, report};
 use crate::error::Place;
 use crate::gate::{
-    Baseline, Comparison, Decision, Early, Gate, GateRecord, Reference, Stopper, alike, check_rules, nothing_changed,
+    Baseline, Comparison, Decision, Early, Gate, GateRecord, Stopper, alike, check_rules, nothing_changed,
 };
 use crate::run::Outcome;
 use crate::store::read_header;
@@ -22,7 +22,11 @@ use anyhow::Context;
 use clap::ValueEnum;
 use early_stop::Stopping;
 use reference::{Against, Kept};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// The exit code of a run that was interrupted.
+const INTERRUPTED: u8 = 130;
 
 /// How many flipped cases of a metric are shown.
 const FLIPS: usize = 5;
@@ -45,10 +49,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     baseline_model: Option<PathBuf>,
     /// Write what this run scored as the new baseline, after showing what changes
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "early_stop")]
     update_baseline: Option<PathBuf>,
     /// Ask the cases in random order, and stop as soon as the verdict is certain
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     early_stop: bool,
     /// What becomes of rules that the cases cannot decide
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = OnUndecided::Pass)]
@@ -91,33 +95,42 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     if suites.len() > 1 && (args.baseline.is_some() || args.update_baseline.is_some() || args.run.resume.is_some()) {
         return Err(anyhow::anyhow!("a baseline or a run belongs to one suite: gate one at a time").into());
     }
-    let mut records = Vec::new();
+    let (mut records, mut failed, mut code) = (Vec::new(), Vec::new(), 0);
     for suite in &suites {
-        records.extend(Gating { args, asking, suite }.gate()?);
+        match (Gating { args, asking, suite }).gate() {
+            Ok(record) => records.extend(record),
+            Err(failure) => {
+                code = code.max(failure.report());
+                failed.push(suite.name.as_str());
+            }
+        }
+        if code == INTERRUPTED {
+            break;
+        }
     }
     if let Some(file) = &args.junit {
-        let text = crate::report::gate_junit(&records);
+        let text = crate::report::gate_junit(&records, &failed);
         report::write(file, |out| Ok(out.write_all(text.as_bytes())?))?;
     }
-    verdict(args.on_undecided, &records)
+    if code == 0 { verdict(args.on_undecided, &records) } else { Err(Failure::Code(code)) }
+}
+
+impl OnUndecided {
+    /// Whether a verdict fails.
+    fn fails(self, verdict: Decision) -> bool {
+        verdict == Decision::Fail || (verdict == Decision::Undecided && self == Self::Fail)
+    }
 }
 
 /// The exit code of all verdicts.
 fn verdict(on_undecided: OnUndecided, records: &[GateRecord]) -> Result<(), Failure> {
-    let any = |decision| records.iter().any(|record| record.verdict == decision);
-    if any(Decision::Fail) {
+    if records.iter().any(|record| on_undecided.fails(record.verdict)) {
         return Err(Failure::Code(1));
     }
-    match (any(Decision::Undecided), on_undecided) {
-        (true, OnUndecided::Fail) => Err(Failure::Code(1)),
-        (true, OnUndecided::Pass) => {
-            complain(
-                "warning: UNDECIDED counts as passed\n  help: more cases decide; --on-undecided fail makes it fail\n",
-            );
-            Ok(())
-        }
-        (false, _) => Ok(()),
+    if records.iter().any(|record| record.verdict == Decision::Undecided) {
+        complain("warning: UNDECIDED counts as passed\n  help: more cases decide; --on-undecided fail makes it fail\n");
     }
+    Ok(())
 }
 
 /// One suite on its way through the gate.
@@ -142,17 +155,20 @@ impl Gating<'_> {
         let record = match (&against.plan, against.reference()) {
             (None, Some(reference)) => {
                 complain(&format!("nothing has changed since {}: nothing is asked\n", reference.name()));
-                let record = nothing_changed(self.suite, reference);
+                let record = nothing_changed(self.suite, reference, &against.unchanged);
                 self.say(None, &record)?;
+                if let Some(path) = &self.args.update_baseline {
+                    complain(&format!("{} is not written: nothing was asked\n", path.display()));
+                }
                 record
             }
-            (plan, reference) => {
+            (plan, _) => {
                 let asking = Asking { plan: plan.as_ref().unwrap_or(self.asking.plan), ..self.asking };
-                let (candidate, early) = self.ask(&asking, reference)?;
+                let (candidate, early) = self.ask(&asking, Some(&against))?;
                 let record = self.judge(&candidate, &against, &early)?;
                 let flips = self.flips(&candidate, &against, &record)?;
                 self.say(Some((&candidate, &flips)), &record)?;
-                if record.verdict != Decision::Fail {
+                if !self.args.on_undecided.fails(record.verdict) {
                     self.update(&candidate)?;
                 } else if self.args.update_baseline.is_some() {
                     complain("the baseline is left as it is: the gate failed\n");
@@ -168,7 +184,7 @@ impl Gating<'_> {
     }
 
     /// Runs the suite, or goes on with its run; with what early stopping has decided.
-    fn ask(&self, asking: &Asking, reference: Option<Reference>) -> Result<(RunSummary, Early), Failure> {
+    fn ask(&self, asking: &Asking, against: Option<&Against>) -> Result<(RunSummary, Early), Failure> {
         let (done, early) = if let Some(run) = &self.args.run.resume {
             (go_on(asking, run, &self.args.run.suites)?, Early::new())
         } else {
@@ -176,7 +192,11 @@ impl Gating<'_> {
             if self.args.early_stop {
                 let order = prepared.plan.cases.iter().filter_map(|&case| Some(self.suite.cases.get(case)?.id.clone()));
                 let order: Vec<String> = order.collect();
-                let stopper = Stopper::new(self.suite, &asking.header(&prepared)?, &order, reference);
+                let none = BTreeSet::new();
+                let reference = against.and_then(Against::reference);
+                let unchanged = against.map_or(&none, |against| &against.unchanged);
+                let header = asking.header(&prepared)?;
+                let stopper = Stopper::new(self.suite, &header, &order, (reference, unchanged));
                 let stopping = Stopping::new(stopper);
                 let done = asking.ask(&prepared, Some(&stopping))?;
                 let (early, (asked, all)) = stopping.finish();
@@ -203,8 +223,13 @@ impl Gating<'_> {
             }
             print_problems(&problems);
         }
+        let as_kept = match &against.kept {
+            Some(Kept::File(_)) => Some(Baseline::of(candidate, String::new(), Path::new(""))),
+            _ => None,
+        };
         let gate = Gate {
             candidate,
+            as_kept: as_kept.as_ref(),
             reference: against.reference(),
             rules: &self.suite.gate,
             max_unscored: self.suite.max_unscored,

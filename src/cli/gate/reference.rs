@@ -49,7 +49,8 @@ impl Gating<'_> {
         }
         if let Some(model) = &self.args.baseline_model {
             let plan = PlanArgs { model: Some(model.clone()), ..plan.clone() };
-            let asking = Asking { plan: &plan, shuffled: false, ..self.asking };
+            let named = format!("model {}", model.display());
+            let asking = Asking { plan: &plan, at: Some(&named), shuffled: false, ..self.asking };
             let suite = asking.load(&self.suite.path, &plan.overrides(false))?;
             return Ok(whole(Some(asked(&asking, &suite)?)));
         }

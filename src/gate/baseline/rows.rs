@@ -1,7 +1,7 @@
 //! From the rows of a run to the values of the file, and back.
 
 use super::{Kept, Values};
-use crate::stats::{MetricKind, MetricSpec, Row};
+use crate::stats::{MetricSpec, Row};
 use crate::store::{Score, ScoreValue};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -16,12 +16,9 @@ pub(super) fn values(rows: &[Row], specs: &[MetricSpec]) -> BTreeMap<String, Val
                 metrics.entry(metric).or_default().entry(row.case.to_owned()).or_default().push(value);
             };
             add(spec.name.clone(), score.map_or(Value::Null, |score| value(&score.value)));
-            // The parts of an accuracy are explanations, not metrics.
-            if spec.kind != MetricKind::Judge {
-                let parts = score.into_iter().flat_map(|score| &score.parts);
-                let numbers = parts.filter_map(|(part, value)| Some((part, value.as_f64()?)));
-                numbers.for_each(|(part, number)| add(format!("{}.{part}", spec.name), rounded(number)));
-            }
+            let parts = score.into_iter().flat_map(|score| &score.parts);
+            let numbers = parts.filter_map(|(part, value)| Some((part, value.as_f64()?)));
+            numbers.for_each(|(part, number)| add(format!("{}.{part}", spec.name), rounded(number)));
         }
     }
     metrics
