@@ -65,10 +65,10 @@ fn a_drop_is_told_with_its_test_its_interval_and_the_cases_that_flipped() {
     assert!((ok["p_adjusted"].as_f64().unwrap() - 2.0 * 1.907_348_632_812_5e-6).abs() < 1e-3);
     assert_eq!((&ok["verdict"], &ok["test"]), (&"worse".into(), &"mcnemar_exact".into()));
     assert_eq!(ok["flipped"].as_array().unwrap().len(), 20);
-    assert_eq!(ok["flipped"][0], serde_json::json!({"case": "c-6", "from": true, "to": false}));
+    assert_eq!(ok["flipped"][0], serde_json::json!({"case": "c-16", "from": true, "to": false}));
     assert_eq!(document["comparisons"][1]["test"], "sign_flip");
     let table = workspace.ok(&["compare", &before, &after, "--variant", "plain", "--flips", "2"]).stdout;
-    assert!(table.contains("ok: 20 cases changed, the worst 2"), "{table}");
+    assert!(table.contains("ok: 20 cases changed, the worst first, the first 2 of them"), "{table}");
     assert!(table.contains("The answer is right.") && table.contains("I do not know."), "both answers\n{table}");
     assert!(table.lines().all(|line| line.chars().count() <= 130), "{table}");
 }
@@ -166,6 +166,8 @@ fn history_shows_the_prompts_diff_beside_the_change_of_score() {
     assert!(lines.contains(&"  -{{ q }}") && lines.contains(&"  +Only even ones."), "{said}");
     let named = workspace.ok(&["history", "digits", "--format", "json"]);
     assert_eq!(json(&named.stdout)["runs"].as_array().unwrap().len(), 3);
+    let said = workspace.tripos(&["history", "digits", "--variant", "plan"]);
+    assert!(said.stderr.contains("has a variant `plan`; did you mean `plain`?"), "{}", said.stderr);
     let said = workspace.tripos(&["history", "digit"]);
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("holds no run of suite `digit`; did you mean `digits`?"), "{}", said.stderr);

@@ -46,7 +46,7 @@ fn a_baseline_is_written_and_then_judged_against() {
         told.contains("0.500 → 0.300: -0.200 [-0.") && told.contains("20 lost, 0 won, p < 0.0001 (exact McNemar)"),
         "{told}"
     );
-    assert!(worse.stdout.ends_with("gate: FAIL, 1 of 1 rules\n"), "{}", worse.stdout);
+    assert!(worse.stdout.ends_with("gate: FAIL, 1 of 1 rule\n"), "{}", worse.stdout);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn what_cannot_be_decided_passes_loudly_or_fails_as_asked() {
     let workspace = gated("gate:\n  - {variant: plain, metric: ok, at_least: 0.52}\n");
     let passed = gate(&workspace, &[]);
     assert_eq!(passed.code, Some(0));
-    assert!(passed.stdout.ends_with("gate: UNDECIDED, the cases cannot tell for 1 of 1 rules\n"), "{}", passed.stdout);
+    assert!(passed.stdout.ends_with("gate: UNDECIDED, the cases cannot tell for 1 of 1 rule\n"), "{}", passed.stdout);
     assert!(passed.stderr.contains("warning: UNDECIDED counts as passed"), "{}", passed.stderr);
     assert_eq!(gate(&workspace, &["--on-undecided", "fail"]).code, Some(1));
 }
@@ -233,11 +233,12 @@ fn two_models_are_compared_in_one_command() {
     assert!(line(&said, "????").contains("0.500 → 0.400: -0.100"), "{}", said.stdout);
     let flips = "case  was   is    answer before         answer after";
     assert!(
-        said.stdout.contains("ok: 10 cases changed, the worst 5") && said.stdout.contains(flips),
+        said.stdout.contains("ok: 10 cases changed, the worst first, the first 5 of them")
+            && said.stdout.contains(flips),
         "{}",
         said.stdout
     );
-    assert!(said.stdout.contains("c-8   pass  fail  The answer is right.  I do not know."), "{}", said.stdout);
+    assert!(said.stdout.contains("c-18  pass  fail  The answer is right.  I do not know."), "{}", said.stdout);
     assert_eq!(gate(&workspace, &["--baseline-model", "five.yaml", "--model", "three.yaml"]).code, Some(1));
 }
 
@@ -276,7 +277,7 @@ fn continuous_integration_is_told_in_its_own_words() {
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("::error file=suite.yaml,line=11,col=5::plain ok at_least 0.9: 0.500 ["), "{stderr}");
     let summary = workspace.read("summary.md");
-    assert!(summary.contains("**gate: FAIL, 1 of 1 rules**") && summary.contains("| FAIL | plain | ok |"), "{summary}");
+    assert!(summary.contains("**gate: FAIL, 1 of 1 rule**") && summary.contains("| FAIL | plain | ok |"), "{summary}");
     let junit = workspace.read("out.xml");
     assert!(junit.contains("<testcase name=\"plain ok at_least 0.9\"") && junit.contains("<failure"), "{junit}");
 }
@@ -288,7 +289,7 @@ fn only_the_variants_picked_are_judged() {
     let workspace = gated(rules);
     let said = gate(&workspace, &["--variant", "polite"]);
     assert_eq!(said.code, Some(0), "{}", said.stdout);
-    assert!(said.stdout.ends_with("gate: pass, 1 rules\n"), "{}", said.stdout);
+    assert!(said.stdout.ends_with("gate: pass, 1 rule\n"), "{}", said.stdout);
 }
 
 #[test]
@@ -317,7 +318,7 @@ fn what_a_baseline_file_rounds_away_is_no_difference() {
     let workspace = digits();
     workspace.write("suite.yaml", SUITE.replace("  - rouge_l\n", "  - edit_distance\n  - chrf\n"));
     assert_eq!(gate(&workspace, &["--update-baseline", "base.json"]).code, Some(0));
-    assert!(workspace.read("base.json").contains("[0.142857]"), "rounded to six decimals");
+    assert!(workspace.read("base.json").contains("[0.071429]"), "rounded to six decimals");
     let said = gate(&workspace, &["--baseline", "base.json", "--format", "json"]);
     assert_eq!(said.code, Some(0), "{}", said.stdout);
     let record: Value = serde_json::from_str(&said.stdout).unwrap();
@@ -410,4 +411,21 @@ fn a_rule_on_the_shares_and_tokens_of_a_run_leaves_out_cases_that_ask_something_
     assert_eq!(said.code, Some(0), "{}", said.stdout);
     assert!(said.stderr.contains("warning: 11 cases asked something else in the baseline"), "{}", said.stderr);
     assert!(line(&said, "pass").contains("the same in all 89 cases"), "{}", said.stdout);
+}
+
+#[test]
+fn so_few_cases_that_nothing_could_be_proven_decide_nothing() {
+    let workspace = digits();
+    workspace.write("cases.jsonl", crate::comparing::cases(5));
+    assert_eq!(gate(&workspace, &["--update-baseline", "base.json"]).code, Some(0));
+    workspace.write("a.txt", "Never. {{ q }}!\n");
+    let said = gate(&workspace, &["--baseline", "base.json"]);
+    assert!(
+        line(&said, "????").contains("3 lost, 0 won, p 0.250 (exact McNemar); so few cannot prove a drop"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(gate(&workspace, &["--baseline", "base.json", "--on-undecided", "fail"]).code, Some(1));
+    let part = gate(&workspace, &["--update-baseline", "base.json", "--limit", "2"]);
+    assert!(part.code == Some(2) && part.stderr.contains("a baseline is of a whole suite"), "{}", part.stderr);
 }

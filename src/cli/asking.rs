@@ -79,6 +79,7 @@ impl Asking<'_> {
     /// What a run of this plan is recorded with.
     pub(super) fn header(&self, prepared: &Prepared) -> Result<Header, Problems> {
         let mut flags = self.plan.recorded();
+        flags.extend(self.shuffled.then(|| ("early-stop".to_owned(), true.into())));
         flags.extend(self.at.map(|reference| (AT.to_owned(), reference.into())));
         prepared.header(flags, self.plan.seed.unwrap_or(0))
     }

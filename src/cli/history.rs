@@ -4,7 +4,7 @@ use super::asking::AT;
 use super::environment;
 use super::failure::Failure;
 use super::output::{complain, print};
-use crate::error::nearest;
+use crate::error::{did_you_mean, nearest};
 use crate::report::{Entry, history, history_json};
 use crate::store::read_header;
 use crate::suite::Document;
@@ -42,6 +42,7 @@ enum Format {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let name = suite_name(&args.suite);
     let mut entries = Vec::new();
+    let mut variants = BTreeSet::new();
     let mut others = BTreeSet::new();
     for folder in folders(&args.out)? {
         match read_header(&folder) {
@@ -49,6 +50,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             Ok(header) if header.suite_name == name && header.flags.contains_key(AT) => {}
             Ok(header) if header.suite_name == name => match RunSummary::read(&folder) {
                 Ok(mut summary) => {
+                    variants.extend(summary.variants.iter().map(|variant| variant.name.clone()));
                     summary.variants.retain(|v| args.variant.is_empty() || args.variant.contains(&v.name));
                     entries.push(Entry::of(&summary));
                 }
@@ -69,6 +71,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             (None, known) => format!("there are runs of {known}"),
         };
         return Err(anyhow::anyhow!("{} holds no run of suite `{name}`; {hint}", args.out.display()).into());
+    }
+    if let Some(unknown) = args.variant.iter().find(|name| !variants.contains(*name)) {
+        let help = did_you_mean(unknown, &variants.iter().map(String::as_str).collect::<Vec<_>>());
+        return Err(anyhow::anyhow!("no run of suite `{name}` has a variant `{unknown}`; {help}").into());
     }
     entries.sort_by(|a, b| a.started().cmp(b.started()));
     print(&match args.format {

@@ -176,6 +176,12 @@ impl PlanArgs {
         }
     }
 
+    /// Whether they leave out variants or cases.
+    pub(super) fn picks_cases(&self) -> bool {
+        let named = [&self.variant, &self.case, &self.tag].iter().any(|names| !names.is_empty());
+        named || self.limit.is_some() || self.sample.is_some() || self.filter_failing.is_some()
+    }
+
     /// Which variants and cases they pick.
     pub(super) fn selection(&self) -> Result<Selection, Failure> {
         let failing = match &self.filter_failing {

@@ -117,6 +117,7 @@ pub(super) fn beside(run: &RunSummary) -> Result<(), Failure> {
 pub(super) fn write(file: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<(), ReportError>) -> Result<(), Failure> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let problem = || format!("cannot write {}", file.display());
+    std::fs::create_dir_all(folder).with_context(problem)?;
     let temporary = tempfile::NamedTempFile::new_in(folder).with_context(problem)?;
     let mut out = std::io::BufWriter::new(temporary);
     fill(&mut out)?;

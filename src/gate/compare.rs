@@ -89,7 +89,7 @@ pub(super) fn adjusted(compared: &[Compared], headline: &dyn Fn(&str) -> bool) -
     family(true).into_iter().zip(family(false)).map(|(first, other)| first.or(other)).collect()
 }
 
-/// The cases whose value changed, the worst first; equals in the order of the record.
+/// The cases whose value changed, the worst first, equals by their id.
 fn flipped(compared: &Compared) -> Vec<Flip> {
     let gain = |from: f64, to: f64| match compared.direction {
         Direction::Higher => to - from,
@@ -98,7 +98,7 @@ fn flipped(compared: &Compared) -> Vec<Flip> {
     let shown = |value: f64| if compared.passes { Value::from(value > 0.5) } else { Value::from(value) };
     let mut changed: Vec<_> =
         compared.values.iter().filter(|(_, from, to)| from.total_cmp(to) != std::cmp::Ordering::Equal).collect();
-    changed.sort_by(|(_, a, b), (_, c, d)| gain(*a, *b).total_cmp(&gain(*c, *d)));
+    changed.sort_by(|(one, a, b), (other, c, d)| gain(*a, *b).total_cmp(&gain(*c, *d)).then(one.cmp(other)));
     changed
         .into_iter()
         .map(|(case, from, to)| Flip { case: (*case).to_owned(), from: shown(*from), to: shown(*to) })

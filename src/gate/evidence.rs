@@ -54,8 +54,12 @@ pub(super) fn of_change(compared: &Compared, p: Option<f64>, margin: f64, decisi
         Some(p) => out += &format!(", p {} ({})", p_text(p), test_name(difference.test)),
         None => out += ", too few cases for a test",
     }
-    if decision == Decision::Undecided && margin > 0.0 && difference.ci.is_none() {
-        out += "; no interval can be given";
+    if decision == Decision::Undecided {
+        out += match (margin > 0.0, difference.ci) {
+            (true, None) => "; no interval can be given",
+            (true, Some(_)) => "; more cases decide",
+            (false, _) => "; so few cannot prove a drop",
+        };
     }
     out
 }

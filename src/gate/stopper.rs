@@ -133,14 +133,15 @@ impl Stopper {
         }
     }
 
-    /// Whether what is left of a variant need not be asked: a rule has failed, or all of its rules are decided.
+    /// Whether what is left of a variant need not be asked: a rule has failed, or the variant has rules and all are decided.
+    /// A variant without rules is asked whole.
     #[must_use]
     pub fn is_decided(&self, variant: &str) -> bool {
         let failed =
             self.watching.iter().any(|one| one.decided.is_some_and(|(decision, _)| decision == Decision::Fail));
-        let open = self.watching.iter().any(|one| one.variant == variant && one.decided.is_none())
-            || self.unwatched.iter().any(|(_, other)| other == variant);
-        failed || !open
+        let mut own = self.watching.iter().filter(|one| one.variant == variant).peekable();
+        let unwatched = self.unwatched.iter().any(|(_, other)| other == variant);
+        failed || (!unwatched && own.peek().is_some() && own.all(|one| one.decided.is_some()))
     }
 
     /// What was decided before the last case, and what was left open when another rule failed.

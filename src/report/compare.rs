@@ -122,8 +122,9 @@ pub fn flipped(one: &Comparison, answers: &Answers, most: usize, (width, colour)
         return String::new();
     }
     let count = one.flipped.len();
-    let first = if shown.len() < count { format!(", the worst {}", shown.len()) } else { String::new() };
-    let mut out = format!("\n{}: {count} cases changed{first}\n", one.metric);
+    let first = if shown.len() < count { format!(", the first {} of them", shown.len()) } else { String::new() };
+    let cases = if count == 1 { "case" } else { "cases" };
+    let mut out = format!("\n{}: {count} {cases} changed, the worst first{first}\n", one.metric);
     let scorer = one.metric.as_str();
     let said = |side: usize, variant: &str, flip: &Flip| {
         let key = (side, variant.to_owned(), flip.case.clone());

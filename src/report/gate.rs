@@ -27,13 +27,16 @@ pub fn gate(record: &GateRecord, colour: bool) -> String {
 #[must_use]
 pub fn verdict_line(record: &GateRecord) -> String {
     let count = |decision| record.rules.iter().filter(|rule| rule.decision == decision).count();
-    let all = record.rules.len();
+    let all = match record.rules.len() {
+        1 => "1 rule".to_owned(),
+        count => format!("{count} rules"),
+    };
     match record.verdict {
-        Decision::Fail => format!("gate: FAIL, {} of {all} rules", count(Decision::Fail)),
+        Decision::Fail => format!("gate: FAIL, {} of {all}", count(Decision::Fail)),
         Decision::Undecided => {
-            format!("gate: UNDECIDED, the cases cannot tell for {} of {all} rules", count(Decision::Undecided))
+            format!("gate: UNDECIDED, the cases cannot tell for {} of {all}", count(Decision::Undecided))
         }
-        Decision::Pass => format!("gate: pass, {all} rules"),
+        Decision::Pass => format!("gate: pass, {all}"),
     }
 }
 

@@ -56,6 +56,12 @@ impl Entry {
         &self.started
     }
 
+    /// `b4b6 2026-11-24 23:32`: the end of its id, and when it began.
+    fn name(&self) -> String {
+        let end = self.run.rsplit('-').next().unwrap_or_default();
+        format!("{end} {}", minute(&self.started))
+    }
+
     fn variant(&self, name: &str) -> Option<&(VariantSummary, Settings)> {
         self.variants.iter().find(|(variant, _)| variant.name == name)
     }
@@ -139,8 +145,8 @@ fn of_variant(name: &str, entries: &[Entry], width: usize, colour: bool) -> Stri
             metrics.push(&metric.name);
         }
     }
-    let key = Column::new("began (UTC)", Align::Left, runs.iter().map(|(entry, _)| minute(&entry.started)));
-    let mut columns = vec![Column::new("run", Align::Left, runs.iter().map(|(entry, _)| entry.run.clone()))];
+    let key = Column::new("run, began (UTC)", Align::Left, runs.iter().map(|(entry, _)| entry.name()));
+    let mut columns = Vec::new();
     for metric in metrics {
         let cells = runs.iter().map(|(_, (variant, _))| {
             variant.metrics.iter().find(|m| m.name == metric).map_or_else(|| "–".to_owned(), value_text)

@@ -8,6 +8,9 @@ use crate::store::Status;
 use crate::summary::{RunSummary, VariantSummary, part_of};
 use std::fmt::Write;
 
+/// The flag of a run that may end before its last case.
+const EARLY: &str = "early-stop";
+
 /// The whole text below a run, fitted to `width` columns; `colour` allows ANSI codes.
 #[must_use]
 pub fn table(run: &RunSummary, width: usize, colour: bool) -> String {
@@ -253,6 +256,10 @@ fn legend(run: &RunSummary) -> String {
     }
     for line in decoded(run) {
         let _ = writeln!(out, "{line}");
+    }
+    if run.header.status == Status::Complete && trials < run.header.trials && !run.header.flags.contains_key(EARLY) {
+        let (all, dir) = (run.header.trials, run.dir.display());
+        let _ = writeln!(out, "{trials} of {all} trials are there; the others are asked again with --resume {dir}");
     }
     if run.header.status != Status::Complete {
         let state = match run.header.status {

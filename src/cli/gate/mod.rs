@@ -92,6 +92,10 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     if args.run.dry_run {
         return suites.iter().try_for_each(|suite| run::dry_run(&asking.prepare(suite)?, args.run.format));
     }
+    if args.update_baseline.is_some() && args.run.plan.picks_cases() {
+        let what = "a baseline is of a whole suite: give --update-baseline without --case, --tag, --variant, --limit, --sample and --filter-failing";
+        return Err(anyhow::anyhow!(what).into());
+    }
     if suites.len() > 1 && (args.baseline.is_some() || args.update_baseline.is_some() || args.run.resume.is_some()) {
         return Err(anyhow::anyhow!("a baseline or a run belongs to one suite: gate one at a time").into());
     }
@@ -239,6 +243,10 @@ impl Gating<'_> {
         };
         let record = gate.judge()?;
         print_problems(&gate.changed_cases(&record));
+        let left = self.suite.gate.len().saturating_sub(record.rules.len());
+        if left > 0 {
+            complain(&format!("note: {left} of the suite's rules are about variants that were not asked\n"));
+        }
         Ok(record)
     }
 

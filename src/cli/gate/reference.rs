@@ -64,7 +64,12 @@ impl Gating<'_> {
     fn baseline(&self, path: &Path) -> Result<Kept, Failure> {
         let path = run_folder(path);
         if path.is_dir() {
-            return Ok(Kept::Run(Box::new(RunSummary::read(&path)?)));
+            let run = RunSummary::read(&path)?;
+            if run.header.suite_name != self.suite.name {
+                let (baseline, candidate) = (run.header.suite_name, self.suite.name.clone());
+                return Err(GateError::OtherSuite { baseline, candidate, place: Place::file(&path) }.into());
+            }
+            return Ok(Kept::Run(Box::new(run)));
         }
         let baseline = Baseline::read(&path)?;
         baseline.check(self.suite)?;
