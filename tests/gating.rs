@@ -421,7 +421,7 @@ fn so_few_cases_that_nothing_could_be_proven_decide_nothing() {
     workspace.write("a.txt", "Never. {{ q }}!\n");
     let said = gate(&workspace, &["--baseline", "base.json"]);
     assert!(
-        line(&said, "????").contains("3 lost, 0 won, p 0.250 (exact McNemar); so few cannot prove a drop"),
+        line(&said, "????").contains("3 lost, 0 won, p 1.000 (exact McNemar); so few cannot prove a drop"),
         "{}",
         said.stdout
     );

@@ -5,7 +5,7 @@
 //! its sign turned for one that is better when lower: the worst that may be true.
 
 use super::record::{Decision, Standing};
-use crate::stats::{Difference, Direction, fewest_signs};
+use crate::stats::{Difference, Direction};
 
 /// What a comparison says: better or worse where the test rejects (`p_adjusted`, after Holm, at most 1 − level), else no
 /// worse where the bad side of the interval is above `−margin`, else undecided. A margin of 0 or less gives no "no worse".
@@ -22,7 +22,7 @@ pub fn standing(difference: &Difference, direction: Direction, p_adjusted: Optio
 /// `no_worse_by margin`: pass where the bad side of the interval is above `−margin`, fail where the good side is below it,
 /// else undecided. No case that differs passes: nothing became worse.
 ///
-/// Margin 0 (no interval ends there) passes unless a drop is proven by the test; fewer cases than could prove one decide nothing. Without an interval, or at margin 0 without a
+/// Margin 0 (no interval ends there) passes unless a drop is proven by the test. Without an interval, or at margin 0 without a
 /// p-value, nothing is decided.
 #[must_use]
 pub fn no_worse_by(margin: f64, difference: &Difference, direction: Direction, p_adjusted: Option<f64>) -> Decision {
@@ -30,10 +30,6 @@ pub fn no_worse_by(margin: f64, difference: &Difference, direction: Direction, p
         return Decision::Pass;
     }
     if margin <= 0.0 {
-        // So few cases could not prove a drop even if all of them failed.
-        if fewest_signs(difference.level).is_none_or(|fewest| difference.n < fewest) {
-            return Decision::Undecided;
-        }
         return match (proven(difference, direction, p_adjusted), p_adjusted) {
             (Some(false), _) => Decision::Fail,
             (_, Some(_)) => Decision::Pass,

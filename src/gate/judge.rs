@@ -10,7 +10,7 @@ use super::reference::Reference;
 use super::run_metrics::{Measured, is_unscored};
 use super::sheet::Sheet;
 use crate::error::{Place, Problems};
-use crate::stats::{Compared, Direction, Estimate, LEVEL, MetricSpec, metrics_at};
+use crate::stats::{Compared, Direction, Estimate, LEVEL, MetricSpec, fewest_signs, metrics_at};
 use crate::suite::{Bound, Rule, RunMetric, Suite};
 use crate::summary::RunSummary;
 use std::borrow::Cow;
@@ -165,7 +165,12 @@ impl Gate<'_> {
                     let p = compared.difference.p_value;
                     (Cow::Owned(compared), p)
                 };
-                let decision = no_worse_by(margin, &compared.difference, compared.direction, p);
+                // So few cases could not prove a drop even if all of them failed.
+                let few = fewest_signs(rule.confidence).is_none_or(|fewest| compared.difference.n < fewest);
+                let decision = match no_worse_by(margin, &compared.difference, compared.direction, p) {
+                    Decision::Pass if margin <= 0.0 && few && !compared.difference.identical => Decision::Undecided,
+                    decision => decision,
+                };
                 (decision, evidence::of_change(&compared, p, margin, decision))
             }
             (None, Bound::AtLeast(least)) => {
