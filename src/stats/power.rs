@@ -8,7 +8,7 @@ use super::binomial::ln_pmf;
 /// The power that detectable differences and numbers of cases are told for.
 pub const POWER: f64 = 0.8;
 /// Halvings of the bracket around a difference.
-const HALVINGS: usize = 30;
+const HALVINGS: usize = 40;
 /// Where a search for a number of cases gives up.
 const MOST_CASES: usize = 1 << 24;
 
@@ -120,16 +120,7 @@ pub fn minimum_detectable(n: usize, psi: f64, level: f64) -> Option<f64> {
     if !enough(psi) {
         return None;
     }
-    let (mut low, mut high) = (0.0, psi);
-    for _ in 0..HALVINGS {
-        let middle = f64::midpoint(low, high);
-        if enough(middle) {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    Some(high)
+    Some(least(psi, enough))
 }
 
 /// How many cases show a difference of `delta` in four of five tries where a share `max(psi, delta)` is discordant.
@@ -167,6 +158,20 @@ pub(super) fn fewest(least: usize, most: usize, enough: impl Fn(usize) -> bool) 
         }
     }
     Some(high)
+}
+
+/// The least value from 0 to `high`, which is enough, that is enough.
+pub(super) fn least(mut high: f64, enough: impl Fn(f64) -> bool) -> f64 {
+    let mut low = 0.0;
+    for _ in 0..HALVINGS {
+        let middle = f64::midpoint(low, high);
+        if enough(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    high
 }
 
 #[cfg(test)]

@@ -2,12 +2,11 @@
 //! (Lehmann and Romano 2005, "Testing Statistical Hypotheses", section 15.2).
 
 use super::mean::t_of;
-use super::power::{POWER, alpha, fewest};
+use super::power::{POWER, alpha, fewest, least};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 /// Steps of Simpson's rule, even.
 const STEPS: usize = 400;
-const HALVINGS: usize = 50;
 /// Where a search for a number of cases gives up.
 const MOST_CASES: usize = 1 << 40;
 
@@ -57,19 +56,11 @@ pub fn fewest_signs(level: f64) -> Option<usize> {
 pub fn minimum_detectable_mean(n: usize, sd: f64, level: f64) -> Option<f64> {
     (n >= fewest_signs(level)? && sd > 0.0 && sd.is_finite()).then_some(())?;
     let enough = |effect: f64| t_power(n, effect, level).is_some_and(|power| power >= POWER);
-    let (mut low, mut high) = (0.0, 1.0);
+    let mut high = 1.0;
     while !enough(high) && high < 1e6 {
         high *= 2.0;
     }
-    for _ in 0..HALVINGS {
-        let middle = f64::midpoint(low, high);
-        if enough(middle) {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    Some(high * sd)
+    Some(least(high, enough) * sd)
 }
 
 /// How many cases show a mean difference of `delta` in four of five tries, where the differences' standard deviation is
