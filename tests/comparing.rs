@@ -192,3 +192,15 @@ fn a_run_is_reported_as_junit_csv_json_and_markdown() {
     assert_eq!(document["variants"][0]["metrics"][0]["n"], 4);
     assert_eq!(samples_of(&workspace.path().join(&run)).len(), 4);
 }
+
+#[test]
+fn a_page_that_cannot_be_written_takes_nothing_from_the_run() {
+    let workspace = digits();
+    let run = ran(&workspace, &["--limit", "4"]);
+    let page = workspace.path().join(&run).join("report.html");
+    std::fs::remove_file(&page).unwrap();
+    workspace.write(&format!("{run}/report.html/in-the-way"), "");
+    let said = workspace.ok(&["run", "--resume", &run]);
+    assert!(said.stdout.contains("plain"), "{}", said.stdout);
+    assert!(said.stderr.contains("the run is whole, only its page is missing"), "{}", said.stderr);
+}

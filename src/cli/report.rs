@@ -103,14 +103,18 @@ fn page(runs: &[RunSummary], out: &mut dyn Write) -> Result<(), ReportError> {
 }
 
 /// Writes the page beside a run that was just closed; not of a very long one, where it would take longer than is liked.
-pub(super) fn beside(run: &RunSummary) -> Result<(), Failure> {
+/// That it cannot be written is said, and takes nothing from the run.
+pub(super) fn beside(run: &RunSummary) {
     let trials: usize = run.variants.iter().map(|variant| variant.trials).sum();
     if trials > MOST_UNASKED {
         let dir = run.dir.display();
         complain(&format!("{trials} samples: tripos report {dir} writes their page\n"));
-        return Ok(());
+        return;
     }
-    write(&run.dir.join(PAGE), |out| page(std::slice::from_ref(run), out))
+    if let Err(failure) = write(&run.dir.join(PAGE), |out| page(std::slice::from_ref(run), out)) {
+        failure.report();
+        complain("the run is whole, only its page is missing\n");
+    }
 }
 
 /// A file that appears whole or not at all.

@@ -148,7 +148,7 @@ pub(super) fn dry_run(prepared: &Prepared, format: Format) -> Result<(), Failure
 fn finish(args: &Args, done: &Done) -> Result<(), Failure> {
     let summary = RunSummary::read(&done.path)?;
     print(&render(&summary, args.format, args.by)?)?;
-    super::report::beside(&summary)?;
+    super::report::beside(&summary);
     if args.format == Format::Table {
         complain(&format!("run: {}\n", done.path.display()));
     }

@@ -150,7 +150,7 @@ impl Gating<'_> {
         if self.args.update_baseline.is_some() && !self.has_reference() {
             let (candidate, _) = self.ask(&self.asking, None)?;
             self.print_run(&candidate)?;
-            report::beside(&candidate)?;
+            report::beside(&candidate);
             self.update(&candidate)?;
             return Ok(None);
         }
@@ -290,7 +290,7 @@ impl Gating<'_> {
         if let Some(run) = candidate {
             let text = serde_json::to_string_pretty(record).context("the verdict is no JSON")? + "\n";
             report::write(&run.dir.join(RECORD), |out| Ok(out.write_all(text.as_bytes())?))?;
-            report::beside(run)?;
+            report::beside(run);
         }
         if self.args.run.format != Format::Json {
             candidate.map_or(Ok(()), |run| self.print_run(run))?;
