@@ -23,7 +23,7 @@ const ROOMS: [(&str, &str); 22] = [
     ("stats", "error seed score"),
     ("store", "error suite prompt engine score"),
     ("run", "error seed sampling suite prompt engine score store"),
-    ("summary", "error suite score stats store"),
+    ("summary", "error seed suite score stats store"),
     ("gate", "error seed suite stats store summary"),
     ("report", "error suite store stats summary gate"),
     ("ggml", "error gguf"),

@@ -1,6 +1,7 @@
 //! What can be said of a rule before the last case is in, while cases are asked in a random order.
 //!
-//! - **Exact.** Of passes and failures: no outcome of the cases that are left can change what the full run would say. It is
+//! - **Exact.** Of passes and failures: no outcome of the cases that are left can change what the full run would say of the
+//!   rule (that too many of them stay unscored for the suite's `max_unscored` is another matter). It is
 //!   enough to look at the corners, where the cases left that are alike (by the baseline's value) all pass, all fail or all
 //!   stay unscored: a case that turns from fail to pass moves both bounds one way, and one that is left out moves them
 //!   back, so the extremes lie there. A test tries all outcomes of small runs beside it.

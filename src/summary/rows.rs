@@ -1,6 +1,7 @@
 //! What metrics and comparisons need of the samples of one variant.
 
 use super::{ProbeRow, TrialCost, Usage, VariantSummary};
+use crate::seed::first_u64;
 use crate::stats::{MetricSpec, Row, metrics_of};
 use crate::store::{Counterpart, Likelihood, Repeat, Sample, Score, StopReason};
 use crate::suite::Vars;
@@ -152,7 +153,7 @@ fn cost(sample: &Sample) -> (f64, [usize; 2]) {
 #[must_use]
 pub fn case_hash(vars: &Vars, target: Option<&str>) -> u64 {
     let text = serde_json::to_vec(&(vars, target)).unwrap_or_default();
-    Sha256::digest(text).iter().take(8).fold(0, |value, byte| value << 8 | u64::from(*byte))
+    first_u64(&Sha256::digest(text))
 }
 
 #[cfg(test)]

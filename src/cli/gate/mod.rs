@@ -328,6 +328,6 @@ impl Gating<'_> {
         } else {
             complain(&format!("{}: new\n", shown(path)));
         }
-        Ok(new.write()?)
+        report::write(path, |out| Ok(out.write_all(new.text().as_bytes())?))
     }
 }

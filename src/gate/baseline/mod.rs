@@ -22,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The values of one metric's scores, by case; one a repeat, null where it is unscored.
@@ -111,12 +110,6 @@ impl Baseline {
         Self { path: path.to_path_buf(), file, rows }
     }
 
-    /// The suite's name.
-    #[must_use]
-    pub fn suite(&self) -> &str {
-        &self.file.suite
-    }
-
     /// Whether a suite's rules can be judged against it.
     ///
     /// # Errors
@@ -149,12 +142,6 @@ impl Baseline {
         self.file.variants.keys().map(String::as_str)
     }
 
-    /// The SHA-256 of each variant's model.
-    #[must_use]
-    pub fn models(&self) -> &BTreeMap<String, String> {
-        &self.file.models
-    }
-
     /// One variant, with the true label of each case, which the file does not hold.
     #[must_use]
     pub fn sheet<'a>(&'a self, variant: &str, truths: &HashMap<&str, &'a str>) -> Option<Sheet<'a>> {
@@ -170,29 +157,6 @@ impl Baseline {
         let cases = kept.iter().map(|kept| (kept.case.as_str(), text(&kept.case))).collect();
         let run = self.path.display().to_string();
         Some(Sheet { run, variant: name.clone(), rows: kept.iter().map(row).collect(), cases })
-    }
-
-    /// Writes the file, whole or not at all.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn write(&self) -> Result<(), GateError> {
-        let write = || -> std::io::Result<()> {
-            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = folder.unwrap_or(Path::new("."));
-            std::fs::create_dir_all(folder)?;
-            let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-            temporary.write_all(self.text().as_bytes())?;
-            #[cfg(unix)]
-            std::fs::set_permissions(temporary.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-            temporary.persist(&self.path).map_err(|e| e.error)?;
-            Ok(())
-        };
-        write().map_err(|e| GateError::Baseline {
-            what: format!("cannot write the baseline: {e}"),
-            help: "choose another file, or free some space".into(),
-            place: Place::file(&self.path),
-        })
     }
 
     /// The file's text.
