@@ -97,6 +97,12 @@ impl Controls {
         })
     }
 
+    /// The place itself, or where the control token begins that it lies inside of.
+    pub(super) fn boundary(&self, text: &str, at: usize) -> usize {
+        let inside = self.automaton.find_iter(text).find(|found| found.start() < at && at < found.end());
+        inside.map_or(at, |found| found.start())
+    }
+
     /// Takes the marks out of a rendered text. `case_start` is a byte offset into `raw`.
     pub(super) fn unmark(&self, raw: String, case_start: usize) -> Prompt {
         if !raw.contains(QUOTE) {
