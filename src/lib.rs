@@ -64,4 +64,8 @@ pub mod report;
 
 pub mod ggml;
 
+pub mod model;
+
+pub mod train;
+
 pub mod cli;
