@@ -70,7 +70,7 @@ impl Lesson {
         let mut lessons = Vec::new();
         while let Some(last) = left.last() {
             let raw = last.told.clone();
-            let (said, others) = left.into_iter().partition(|turn: &Turn| raw.starts_with(&turn.told));
+            let (said, others) = left.into_iter().partition(|turn: &Turn| turn.is_in(&raw));
             lessons.push(Self::of(&raw, said, controls));
             left = others;
         }
@@ -81,7 +81,7 @@ impl Lesson {
     /// Some answers in a text with marks.
     fn of(raw: &str, turns: Vec<Turn>, controls: &Controls) -> Self {
         let plain = |at: usize| at - raw[..at].matches(QUOTE).count() * QUOTE.len_utf8();
-        let answers = turns.iter().map(|turn| plain(turn.start)..plain(turn.told.len())).collect();
+        let answers = turns.iter().map(|turn| plain(turn.start)..plain(turn.end_in(raw))).collect();
         let other_start = turns.into_iter().find_map(|turn| turn.other_start);
         let Prompt { text, quoted, .. } = controls.unmark(raw.to_owned(), 0);
         Self { text, quoted, answers, other_start }
@@ -94,6 +94,8 @@ struct Turn {
     told: String,
     /// Where in it the answer begins.
     start: usize,
+    /// Where in it the answer ends: behind the first of the control tokens at its end.
+    end: usize,
     other_start: Option<(String, String)>,
 }
 
@@ -103,13 +105,25 @@ impl Turn {
         told.truncate(told.trim_end().len());
         let shared = asked.chars().zip(told.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum();
         // White space behind a prompt that an answer lacks was cut off just now, or the template leaves it out.
+        let end = controls.ending(&told).unwrap_or(told.len());
         if asked.trim_end().len() <= shared {
-            return Self { told, start: shared, other_start: None };
+            return Self { told, start: shared, end, other_start: None };
         }
         let start = controls.boundary(&told, shared);
         let rest = |text: &str| text[start..].chars().take(40).collect::<String>();
         let other_start = Some((rest(asked), rest(&told)));
-        Self { told, start, other_start }
+        Self { told, start, end, other_start }
+    }
+
+    /// Whether a longer conversation begins with it; what its template writes behind the last message of all (`</s>` for
+    /// some) may be missing there.
+    fn is_in(&self, raw: &str) -> bool {
+        raw.starts_with(&self.told[..self.end])
+    }
+
+    /// Where its answer ends in a longer conversation.
+    fn end_in(&self, raw: &str) -> usize {
+        if raw.starts_with(&self.told) { self.told.len() } else { self.end }
     }
 }
 
@@ -128,7 +142,7 @@ impl Renderer<'_> {
             Kind::Text(template) => {
                 let asked = template.render(&context)?;
                 let told = format!("{asked}{answer}");
-                (told.clone(), Turn { start: asked.len(), told, other_start: None })
+                (told.clone(), Turn { start: asked.len(), end: told.len(), told, other_start: None })
             }
             Kind::Chat(prompt, template) => {
                 let (mut messages, _) = prompt.messages(&context, &[])?;
@@ -157,3 +171,7 @@ impl Controls {
 fn reserved(what: &str) -> PromptError {
     PromptError::Reserved { what: what.to_owned() }
 }
+
+#[cfg(test)]
+#[path = "lesson_tests.rs"]
+mod tests;

@@ -69,13 +69,13 @@ pub enum TrainProblem {
         /// How to mend it.
         help: String,
     },
-    /// More rows with the problem before.
-    #[error("{count} more rows like {}", if *shown == 1 { "this one" } else { "these" })]
+    /// More rows with a problem that was reported of the first ones.
+    #[error("{count} more {}: {what}", if *count == 1 { "row" } else { "rows" })]
     More {
         /// How many.
         count: usize,
-        /// How many were shown.
-        shown: usize,
+        /// What is wrong with them.
+        what: String,
     },
     /// A row longer than the sequence, where the recipe refuses that.
     #[error("this row has {tokens} tokens, and `sequence` is {sequence}")]
@@ -86,7 +86,7 @@ pub enum TrainProblem {
         sequence: usize,
     },
     /// Rows that were cut.
-    #[error("{rows} of {of} documents are longer than `sequence: {sequence}` and were cut; {} token", lost(*stops))]
+    #[error("cut {rows} of {of} documents that are longer than `sequence: {sequence}`{}", lost(*stops))]
     Cut {
         /// How many were cut.
         rows: usize,
@@ -98,7 +98,7 @@ pub enum TrainProblem {
         stops: usize,
     },
     /// Rows that were left out because they are too long, or because nothing to learn was left of them.
-    #[error("{rows} of {of} documents were left out: {why}")]
+    #[error("left out {rows} of {of} documents: {why}")]
     Dropped {
         /// How many.
         rows: usize,
@@ -145,9 +145,9 @@ pub enum TrainProblem {
 
 fn lost(stops: usize) -> String {
     match stops {
-        0 => "none lost its stop".to_owned(),
-        1 => "1 of them lost its stop".to_owned(),
-        stops => format!("{stops} of them lost their stop"),
+        0 => String::new(),
+        1 => "; 1 of them lost its stop token".to_owned(),
+        stops => format!("; {stops} of them lost their stop token"),
     }
 }
 

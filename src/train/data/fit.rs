@@ -6,61 +6,40 @@ use super::read::Found;
 use super::{Dataset, SourceFacts};
 use crate::engine::Engine;
 use crate::error::{Place, Problems};
+use crate::model::Document;
 use crate::train::error::{TrainError, TrainProblem};
 use crate::train::recipe::{Kind, Recipe, Source, TooLong};
 
-/// Puts what a source gave into a data set, each document within the recipe's sequence.
+/// Puts what a source gave into data sets, each document within the recipe's sequence.
 pub(super) struct Fitter<'a> {
-    pub recipe: &'a Recipe,
-    pub engine: &'a dyn Engine,
-    pub warnings: Problems,
-}
-
-/// What became of the documents of a source that are too long.
-#[derive(Default)]
-struct Long {
+    recipe: &'a Recipe,
+    engine: &'a dyn Engine,
+    source: &'a Source,
+    place: Place,
+    all: usize,
     cut: usize,
     lost_stop: usize,
-    dropped: usize,
+    too_long: usize,
     emptied: usize,
+    refused: Gathered,
 }
 
-impl Fitter<'_> {
-    /// Adds the documents; the errors of a recipe that refuses long ones.
-    pub(super) fn add(&mut self, source: &Source, found: Vec<Found>, set: &mut Dataset) -> Result<(), Problems> {
-        let place = self.recipe.place(&source.at);
-        let mut facts =
-            SourceFacts { name: source.name(), place: place.clone(), rows: found.len(), ..SourceFacts::default() };
-        let mut refused = Gathered::default();
-        let mut long = Long::default();
-        let mut all = 0;
+impl<'a> Fitter<'a> {
+    pub(super) fn new(recipe: &'a Recipe, engine: &'a dyn Engine, source: &'a Source) -> Self {
+        let place = recipe.place(&source.at);
+        let refused = Gathered::default();
+        Self { recipe, engine, source, place, all: 0, cut: 0, lost_stop: 0, too_long: 0, emptied: 0, refused }
+    }
+
+    /// Adds documents of the source to a data set.
+    pub(super) fn add(&mut self, found: Vec<Found>, set: &mut Dataset) {
+        let before = (self.cut, self.too_long + self.emptied);
+        let name = self.source.name();
+        let mut facts = SourceFacts { name, place: self.place.clone(), rows: found.len(), ..SourceFacts::default() };
         for row in found {
-            for mut document in row.documents {
-                all += 1;
-                let (tokens, sequence) = (document.tokens.len(), self.recipe.sequence);
-                if tokens > sequence {
-                    match self.recipe.too_long {
-                        TooLong::Refuse => {
-                            refused.row(&row.place, TrainProblem::TooLong { tokens, sequence });
-                            continue;
-                        }
-                        TooLong::Drop => {
-                            long.dropped += 1;
-                            continue;
-                        }
-                        TooLong::Cut => {
-                            let stopped = mask::ends(self.engine, &document);
-                            document.tokens.truncate(sequence);
-                            document.learn.truncate(sequence);
-                            if self.recipe.kind == Kind::Sft && mask::is_blank(self.engine, &document) {
-                                long.emptied += 1;
-                                continue;
-                            }
-                            long.cut += 1;
-                            long.lost_stop += usize::from(stopped && !mask::ends(self.engine, &document));
-                        }
-                    }
-                }
+            for document in row.documents {
+                self.all += 1;
+                let Some(document) = self.fitting(document, &row.place) else { continue };
                 facts.documents += 1;
                 facts.tokens += document.tokens.len();
                 facts.targets += document.targets();
@@ -68,25 +47,50 @@ impl Fitter<'_> {
                 set.labels.extend(row.label);
             }
         }
-        (facts.cut, facts.dropped) = (long.cut, long.dropped + long.emptied);
+        (facts.cut, facts.dropped) = (self.cut - before.0, self.too_long + self.emptied - before.1);
         set.sources.push(facts);
-        self.warn(&place, &long, all);
-        refused.done().or_ok(())
     }
 
-    fn warn(&mut self, place: &Place, long: &Long, of: usize) {
-        let sequence = self.recipe.sequence;
-        let mut warn = |problem| self.warnings.push(TrainError::new(place.clone(), problem));
-        if long.cut > 0 {
-            warn(TrainProblem::Cut { rows: long.cut, of, sequence, stops: long.lost_stop });
+    /// The document, or what the recipe leaves of it where it is too long.
+    fn fitting(&mut self, mut document: Document, place: &Place) -> Option<Document> {
+        let (tokens, sequence) = (document.tokens.len(), self.recipe.sequence);
+        if tokens <= sequence {
+            return Some(document);
         }
-        if long.dropped > 0 {
-            let why = format!("they are longer than `sequence: {sequence}`");
-            warn(TrainProblem::Dropped { rows: long.dropped, of, why });
+        match self.recipe.too_long {
+            TooLong::Refuse => self.refused.row(place, TrainProblem::TooLong { tokens, sequence }),
+            TooLong::Drop => self.too_long += 1,
+            TooLong::Cut => {
+                let stopped = mask::ends(self.engine, &document);
+                document.tokens.truncate(sequence);
+                document.learn.truncate(sequence);
+                if self.recipe.kind == Kind::Classify || !mask::is_blank(self.engine, &document) {
+                    self.cut += 1;
+                    self.lost_stop += usize::from(stopped && !mask::ends(self.engine, &document));
+                    return Some(document);
+                }
+                self.emptied += 1;
+            }
         }
-        if long.emptied > 0 {
-            let why = format!("their answers begin behind the {sequence} tokens of `sequence`");
-            warn(TrainProblem::Dropped { rows: long.emptied, of, why });
+        None
+    }
+
+    /// The errors, and what the user should know.
+    pub(super) fn done(self) -> (Problems, Problems) {
+        let (sequence, of) = (self.recipe.sequence, self.all);
+        let mut warnings = Problems::new();
+        let mut warn = |problem| warnings.push(TrainError::new(self.place.clone(), problem));
+        if self.cut > 0 {
+            warn(TrainProblem::Cut { rows: self.cut, of, sequence, stops: self.lost_stop });
         }
+        if self.too_long > 0 {
+            let why = format!("longer than `sequence: {sequence}`");
+            warn(TrainProblem::Dropped { rows: self.too_long, of, why });
+        }
+        if self.emptied > 0 {
+            let why = format!("nothing of an answer lies within the {sequence} tokens of `sequence`");
+            warn(TrainProblem::Dropped { rows: self.emptied, of, why });
+        }
+        (self.refused.done(), warnings)
     }
 }

@@ -38,7 +38,7 @@ impl Gathered {
     /// Adds a problem of a row that says itself what kind it is.
     pub(super) fn row(&mut self, place: &Place, problem: TrainProblem) {
         let kind = match &problem {
-            TrainProblem::TooLong { .. } => "too long".to_owned(),
+            TrainProblem::TooLong { sequence, .. } => format!("longer than `sequence: {sequence}`"),
             other => other.to_string(),
         };
         self.push(&kind, place, TrainError::new(place.clone(), problem));
@@ -47,7 +47,7 @@ impl Gathered {
     /// All of them.
     pub(super) fn done(mut self) -> Problems {
         for kind in self.kinds.into_iter().filter(|kind| kind.count > NAMED) {
-            let problem = TrainProblem::More { count: kind.count - NAMED, shown: NAMED };
+            let problem = TrainProblem::More { count: kind.count - NAMED, what: kind.name };
             self.problems.push(TrainError::new(kind.last, problem));
         }
         self.problems

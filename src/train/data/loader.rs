@@ -128,3 +128,88 @@ impl<'a> Loader<'a> {
         order
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Documents of 1 to 30 tokens, each of one token that no other has.
+    fn data() -> Dataset {
+        let lengths = (0..200_u32).map(|i| (i, 1 + (i * 7 % 30) as usize));
+        let document = |(i, len)| Document { tokens: vec![i; len], learn: vec![true; len] };
+        Dataset { documents: lengths.map(document).collect(), labels: (0..200).collect(), ..Dataset::default() }
+    }
+
+    fn names(rows: &[Vec<&Document>]) -> Vec<Vec<u32>> {
+        rows.iter().map(|row| row.iter().map(|document| document.tokens[0]).collect()).collect()
+    }
+
+    #[test]
+    fn an_epoch_shows_each_document_once_and_the_next_in_another_order() {
+        let data = data();
+        let loader = Loader::new(&data, 32, 7);
+        let epoch = |first: u64| -> Vec<Vec<Vec<u32>>> {
+            (first..first + loader.rows() as u64).map(|step| names(&loader.batch(step, 1))).collect()
+        };
+        let (one, two) = (epoch(1), epoch(1 + loader.rows() as u64));
+        let mut seen: Vec<u32> = one.iter().flatten().flatten().copied().collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..200).collect::<Vec<_>>());
+        assert_ne!(one, two);
+        let sorted = |mut rows: Vec<Vec<Vec<u32>>>| {
+            rows.sort();
+            rows
+        };
+        assert_eq!(sorted(one), sorted(two));
+    }
+
+    #[test]
+    fn a_batch_depends_on_seed_and_step_alone() {
+        let data = data();
+        let (loader, again) = (Loader::new(&data, 32, 7), Loader::new(&data, 32, 7));
+        let last = again.batch(40, 6);
+        for step in 1..40 {
+            let _ = loader.batch(step, 6);
+        }
+        assert_eq!(names(&loader.batch(40, 6)), names(&last));
+        assert_ne!(names(&Loader::new(&data, 32, 8).batch(40, 6)), names(&last));
+        // Step and batch only cut the same line of rows.
+        let two = [loader.batch(1, 6), loader.batch(2, 6)].concat();
+        assert_eq!(names(&two), names(&loader.batch(1, 12)));
+    }
+
+    #[test]
+    fn labels_stand_beside_their_documents() {
+        let data = data();
+        let loader = Loader::new(&data, 32, 7);
+        let labels = loader.labels(3, 5);
+        for (row, labels) in names(&loader.batch(3, 5)).iter().zip(&labels) {
+            assert_eq!(row.iter().map(|name| *name as usize).collect::<Vec<_>>(), *labels);
+        }
+        let in_order: BTreeMap<u32, usize> = loader
+            .in_order(4)
+            .flat_map(|(rows, labels)| names(&rows).concat().into_iter().zip(labels.concat()).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(in_order.len(), 200);
+        assert!(in_order.iter().all(|(name, label)| *name as usize == *label));
+    }
+
+    #[test]
+    fn no_micro_batch_holds_more_than_was_said() {
+        let data = data();
+        let loader = Loader::new(&data, 32, 7);
+        for rows in [1, 4, loader.rows() + 3] {
+            for step in 1..60 {
+                let batch = loader.batch(step, rows);
+                assert_eq!(batch.len(), rows);
+                assert!(batch.iter().flatten().count() <= loader.most_documents(rows));
+                assert!(batch.iter().flatten().map(|d| d.targets()).sum::<usize>() <= loader.most_targets(rows));
+            }
+        }
+        assert!(loader.fill() > 0.95, "{}", loader.fill());
+        let empty = Dataset::default();
+        assert!(Loader::new(&empty, 32, 7).batch(1, 4).is_empty());
+        assert_eq!(Loader::new(&empty, 32, 7).most_targets(3), 0);
+    }
+}

@@ -11,7 +11,9 @@ pub(super) fn document(engine: &dyn Engine, lesson: &Lesson, end: Option<Token>)
     let mut page = Page { engine, lesson, document: Document::default(), at: 0 };
     for answer in &lesson.answers {
         page.write(answer.start, false);
-        let first = page.document.tokens.len();
+        // BOS may be the same token as EOS; an answer without a prompt begins behind it.
+        let bos = if page.at == 0 { engine.tokenize("", &[]).len() } else { 0 };
+        let first = page.document.tokens.len() + bos;
         page.write(answer.end, true);
         page.end_after(first);
     }

@@ -20,6 +20,9 @@ pub use read::{Asked, Data, asked, read, tokenizer};
 
 pub(super) use format::{Format, ROLES};
 
+#[cfg(test)]
+mod tests;
+
 use crate::error::Place;
 use crate::model::Document;
 use sha2::{Digest, Sha256};

@@ -9,8 +9,9 @@ use super::rows::{self, Row};
 use super::teacher::{Teacher, Templates};
 use crate::engine::llama::{KvStorage, Llama, LlamaSettings};
 use crate::engine::{Engine, KvMode, Token};
-use crate::error::{Place, Problems};
+use crate::error::{Explain, Place, Problems};
 use crate::model::Document;
+use crate::prompt::PromptError;
 use crate::run::RunSettings;
 use crate::seed;
 use crate::suite::{SuiteError, SuiteProblem, Vars, read_rows};
@@ -74,7 +75,7 @@ pub fn tokenizer(recipe: &Recipe, settings: &RunSettings) -> Result<Llama, Probl
 
 /// The prompts of a recipe's evaluations.
 pub fn asked(recipe: &Recipe, engine: &dyn Engine) -> Result<Vec<Asked>, Problems> {
-    let teacher = Teacher::new(recipe, engine)?;
+    let teacher = Teacher::new(recipe, engine).map_err(|error| of_model(recipe, &error))?;
     let mut problems = Problems::new();
     let mut prompts = Vec::new();
     for (index, ask) in recipe.evaluate.prompts.iter().enumerate() {
@@ -88,7 +89,7 @@ pub fn asked(recipe: &Recipe, engine: &dyn Engine) -> Result<Vec<Asked>, Problem
 
 /// Reads, renders and tokenises all data of a recipe. `engine` is the recipe's model ([`tokenizer`]).
 pub fn read(recipe: &Recipe, engine: &dyn Engine) -> Result<Data, Problems> {
-    let teacher = Teacher::new(recipe, engine)?;
+    let teacher = Teacher::new(recipe, engine).map_err(|error| of_model(recipe, &error))?;
     let mut reader = Reader { recipe, teacher: &teacher, problems: Problems::new(), warnings: Problems::new() };
     let own = match &recipe.held_out {
         HeldOut::Share(_) => &[][..],
@@ -105,6 +106,13 @@ pub fn read(recipe: &Recipe, engine: &dyn Engine) -> Result<Data, Problems> {
     }
     data.warnings = reader.warnings;
     reader.problems.or_ok(data)
+}
+
+/// A problem of the model's own template, or of the day that it is to see, at its place in the recipe.
+fn of_model(recipe: &Recipe, error: &PromptError) -> TrainError {
+    let path = if matches!(error, PromptError::Date { .. }) { "date" } else { "model" };
+    let problem = TrainProblem::Setting { what: error.to_string(), help: error.help().unwrap_or_default() };
+    TrainError::new(recipe.place(path), problem)
 }
 
 /// What stands in a source.
@@ -271,27 +279,30 @@ impl<'a> Reader<'a> {
 
     /// Divides what was found into what is learned and what is held out, and makes it fit.
     fn fill(&mut self, data: &mut Data, found: Vec<(&Source, Vec<Found>)>, own: Vec<(&Source, Vec<Found>)>) {
-        let mut fitter = Fitter { recipe: self.recipe, engine: self.teacher.engine, warnings: Problems::new() };
         let share = match self.recipe.held_out {
             HeldOut::Share(share) => share,
             HeldOut::Data(_) => 0.0,
         };
-        let mut add = |source, found, set: &mut Dataset| {
-            if let Err(problems) = fitter.add(source, found, set) {
-                self.problems.append(problems);
-            }
-        };
         for (source, found) in found {
             let (held, learned) = found.into_iter().partition(|row: &Found| (row.key as f64) < share * 2_f64.powi(64));
-            add(source, learned, &mut data.train);
+            let mut fitter = Fitter::new(self.recipe, self.teacher.engine, source);
+            fitter.add(learned, &mut data.train);
             if share > 0.0 {
-                add(source, held, &mut data.held_out);
+                fitter.add(held, &mut data.held_out);
             }
+            self.fitted(fitter);
         }
         for (source, found) in own {
-            add(source, found, &mut data.held_out);
+            let mut fitter = Fitter::new(self.recipe, self.teacher.engine, source);
+            fitter.add(found, &mut data.held_out);
+            self.fitted(fitter);
         }
-        self.warnings.append(fitter.warnings);
+    }
+
+    fn fitted(&mut self, fitter: Fitter) {
+        let (problems, warnings) = fitter.done();
+        self.problems.append(problems);
+        self.warnings.append(warnings);
     }
 
     /// What must hold of all data together. Follow-up mistakes of rows that were refused are not said.

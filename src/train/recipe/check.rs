@@ -11,15 +11,15 @@ use std::path::Path;
 const SHORTEST: usize = 8;
 
 impl Loader<'_> {
-    /// Reports everything that does not fit. `context` is the model's, in tokens.
-    pub(super) fn check(&mut self, recipe: &Recipe, context: Option<usize>) {
+    /// Reports everything that does not fit. `kind` is `None` where it is not known; `context` is the model's, in tokens.
+    pub(super) fn check(&mut self, recipe: &Recipe, kind: Option<Kind>, context: Option<usize>) {
         self.name(&recipe.name);
         self.rows(recipe, context);
         self.lengths(recipe);
         self.rates(recipe);
         self.trained(&recipe.train);
         self.evaluation(recipe);
-        self.classifier(recipe);
+        self.classifier(recipe, kind);
         if let Some(suite) = &recipe.suite {
             self.suite(suite, &recipe.model);
         }
@@ -123,19 +123,19 @@ impl Loader<'_> {
         }
     }
 
-    fn classifier(&mut self, recipe: &Recipe) {
-        match recipe.kind {
-            Kind::Sft if !recipe.labels.is_empty() => {
+    fn classifier(&mut self, recipe: &Recipe, kind: Option<Kind>) {
+        match kind {
+            Some(Kind::Sft) if !recipe.labels.is_empty() => {
                 self.fail("labels", "`labels` belong to `kind: classify`", "leave them out, or write `kind: classify`");
             }
-            Kind::Classify if recipe.labels.len() == 1 && !self.refused("labels") => {
+            Some(Kind::Classify) if recipe.labels.len() == 1 && !self.refused("labels") => {
                 self.fail("labels", "there is one label, and nothing to tell apart", "write at least two");
             }
-            Kind::Classify if !recipe.evaluate.prompts.is_empty() => {
+            Some(Kind::Classify) if !recipe.evaluate.prompts.is_empty() => {
                 let what = "a classifier says nothing, so `prompts` cannot be asked";
                 self.fail("evaluate.prompts", what, "leave them out");
             }
-            Kind::Sft | Kind::Classify => {}
+            _ => {}
         }
     }
 

@@ -122,9 +122,9 @@ impl Loader<'_> {
         let recipe = Recipe {
             name: file.recipe.clone(),
             path: self.path.to_path_buf(),
-            kind: kind?,
+            kind: kind.unwrap_or(Kind::Sft),
             description: file.description.clone(),
-            schedule: self.schedule(&file.schedule, kind?, &train),
+            schedule: self.schedule(&file.schedule, kind.unwrap_or(Kind::Sft), &train),
             model: model.clone().unwrap_or_default(),
             data,
             held_out,
@@ -150,8 +150,9 @@ impl Loader<'_> {
             date: file.date.clone(),
             written: Arc::clone(&self.written),
         };
-        self.check(&recipe, context);
-        model.map(|_| recipe)
+        self.check(&recipe, kind, context);
+        // What is not known here was taken for the usual above, to see what else there is to say.
+        model.and(kind).map(|_| recipe)
     }
 
     fn kind(&mut self, written: &str) -> Option<Kind> {

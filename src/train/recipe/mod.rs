@@ -283,3 +283,6 @@ fn seen_from(folder: &Path, path: &Path) -> PathBuf {
     let down = whole.components().skip(shared).map(|part: Component| part.as_os_str().to_string_lossy().into_owned());
     up.chain(down).collect::<Vec<_>>().join("/").into()
 }
+
+#[cfg(test)]
+mod tests;
