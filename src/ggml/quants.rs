@@ -137,19 +137,20 @@ pub fn to_f32_into(kind: TensorType, row_len: usize, bytes: &[u8], numbers: &mut
     }
     let many = (TASK / row_len).max(1);
     let convert = reader(kind)?;
-    numbers.par_chunks_mut(many * row_len).zip(bytes.par_chunks(many * size)).for_each(|(numbers, bytes)| match convert
-    {
-        None => numbers.iter_mut().zip(bytes.chunks_exact(4)).for_each(|(number, bytes)| {
-            *number = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        }),
-        Some(convert) => {
-            let aligned = Aligned::copy(bytes);
-            // SAFETY: `aligned` holds `bytes.len()` bytes, aligned to 8, which are whole blocks of the format; `numbers`
-            // has room for exactly the numbers of those blocks (both checked above); the conversion reads and writes no
-            // more than that and keeps no pointer.
-            unsafe { convert(aligned.words.as_ptr().cast(), numbers.as_mut_ptr(), count(numbers.len())) }
-        }
-    });
+    numbers.par_chunks_mut(many * row_len).zip(bytes.par_chunks(many * size)).for_each(
+        |(numbers, bytes)| match convert {
+            None => numbers.iter_mut().zip(bytes.chunks_exact(4)).for_each(|(number, bytes)| {
+                *number = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            }),
+            Some(convert) => {
+                let aligned = Aligned::copy(bytes);
+                // SAFETY: `aligned` holds `bytes.len()` bytes, aligned to 8, which are whole blocks of the format; `numbers`
+                // has room for exactly the numbers of those blocks (both checked above); the conversion reads and writes no
+                // more than that and keeps no pointer.
+                unsafe { convert(aligned.words.as_ptr().cast(), numbers.as_mut_ptr(), count(numbers.len())) }
+            }
+        },
+    );
     Ok(())
 }
 
@@ -324,10 +325,11 @@ mod tests {
     #[test]
     fn bytes_equal_those_of_the_gguf_package() {
         let numbers: Vec<f32> = (0..64_u8).map(|i| (f32::from(i) - 32.0) / 7.0).collect();
-        let sums = [TensorType::Q8_0, TensorType::Q4_0, TensorType::Q5_1, TensorType::BF16, TensorType::F16].map(|kind| {
-            let bytes = from_f32(kind, 64, &numbers).unwrap();
-            bytes.iter().zip(1..).map(|(byte, i)| u64::from(*byte) * i).sum::<u64>()
-        });
+        let sums =
+            [TensorType::Q8_0, TensorType::Q4_0, TensorType::Q5_1, TensorType::BF16, TensorType::F16].map(|kind| {
+                let bytes = from_f32(kind, 64, &numbers).unwrap();
+                bytes.iter().zip(1..).map(|(byte, i)| u64::from(*byte) * i).sum::<u64>()
+            });
         assert_eq!(sums, GOLDEN);
     }
 

@@ -110,7 +110,9 @@ mod tests {
         let tensors = [TensorInfo::new("a", &[2, 3], TensorType::F32), TensorInfo::new("b", &[32], TensorType::Q8_0)];
         let plan = Gguf::planned(&path, &Metadata::default(), &tensors).unwrap();
         let mut writer = Writer::create(&path, &Metadata::default(), &tensors).unwrap();
-        tensors.iter().for_each(|info| writer.tensor(&vec![0; usize::try_from(info.size().unwrap()).unwrap()]).unwrap());
+        for info in &tensors {
+            writer.tensor(&vec![0; usize::try_from(info.size().unwrap()).unwrap()]).unwrap();
+        }
         writer.finish().unwrap();
         let read = Gguf::open(&path).unwrap();
         assert_eq!((plan.tensors(), plan.file_len()), (read.tensors(), read.file_len()));

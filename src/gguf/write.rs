@@ -50,7 +50,9 @@ pub fn write(path: &Path, metadata: &Metadata, tensors: &[TensorData<'_>]) -> Re
         tensors.iter().map(|tensor| TensorInfo::new(tensor.name.as_str(), &tensor.dims, tensor.kind)).collect();
     // Before anything is written: what is wrong with the bytes is wrong with the call.
     for (info, tensor) in infos.iter().zip(tensors) {
-        check_tensor(info).and_then(|()| fits(info, &tensor.bytes)).map_err(|problem| problem.at(&Place::file(path)))?;
+        check_tensor(info)
+            .and_then(|()| fits(info, &tensor.bytes))
+            .map_err(|problem| problem.at(&Place::file(path)))?;
     }
     let mut writer = Writer::create(path, metadata, &infos)?;
     for tensor in tensors {
