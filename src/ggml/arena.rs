@@ -19,8 +19,6 @@ pub(super) struct Home {
     pub(super) context: NonNull<sys::ggml_context>,
     /// The memory of its tensors, where they have any of their own.
     buffers: RefCell<Vec<Buffer>>,
-    /// The files that buffers lie in.
-    maps: RefCell<Vec<Rc<memmap2::Mmap>>>,
     /// The kernels of custom operations: ggml keeps pointers to them.
     #[allow(clippy::vec_box)] // the addresses must not move
     pub(super) kernels: RefCell<Vec<Box<Custom>>>,
@@ -63,7 +61,6 @@ impl Arena {
         let home = Home {
             context,
             buffers: RefCell::default(),
-            maps: RefCell::default(),
             kernels: RefCell::default(),
             uses: RefCell::default(),
         };
@@ -123,47 +120,7 @@ impl Arena {
         self.0.buffers.borrow_mut().push(Buffer(buffer));
         Ok(())
     }
-
-    /// A tensor whose numbers are those at `offset` of a file that is mapped, never copied. The file's bytes must not be
-    /// written to by any operation, and must not change while it is mapped (which no program can prevent).
-    pub fn mapped(
-        &self,
-        name: &str,
-        kind: TensorType,
-        dims: &[usize],
-        (map, offset): (&Rc<memmap2::Mmap>, usize),
-    ) -> Result<Tensor, GgmlError> {
-        let tensor = self.tensor(name, kind, dims)?;
-        let len = tensor.bytes();
-        let Some(place) = map.get(offset..offset.saturating_add(len)) else {
-            return Err(GgmlError::shape("mapped", format!("`{name}` lies outside its file")));
-        };
-        if !(place.as_ptr() as usize).is_multiple_of(ALIGNMENT) {
-            return Err(GgmlError::shape("mapped", format!("`{name}` does not begin at a multiple of {ALIGNMENT}")));
-        }
-        // SAFETY: the bytes are mapped as long as the map, which this arena keeps; alignment was checked.
-        let buffer = unsafe { sys::ggml_backend_cpu_buffer_from_ptr(place.as_ptr().cast_mut().cast(), len) };
-        let buffer = NonNull::new(buffer).ok_or(GgmlError::Memory { what: "a mapped tensor", bytes: len })?;
-        self.0.buffers.borrow_mut().push(Buffer(buffer));
-        let mut maps = self.0.maps.borrow_mut();
-        if !maps.iter().any(|known| Rc::ptr_eq(known, map)) {
-            maps.push(Rc::clone(map));
-        }
-        // SAFETY: the tensor has no memory yet, and `len` bytes from the buffer's base are its own.
-        let status = unsafe {
-            let base = sys::ggml_backend_buffer_get_base(buffer.as_ptr());
-            sys::ggml_backend_tensor_alloc(buffer.as_ptr(), tensor.raw.as_ptr(), base)
-        };
-        if status == sys::GGML_STATUS_SUCCESS {
-            Ok(tensor)
-        } else {
-            Err(GgmlError::Memory { what: "a mapped tensor", bytes: len })
-        }
-    }
 }
-
-/// What ggml's CPU buffers must be aligned to, in bytes (`TENSOR_ALIGNMENT` in `ggml-impl.h`).
-const ALIGNMENT: usize = 32;
 
 /// A tensor: a name for numbers in memory, or for the result of an operation. Clones are the same tensor.
 #[derive(Debug, Clone)]

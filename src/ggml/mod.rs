@@ -8,6 +8,7 @@
 //! call      the door through which ggml's threads call operations of ours
 //! kernels   those operations: norms, attention, log-probabilities, the optimiser
 //! graph     operations in order, then memory for them, then computing
+//! quants    rows of numbers in ggml's formats, to f32 and back
 //! ```
 
 mod arena;
@@ -19,6 +20,7 @@ mod graph;
 mod kernels;
 mod machine;
 mod ops;
+pub mod quants;
 
 pub use arena::{Arena, Tensor};
 pub use device::Device;

@@ -140,7 +140,7 @@ impl Arena {
     /// A part of a tensor's numbers, from the `from`-th on, under a shape of its own.
     pub fn part(&self, a: &Tensor, from: usize, dims: &[usize]) -> Result<Tensor, GgmlError> {
         let wanted: usize = dims.iter().product();
-        let size = a.kind().filter(|kind| kind.block_len() == 1).map(|kind| kind.block_size());
+        let size = a.kind().filter(|kind| kind.block_len() == 1).map(TensorType::block_size);
         let size = size.and_then(|size| usize::try_from(size).ok());
         let (Some(size), true) = (size, a.is_contiguous() && (1..=4).contains(&dims.len()) && from + wanted <= a.len())
         else {

@@ -7,13 +7,20 @@
 
 mod batch;
 mod error;
+pub mod export;
+mod lineage;
+mod rewrite;
 mod saved;
 mod settings;
+mod storage;
 
 pub use batch::{Batch, Document, Shape};
 pub use error::ModelError;
+pub use lineage::{Classifier, Lineage};
+pub use rewrite::{FileError, Watch, Written};
 pub use saved::{Parameter, Saved};
 pub use settings::{LoraOn, LoraSettings, Precision, Settings, Trained};
+pub use storage::{FormatShare, file_type};
 
 /// The values of `general.architecture` that can be trained. Mistral and SmolLM (1 and 2) files say `llama`.
 #[must_use]

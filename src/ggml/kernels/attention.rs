@@ -131,9 +131,13 @@ impl Scratch {
             scores[end..n].fill(0.0);
             let seen = &mut scores[start..end];
             let most = largest(seen);
-            seen.iter_mut().for_each(|score| *score = exp(*score - most));
+            for score in &mut *seen {
+                *score = exp(*score - most);
+            }
             let share = 1.0 / sum(seen);
-            seen.iter_mut().for_each(|score| *score *= share);
+            for score in seen {
+                *score *= share;
+            }
         }
     }
 }

@@ -29,8 +29,3 @@ fn expect(op: &'static str, tensor: &Tensor, kind: TensorType, len: usize) -> Re
     }
     Err(GgmlError::shape(op, format!("{} where {len} numbers of {kind} belong", tensor.shape())))
 }
-
-/// Whether training computes with numbers of this type.
-fn computable(kind: Option<TensorType>) -> bool {
-    matches!(kind, Some(TensorType::F32 | TensorType::BF16))
-}
