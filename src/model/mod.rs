@@ -6,17 +6,23 @@
 //! gradients of all trained numbers follow.
 
 mod batch;
+mod description;
 mod error;
 pub mod export;
 mod lineage;
+mod merge;
+mod quantize;
 mod rewrite;
 mod saved;
 mod settings;
 mod storage;
 
 pub use batch::{Batch, Document, Shape};
+pub use description::{Ability, AdapterFacts, Description, Tokenizer, describe};
 pub use error::ModelError;
 pub use lineage::{Classifier, Lineage};
+pub use merge::{Merge, merge};
+pub use quantize::quantize;
 pub use rewrite::{FileError, Watch, Written};
 pub use saved::{Parameter, Saved};
 pub use settings::{LoraOn, LoraSettings, Precision, Settings, Trained};
