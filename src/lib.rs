@@ -68,4 +68,6 @@ pub mod model;
 
 pub mod import;
 
+pub mod train;
+
 pub mod cli;

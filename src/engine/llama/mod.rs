@@ -273,6 +273,10 @@ impl Engine for Llama {
         self.tokenizer.start()
     }
 
+    fn is_end(&self, token: Token) -> bool {
+        self.tokenizer.is_end(token)
+    }
+
     fn bytes(&self, tokens: &[Token]) -> Vec<u8> {
         self.tokenizer.bytes(tokens)
     }
