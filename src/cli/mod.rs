@@ -28,6 +28,7 @@ mod rewriting;
 mod run;
 mod show;
 mod threads;
+mod train;
 
 pub use output::complain;
 pub use threads::spin_less;
@@ -67,6 +68,8 @@ enum Command {
     Report(report::Args),
     /// Print a suite's runs over time, with what changed between them
     History(history::Args),
+    /// Teach a model: a recipe becomes an adapter or a whole model
+    Train(Box<train::Args>),
     /// Work an adapter into its model: one file that llama.cpp runs by itself
     Merge(merge::Args),
     /// Bring a model to another number format
@@ -124,6 +127,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Gate(args) => gate::run(&args, quiet),
         Command::Report(args) => report::run(&args),
         Command::History(args) => history::run(&args),
+        Command::Train(args) => train::run(&args, quiet),
         Command::Merge(args) => merge::run(&args, quiet),
         Command::Quantize(args) => quantize::run(&args, quiet),
         Command::Model(args) => model::run(&args),
