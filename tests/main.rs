@@ -31,5 +31,6 @@ mod running;
 mod shared_data;
 mod sharing;
 mod shipped;
+mod states;
 mod tiny_models;
 mod workspace;
