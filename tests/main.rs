@@ -16,6 +16,7 @@ mod bad_input;
 mod bad_models;
 mod cached;
 mod chromium;
+mod classifier;
 mod commands;
 mod comparing;
 mod contract;
