@@ -13,6 +13,9 @@ use tripos::gguf::{self, Array, Metadata, TensorData, Value, sha256_file};
 const LABELS: [&str; 3] = ["sport", "news", "art"];
 const WIDTH: usize = 256;
 
+/// Such that each label is somewhere the likeliest.
+const BIAS: [f32; 3] = [6.3, 2.0, 0.0];
+
 /// Texts, and what stands in the file of cases as their target.
 const TEXTS: [&str; 8] = [
     "they won by three to one",
@@ -42,7 +45,7 @@ struct Parts<'p> {
 impl Parts<'_> {
     fn new(base: &Path) -> Self {
         let base = (sha256_file(base).unwrap(), "tripos-tiny.gguf");
-        Self { labels: &LABELS, head: head(3), bias: vec![0.5, -0.25, 0.0], base, render: "text" }
+        Self { labels: &LABELS, head: head(3), bias: BIAS.to_vec(), base, render: "text" }
     }
 
     fn write(&self, path: &Path) {
@@ -119,7 +122,7 @@ fn by_hand() -> Vec<Vec<f64>> {
         let exp = |at: usize| {
             let row = &head(3)[at * WIDTH..(at + 1) * WIDTH];
             let product: f64 = row.iter().zip(&state).map(|(w, s)| f64::from(*w) * f64::from(*s)).sum();
-            (product + [0.5, -0.25, 0.0][at]).exp()
+            (product + f64::from(BIAS[at])).exp()
         };
         let total: f64 = (0..3).map(exp).sum();
         all[id] = (0..3).map(|at| exp(at) / total).collect();
@@ -271,7 +274,11 @@ fn a_prompt_that_does_not_fit_is_an_error_when_checked_and_unscored_when_run() {
     let checked = workspace.tripos(&["check", "suite.yaml"]);
     assert_eq!(checked.code, Some(2));
     let first: Vec<&str> = checked.stderr.lines().take(3).collect();
-    insta::assert_snapshot!(first.join("\n"), @"");
+    insta::assert_snapshot!(first.join("\n"), @r"
+    error: prompt does not fit the classifier of scorer `label`: 22 tokens for a context of 16
+      --> suite.yaml:17:5 (variant `plain`, case `c0`)
+      help: set `context: 22` or more: `label: {classifier: …, context: 22}`
+    ");
     let run = workspace.tripos(&["run", "suite.yaml"]);
     let samples = samples_of(&workspace.run_folder());
     let reasons = samples.iter().filter_map(|sample| sample["scores"][0]["value"]["unscored"].as_str());
@@ -287,7 +294,7 @@ fn checked(scorer: &str, targets: &[&str], change: impl FnOnce(&Path)) -> String
     change(&workspace.path().join("kinds.gguf"));
     let said = workspace.tripos(&["check", "suite.yaml"]);
     assert_eq!(said.code, Some(2), "{}\n{}", said.stdout, said.stderr);
-    said.stderr.replace(&model().display().to_string(), "MODEL")
+    said.stderr.replace(&model().display().to_string(), "MODEL").replace(&sha256_file(&model()).unwrap(), "HASH")
 }
 
 #[test]
@@ -295,24 +302,67 @@ fn what_is_wrong_with_a_classifier_is_said_with_its_place_and_a_way_to_mend_it()
     let targets = ["sport"; 8];
     let wrong = |change: &dyn Fn(&Path)| checked(SCORER, &targets, change);
     let tiny = model();
-    insta::assert_snapshot!(wrong(&|path| assert!(std::fs::copy(&tiny, path).is_ok())), @"");
-    insta::assert_snapshot!(wrong(&|path| std::fs::remove_file(path).unwrap()), @"");
-    insta::assert_snapshot!(wrong(&|path| std::fs::write(path, "no GGUF").unwrap()), @"");
+    insta::assert_snapshot!(wrong(&|path| assert!(std::fs::copy(&tiny, path).is_ok())), @r"
+    error: `kinds.gguf` is no classifier that can be used: it has no `tripos.classifier.head`
+      --> suite.yaml:15:5 (scorer `label`)
+      help: a recipe of `kind: classify` trains one, and keeps its head in the file
+    ");
+    insta::assert_snapshot!(wrong(&|path| std::fs::remove_file(path).unwrap()), @r"
+    error: cannot read the classifier `kinds.gguf`: No such file or directory (os error 2)
+      --> suite.yaml:15:13
+      help: check the path; paths are relative to the suite's file
+    ");
+    insta::assert_snapshot!(wrong(&|path| std::fs::write(path, "no GGUF").unwrap()), @r"
+    error: this is not a GGUF file: it looks like plain text
+      --> kinds.gguf
+      help: name the `.gguf` file itself; a server may also have sent an error message instead
+    ");
     let other = ("0".repeat(64), "tripos-tiny.gguf");
-    insta::assert_snapshot!(wrong(&|path| Parts { base: other.clone(), ..Parts::new(&tiny) }.write(path)), @"");
-    insta::assert_snapshot!(wrong(&|path| Parts { head: vec![0.0; 300], ..Parts::new(&tiny) }.write(path)), @"");
-    insta::assert_snapshot!(wrong(&|path| Parts { bias: vec![0.0; 2], ..Parts::new(&tiny) }.write(path)), @"");
+    insta::assert_snapshot!(wrong(&|path| Parts { base: other.clone(), ..Parts::new(&tiny) }.write(path)), @r"
+    error: `kinds.gguf` was trained on another model than `MODEL`: on one with SHA-256 0000000000000000000000000000000000000000000000000000000000000000, and this has HASH
+      --> suite.yaml:15:5
+      help: name its own model (`tripos-tiny.gguf`): `label: {classifier: …, model: FILE}`; or train a classifier on this one
+    ");
+    insta::assert_snapshot!(wrong(&|path| Parts { head: vec![0.0; 300], ..Parts::new(&tiny) }.write(path)), @r"
+    error: the head of `kinds.gguf` reads states of 100 numbers, and those of `MODEL` have 256
+      --> suite.yaml:15:5
+      help: the file was put together wrongly: train the classifier again
+    ");
+    insta::assert_snapshot!(wrong(&|path| Parts { bias: vec![0.0; 2], ..Parts::new(&tiny) }.write(path)), @r"
+    error: `kinds.gguf` is no classifier that can be used: 3 labels have 2 biases and a head of 768 numbers
+      --> suite.yaml:15:5 (scorer `label`)
+      help: the file may be damaged: train it again, or take another copy of it
+    ");
 }
 
 #[test]
 fn labels_that_do_not_go_with_the_classifier_are_refused() {
     let nothing = |_: &Path| ();
     let scorer = "label: {classifier: kinds.gguf, labels: [sport, nws, art]}";
-    insta::assert_snapshot!(checked(scorer, &["sport"; 8], nothing), @"");
-    insta::assert_snapshot!(checked(SCORER, &["weather"; 8], nothing), @"");
-    insta::assert_snapshot!(checked("label: {classifier: kinds.gguf, by: likelihood}", &["sport"; 8], nothing), @"");
-    insta::assert_snapshot!(checked("label: {classifer: kinds.gguf}", &["sport"; 8], nothing), @"");
-    insta::assert_snapshot!(checked("label: {classifier: kinds.gguf, answer: {take: text}}", &["sport"; 8], nothing), @"");
+    insta::assert_snapshot!(checked(scorer, &["sport"; 8], nothing), @r"
+    error: the scorer's labels are art, nws, sport; those of the classifier are art, news, sport
+      --> suite.yaml:15:5 (scorer `label`)
+      help: leave `labels` out: a classifier brings its own
+    ");
+    insta::assert_snapshot!(checked(SCORER, &["weather"; 8], nothing), @r"
+    error: no case has a target that the classifier knows; its labels are art, news, sport
+      --> suite.yaml:15:5 (scorer `label`)
+      help: a target is a label letter by letter; one of them is `weather`
+    ");
+    insta::assert_snapshot!(checked("label: {classifier: kinds.gguf, by: likelihood}", &["sport"; 8], nothing), @r"
+    error: `scorers[0].label`: a `classifier` finds the label by itself: drop `by` and `delimiter`
+      --> suite.yaml:15:5
+    ");
+    insta::assert_snapshot!(checked("label: {classifer: kinds.gguf}", &["sport"; 8], nothing), @r"
+    error: unknown field `classifer` in scorer `label`
+      --> suite.yaml:15:13
+      help: did you mean `classifier`? (by, classifier, context, delimiter, labels, model)
+    ");
+    insta::assert_snapshot!(checked("label: {classifier: kinds.gguf, answer: {take: text}}", &["sport"; 8], nothing), @r"
+    error: scorer `label` judges by a classifier: nothing is said that an `answer` could be read from
+      --> suite.yaml:15:5
+      help: drop its `answer`
+    ");
     // A target that only some cases have leaves those unscored.
     let workspace = workspace(&["weather", "art", "art", "art", "art", "art", "art", "art"], SCORER);
     workspace.tripos(&["run", "suite.yaml"]);
@@ -340,7 +390,11 @@ fn without_its_base_a_classifier_cannot_be_asked() {
 fn a_classifier_that_learned_from_chats_is_warned_of_a_text() {
     let workspace = workspace(&["sport"; 8], SCORER);
     Parts { render: "chat", ..Parts::new(&model()) }.write(&workspace.path().join("kinds.gguf"));
-    insta::assert_snapshot!(workspace.ok(&["check", "suite.yaml"]).stderr, @"");
+    insta::assert_snapshot!(workspace.ok(&["check", "suite.yaml"]).stderr, @r"
+    warning: the classifier of scorer `label` learned from chats, and this prompt is a text
+      --> suite.yaml:17:5 (variant `plain`)
+      help: ask in a chat (a prompt file `.yaml`), or train the classifier on texts
+    ");
 }
 
 #[test]
