@@ -14,6 +14,7 @@ mod logprob;
 pub mod probe;
 mod scheduler;
 mod slot;
+mod state;
 mod tells;
 mod tokens;
 mod tree;
@@ -225,9 +226,12 @@ impl Llama {
             Some(weights) => guard.insert(weights),
             None => guard.insert(self.load_weights()?),
         };
-        let (texts, lines): (Vec<Request>, Vec<Request>) =
+        let (texts, rest): (Vec<Request>, Vec<Request>) =
             requests.into_iter().partition(|request| request.ask == Ask::Embed);
+        let (heads, lines): (Vec<Request>, Vec<Request>) =
+            rest.into_iter().partition(|request| request.ask == Ask::State);
         let mut effort = embed::run(weights, self, &texts, done)?;
+        effort.tokens_decoded += state::run(weights, self, (mode, &heads), done, stop)?.tokens_decoded;
         if !lines.is_empty() {
             let limits = self.limits(mode);
             let context = context(weights, self, (limits.cells, limits.sequences), Purpose::Logits)?;
@@ -351,6 +355,7 @@ fn facts(path: &Path, gguf: &Gguf, sha256: String) -> ModelFacts {
         bos: gguf.bos_token().map(str::to_owned),
         eos: gguf.eos_token().map(str::to_owned),
         controls: gguf.control_tokens().iter().map(|&token| token.to_owned()).collect(),
+        width: gguf.embedding_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
     }
 }
 
