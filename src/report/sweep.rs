@@ -39,10 +39,12 @@ pub fn sweep(key: &str, rows: &[SweepRow], width: usize, colour: bool) -> String
     let column = |title: &str, text: &dyn Fn(&SweepRow) -> String| {
         Column::new(title, Align::Right, rows.iter().map(text).collect::<Vec<_>>())
     };
-    let run = |row: &SweepRow| row.run.as_ref().and_then(|run| run.file_name()).map_or_else(
-        || "failed".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    );
+    let run = |row: &SweepRow| {
+        row.run
+            .as_ref()
+            .and_then(|run| run.file_name())
+            .map_or_else(|| "failed".to_owned(), |name| name.to_string_lossy().into_owned())
+    };
     let columns = [
         column("held-out loss", &|row| number(row.held_out_loss)),
         column("at step", &|row| row.best_step.map_or_else(|| "–".to_owned(), |step| step.to_string())),
@@ -70,7 +72,11 @@ mod tests {
             time: "1m02s".into(),
             run: run.map(PathBuf::from),
         };
-        let rows = [row("1e-4", Some(0.4321), Some("reports/train/a-1")), row("3e-4", Some(0.1234), Some("reports/train/a-2")), row("1", None, None)];
+        let rows = [
+            row("1e-4", Some(0.4321), Some("reports/train/a-1")),
+            row("3e-4", Some(0.1234), Some("reports/train/a-2")),
+            row("1", None, None),
+        ];
         insta::assert_snapshot!(sweep("lr", &rows, 80, false), @"");
     }
 }

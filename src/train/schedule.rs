@@ -36,6 +36,7 @@ pub fn rate(schedule: &Schedule, step: u64, steps: u64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "rounded to six digits")]
 mod tests {
     use super::*;
 
@@ -60,7 +61,7 @@ mod tests {
     #[test]
     fn a_cosine_falls_slowly_fast_slowly() {
         // Behind step 20 in 80 steps: at a quarter 0.2 + 1.8 · (1 + cos 45°) / 2, at half 0.2 + 0.9.
-        assert_eq!(rates(Shape::Cosine, 0.2, 1.0, [20, 40, 60, 100]), [2.0, 1.736396, 1.1, 0.2]);
+        assert_eq!(rates(Shape::Cosine, 0.2, 1.0, [20, 40, 60, 100]), [2.0, 1.736_396, 1.1, 0.2]);
     }
 
     #[test]

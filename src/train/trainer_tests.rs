@@ -51,7 +51,7 @@ fn recipe() -> Recipe {
 
 /// Documents in which each token is followed by a certain other one, more or less.
 fn dataset(from: u32, count: u32) -> Dataset {
-    let tokens = |i: u32| (0..7).map(|at| (i * 5 + at * (1 + i % 2)) % TOKENS as u32).collect::<Vec<u32>>();
+    let tokens = |i: u32| (0..7).map(|at| (i * 5 + at * (1 + i % 2)) % 12).collect::<Vec<u32>>();
     let document = |i| Document { tokens: tokens(i), learn: vec![false, false, true, true, true, true, true] };
     Dataset {
         documents: (from..from + count).map(document).collect(),

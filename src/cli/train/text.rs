@@ -92,7 +92,8 @@ pub(super) fn go_on(recipe: &Path, folder: &Path) -> String {
 pub(super) fn outcome(header: &TrainingHeader, folder: &Path) -> String {
     let Some(outcome) = &header.outcome else { return String::new() };
     let file = outcome.copied_to.clone().unwrap_or_else(|| folder.join(&outcome.output.path));
-    let mut rows = vec![("trained", format!("{} (step {} of {})", file.display(), outcome.exported_step, header.steps))];
+    let mut rows =
+        vec![("trained", format!("{} (step {} of {})", file.display(), outcome.exported_step, header.steps))];
     if let Some(best) = header.best {
         rows.push(("held-out loss", format!("{:.4} at step {}", best.loss, best.step)));
     }
