@@ -68,12 +68,19 @@ pub(crate) fn write(kind: Kind, path: &Path) {
 
 /// The same with one row of one tensor scaled: for tests that must notice.
 pub(crate) fn write_bent(kind: Kind, path: &Path, (name, row): (&str, usize), factor: f32) {
+    write_changed(kind, path, name, |numbers, len| {
+        numbers[row * len..(row + 1) * len].iter_mut().for_each(|x| *x *= factor);
+    });
+}
+
+/// The same with one tensor changed: its numbers row by row, and how long a row is.
+pub(crate) fn write_changed(kind: Kind, path: &Path, name: &str, change: impl FnOnce(&mut [f32], usize)) {
     let mut tensors = tensors(kind);
     let tensor = tensors.iter_mut().find(|tensor| tensor.name == name).unwrap();
     let len = usize::try_from(tensor.dims[0]).unwrap();
     let mut numbers: Vec<f32> =
         tensor.bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
-    numbers[row * len..(row + 1) * len].iter_mut().for_each(|x| *x *= factor);
+    change(&mut numbers, len);
     *tensor = TensorData::f32(name, &tensor.dims, &numbers);
     tripos::gguf::write(path, &metadata(kind), &tensors).unwrap();
 }

@@ -49,6 +49,7 @@ impl Identity {
             Ask::Generate { .. } => b"generate",
             Ask::Likelihood { .. } => b"likelihood",
             Ask::Embed => b"embed",
+            Ask::State => b"state",
         });
         part(self.model.as_bytes());
         if let Some((sha256, scale)) = &self.adapter {
@@ -66,7 +67,7 @@ impl Identity {
                 part(&repeat.to_le_bytes());
             }
             Ask::Likelihood { continuations } => continuations.iter().for_each(|tokens| part(&bytes(tokens))),
-            Ask::Embed => {}
+            Ask::Embed | Ask::State => {}
         }
         hash.finalize().into()
     }
@@ -209,7 +210,7 @@ fn free(answer: Answer) -> Answer {
     match answer {
         Answer::Completion(c) => Answer::Completion(Completion { prompt_tokens_decoded: 0, elapsed_s: 0.0, ..c }),
         Answer::Likelihood(l) => Answer::Likelihood(Likelihoods { tokens_decoded: 0, elapsed_s: 0.0, ..l }),
-        Answer::Embedding(state) => Answer::Embedding(state),
+        answer @ (Answer::Embedding(_) | Answer::State(_)) => answer,
     }
 }
 
@@ -286,6 +287,7 @@ mod tests {
             base.key(&likelihood(&[1, 2], &[&[3, 4], &[5]]), 0),
             base.key(&likelihood(&[1, 2, 3], &[&[4, 5]]), 0),
             base.key(&Request { id: 0, tokens: vec![1, 2], ask: Ask::Embed }, 0),
+            base.key(&Request { id: 0, tokens: vec![1, 2], ask: Ask::State }, 0),
         ];
         let distinct: std::collections::BTreeSet<Key> = keys.into();
         assert_eq!(distinct.len(), keys.len());

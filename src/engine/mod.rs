@@ -2,13 +2,15 @@
 //!
 //! An [`Engine`] sees text, tokens and [`Sampling`]; never a suite, a prompt or a score. [`llama`] runs GGUF files,
 //! [`scripted`] answers from a list (a deterministic fake, for tests of suites), and [`cache`] remembers what either
-//! has said.
+//! has said. A [`Classifier`] is a head on a model, kept in a GGUF file.
 
 pub mod cache;
+mod classifier;
 mod error;
 pub mod llama;
 pub mod scripted;
 
+pub use classifier::{Base, Classifier, HeadFault, Render};
 pub use error::EngineError;
 
 use crate::sampling::Sampling;
@@ -93,6 +95,8 @@ pub enum Ask {
     },
     /// The mean of the last layer's states over the tokens: what the text is about, as the model sees it.
     Embed,
+    /// The last token's state behind the output norm: what a head on the model reads ([`Classifier`]).
+    State,
 }
 
 /// One thing asked of a model.
@@ -116,6 +120,8 @@ pub enum Answer {
     Likelihood(Likelihoods),
     /// To [`Ask::Embed`]: as long as the model is wide.
     Embedding(Vec<f32>),
+    /// To [`Ask::State`]: as long as the model is wide.
+    State(Vec<f32>),
 }
 
 /// What answering took.
@@ -152,6 +158,9 @@ pub struct ModelFacts {
     /// Spellings of its control tokens.
     #[serde(skip)]
     pub controls: Vec<String>,
+    /// Numbers in a state; 0 where it is not known.
+    #[serde(skip)]
+    pub width: usize,
 }
 
 /// Something that answers requests.

@@ -25,6 +25,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Context length where the script names none, in bytes.
 const CONTEXT: u32 = 4096;
 
+/// Numbers in a state: how often each letter comes up.
+const LETTERS: usize = 26;
+
 /// A deterministic fake model.
 #[derive(Debug)]
 pub struct Scripted {
@@ -82,6 +85,7 @@ impl Scripted {
             bos: None,
             eos: None,
             controls: Vec::new(),
+            width: LETTERS,
         };
         Ok(Self { facts, answers, otherwise: script.otherwise, context: context.unwrap_or(own) as usize })
     }
@@ -156,6 +160,7 @@ impl Engine for Scripted {
                     elapsed_s: 0.0,
                 }),
                 Ask::Embed => Answer::Embedding(letters(&tokens)),
+                Ask::State => Answer::State(letters(&tokens)),
             };
             done(id, answer);
         }
@@ -171,7 +176,7 @@ fn text(tokens: &[Token]) -> String {
 
 /// How often each letter comes up, so that texts of the same letters are near each other.
 fn letters(tokens: &[Token]) -> Vec<f32> {
-    let mut counts = vec![0.0; 26];
+    let mut counts = vec![0.0; LETTERS];
     for token in tokens {
         let letter = u8::try_from(*token).unwrap_or(0).to_ascii_lowercase().wrapping_sub(b'a');
         if let Some(count) = counts.get_mut(usize::from(letter)) {

@@ -13,6 +13,7 @@
 
 mod architecture;
 mod check;
+mod data;
 mod error;
 mod facts;
 #[cfg(test)]
@@ -24,12 +25,13 @@ mod tensor;
 mod value;
 mod write;
 
+pub use data::TensorReader;
 pub use error::{GgufError, GgufProblem};
 pub use hash::sha256_file;
 pub use impostor::Impostor;
 pub use tensor::{TensorInfo, TensorType};
 pub use value::{Array, Metadata, Value, ValueType};
-pub use write::{TensorData, write};
+pub use write::{TensorData, Writer, write};
 
 use crate::error::{Place, Problems};
 use std::fs::File;
@@ -100,6 +102,11 @@ impl Gguf {
     /// Checks that this adapter belongs to `base`: same architecture, every tensor's base is there with matching shape.
     pub fn check_fits(&self, base: &Self) -> Result<(), Problems> {
         self.report(check::adapter_fits(self, base))
+    }
+
+    /// Checks that this adapter was trained on `base`, whose SHA-256 is given; one that does not say is let through.
+    pub fn check_trained_on(&self, base: &Self, sha256: &str) -> Result<(), Problems> {
+        self.report(check::adapter_made_for(self, base, sha256).into_iter().collect())
     }
 
     fn report(&self, found: Vec<GgufProblem>) -> Result<(), Problems> {

@@ -26,8 +26,8 @@ pub fn show_case(header: &Header, sample: &Sample, colour: bool) -> String {
         }
         match &sample.completion {
             Some(completion) => out += &answer_text(completion, sample.cached, colour),
-            None if sample.likelihood.is_empty() => out += "(not asked)\n",
-            None => {}
+            None if sample.was_judged() => {}
+            None => out += "(not asked)\n",
         }
     }
     out += &likelihoods(sample, colour);

@@ -59,17 +59,35 @@ impl Prepared<'_> {
             };
         }
         let asked = question.prompt(stages.first.render(case));
-        match (&stages.then, &variant.then) {
+        let asked = match (&stages.then, &variant.then) {
             (Some(then), Some(stage)) => {
                 let mut asked = question.say(asked, &variant.sampling);
                 if strict && asked.refusal.is_none() {
                     let after = question.prompt(then.render_after(case, ""));
                     asked.refusal = question.last(after, &stage.sampling).refusal;
                 }
-                asked
+                return asked;
             }
             _ => question.last(asked, &variant.sampling),
+        };
+        if strict { self.read_by_all(&question, asked) } else { asked }
+    }
+
+    /// The same, refused where it does not fit the model of a classifier. (A run says so in the score.)
+    fn read_by_all(&self, question: &Question, mut asked: Asked) -> Asked {
+        if let (Some((prompt, _)), None) = (&asked.prompt, &asked.refusal) {
+            let readers = self.readers();
+            let short = readers.iter().find_map(|reader| Some((reader, reader.tokens(prompt).err()?)));
+            let refusal = short.map(|(reader, prompt)| RunError::Unreadable {
+                scorer: reader.classifier.name().to_owned(),
+                prompt,
+                context: reader.engine.context(),
+                place: question.variant.place.clone(),
+                about: question.about(),
+            });
+            asked.refusal = refusal;
         }
+        asked
     }
 
     /// The second question of a trial, behind what was said to the first.

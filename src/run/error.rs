@@ -1,6 +1,7 @@
 //! What can go wrong between a suite and its samples.
 
 use crate::error::{Explain, Level, Place};
+use std::path::PathBuf;
 
 /// A problem of a plan or of one of its trials.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -124,6 +125,82 @@ pub enum RunError {
         /// Whether the run goes on without it.
         warning: bool,
     },
+    /// The base of a classifier is nowhere to be found.
+    #[error("the model that `{}` was trained on is not there{}", classifier.display(), called(file))]
+    NoBase {
+        /// The classifier.
+        classifier: PathBuf,
+        /// The base's file name; may be empty.
+        file: String,
+        /// The base's SHA-256.
+        wanted: String,
+        /// The scorer.
+        place: Place,
+    },
+    /// A classifier that was trained on another model.
+    #[error(
+        "`{}` was trained on another model than `{}`: on one with SHA-256 {wanted}, and this has {found}",
+        classifier.display(),
+        model.display()
+    )]
+    OtherBase {
+        /// The classifier.
+        classifier: PathBuf,
+        /// The SHA-256 of its base.
+        wanted: String,
+        /// The model that is there.
+        model: PathBuf,
+        /// Its SHA-256.
+        found: String,
+        /// The base's file name; may be empty.
+        file: String,
+        /// The scorer.
+        place: Place,
+    },
+    /// A classifier whose head is not as wide as its model.
+    #[error(
+        "the head of `{}` reads states of {head} numbers, and those of `{}` have {width}",
+        classifier.display(),
+        model.display()
+    )]
+    HeadWidth {
+        /// The classifier.
+        classifier: PathBuf,
+        /// Numbers that its head reads.
+        head: usize,
+        /// Its model.
+        model: PathBuf,
+        /// Numbers of a state.
+        width: usize,
+        /// The scorer.
+        place: Place,
+    },
+    /// A variant's prompts are of another kind than what a classifier learned from.
+    #[error("the classifier of scorer `{scorer}` learned from {learned}, and this prompt is {}", if *learned == "chats" { "a text" } else { "a chat" })]
+    OtherRender {
+        /// The scorer.
+        scorer: String,
+        /// texts, chats.
+        learned: &'static str,
+        /// The variant.
+        place: Place,
+        /// Its name.
+        variant: String,
+    },
+    /// A prompt that does not fit the context of a classifier's model.
+    #[error("prompt does not fit the classifier of scorer `{scorer}`: {prompt} tokens for a context of {context}")]
+    Unreadable {
+        /// The scorer.
+        scorer: String,
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Tokens that fit.
+        context: usize,
+        /// The variant.
+        place: Place,
+        /// Variant and case.
+        about: String,
+    },
     /// What is resumed is not what was begun.
     #[error("{what} changed since the run began")]
     Changed {
@@ -146,6 +223,11 @@ pub enum RunError {
     },
 }
 
+/// A file's name in brackets, where there is one.
+fn called(file: &str) -> String {
+    if file.is_empty() { String::new() } else { format!(" (`{file}`)") }
+}
+
 impl Explain for RunError {
     fn level(&self) -> Level {
         match self {
@@ -154,6 +236,7 @@ impl Explain for RunError {
             | Self::EmptyPrompt { warning: true, .. }
             | Self::NoTokens { warning: true, .. }
             | Self::EmptyStage { .. }
+            | Self::OtherRender { .. }
             | Self::NotRendered { warning: true, .. } => Level::Warning,
             _ => Level::Error,
         }
@@ -170,6 +253,11 @@ impl Explain for RunError {
             | Self::NoTokens { place, .. }
             | Self::EmptyStage { place, .. }
             | Self::Sampling { place, .. }
+            | Self::NoBase { place, .. }
+            | Self::OtherBase { place, .. }
+            | Self::HeadWidth { place, .. }
+            | Self::OtherRender { place, .. }
+            | Self::Unreadable { place, .. }
             | Self::Changed { place, .. }
             | Self::OtherFlag { place, .. } => Some(place),
         }
@@ -180,12 +268,13 @@ impl Explain for RunError {
             Self::TooLong { variant, case, .. } | Self::EmptyPrompt { variant, case, .. } => {
                 Some(format!("variant `{variant}`, case `{case}`"))
             }
-            Self::BeyondTraining { variant, .. } | Self::Sampling { variant, .. } => {
-                Some(format!("variant `{variant}`"))
-            }
-            Self::NotRendered { about, .. } | Self::NoTokens { about, .. } | Self::EmptyStage { about, .. } => {
-                Some(about.clone())
-            }
+            Self::BeyondTraining { variant, .. }
+            | Self::Sampling { variant, .. }
+            | Self::OtherRender { variant, .. } => Some(format!("variant `{variant}`")),
+            Self::NotRendered { about, .. }
+            | Self::NoTokens { about, .. }
+            | Self::Unreadable { about, .. }
+            | Self::EmptyStage { about, .. } => Some(about.clone()),
             _ => None,
         }
     }
@@ -209,6 +298,22 @@ impl Explain for RunError {
             }
             Self::EmptyPrompt { .. } => "write something for the model to go on from".into(),
             Self::NotRendered { help, .. } => return help.clone(),
+            Self::NoBase { wanted, .. } => format!(
+                "put it (SHA-256 {wanted}) beside the classifier or into models/, or name it: `label: {{classifier: …, model: \
+                 FILE}}`"
+            ),
+            Self::OtherBase { file, .. } => format!(
+                "name its own model{}: `label: {{classifier: …, model: FILE}}`; or train a classifier on this one",
+                called(file)
+            ),
+            Self::HeadWidth { .. } => "the file was put together wrongly: train the classifier again".into(),
+            Self::OtherRender { learned: "chats", .. } => {
+                "ask in a chat (a prompt file `.yaml`), or train the classifier on texts".into()
+            }
+            Self::OtherRender { .. } => "ask by a text (a prompt file `.txt`), or train the classifier on chats".into(),
+            Self::Unreadable { prompt, .. } => {
+                format!("set `context: {prompt}` or more: `label: {{classifier: …, context: {prompt}}}`")
+            }
             Self::Changed { .. } => {
                 "start a run of its own without --resume; what was answered comes from the cache".into()
             }

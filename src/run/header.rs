@@ -32,6 +32,11 @@ impl Prepared<'_> {
                 models.insert(format!("judge {}", bench.judge.name()), record.clone());
             }
         }
+        for reader in self.readers() {
+            if let Some((_, record)) = self.models.of_classifier(reader.classifier.name()) {
+                models.insert(format!("classifier {}", reader.classifier.name()), record.clone());
+            }
+        }
         Ok(Header {
             schema: SCHEMA,
             run: String::new(),
@@ -151,10 +156,12 @@ pub fn unchanged(before: &Header, now: &Header) -> BTreeSet<String> {
         was == is && model(before) == model(now) && (!shows_examples || before.examples == now.examples)
     };
     let names = now.models.keys().filter(|name| alike && before.models.contains_key(*name));
-    // The models of judges are among the suite's scorers, and their files may have changed.
-    let judges = |header: &Header| -> Vec<String> {
-        let judges = header.models.iter().filter(|(name, _)| name.starts_with("judge "));
-        judges.map(|(_, model)| model.facts.sha256.clone()).collect()
+    // The models of judges and classifiers are among the suite's scorers, and their files may have changed.
+    let judges = |header: &Header| -> Vec<(String, Option<String>)> {
+        let others = |name: &str| name.starts_with("judge ") || name.starts_with("classifier ");
+        let judges = header.models.iter().filter(|(name, _)| others(name)).map(|(_, model)| model);
+        let files = |model: &ModelRecord| (model.facts.sha256.clone(), model.adapter.as_ref().map(|one| one.1.clone()));
+        judges.map(files).collect()
     };
     names.filter(|name| judges(before) == judges(now) && same(name)).cloned().collect()
 }
@@ -196,6 +203,10 @@ fn without_own_paths(one: &Value) -> Value {
     }
     if let Some(map) = one.pointer_mut("/adapter").and_then(Value::as_object_mut) {
         map.remove("path");
+    }
+    if let Some(map) = one.pointer_mut("/label/classifier").and_then(Value::as_object_mut) {
+        map.remove("file");
+        map.remove("model");
     }
     one
 }

@@ -1,6 +1,7 @@
-//! Other models judge what was said: the scorers `judge_model`.
+//! Other models judge trials: what was said (the scorers `judge_model`), or the prompt (`label` with a `classifier`).
 
 use super::asking::Asking;
+use super::classify::Reader;
 use super::prepare::Prepared;
 use super::underway::Underway;
 use super::want::{self, Unfit, Want, gathered};
@@ -8,7 +9,7 @@ use crate::engine::Engine;
 use crate::engine::cache::Identity;
 use crate::error::Problems;
 use crate::prompt::Renderer;
-use crate::score::{Judge, Likelihood, Verdict};
+use crate::score::{Found, Judge, Likelihood, Verdict};
 
 /// What the judges found about one trial.
 #[derive(Debug, Default)]
@@ -18,12 +19,22 @@ pub(super) struct Verdicts {
     pub(super) tokens_decoded: usize,
     /// The run was to stop before all of them had answered.
     pub(super) cut_off: bool,
+    /// States that classifiers read: those that came from the cache, and all.
+    pub(super) states: (usize, usize),
 }
 
-/// The judges of a suite, each with its model.
+impl Verdicts {
+    /// Whether there are states, and all of them came from the cache.
+    pub(super) fn is_cached(&self) -> bool {
+        self.states.1 > 0 && self.states.0 == self.states.1
+    }
+}
+
+/// The judges and classifiers of a suite, each with its model.
 pub(super) struct Judges<'a> {
     prepared: &'a Prepared<'a>,
     benches: Vec<Bench<'a>>,
+    readers: Vec<Reader<'a>>,
 }
 
 /// One judge with what its questions are put to.
@@ -36,11 +47,11 @@ pub(super) struct Bench<'a> {
 
 impl<'a> Judges<'a> {
     pub(super) fn new(prepared: &'a Prepared<'a>) -> Result<Self, Problems> {
-        Ok(Self { prepared, benches: prepared.judges()? })
+        Ok(Self { prepared, benches: prepared.judges()?, readers: prepared.readers() })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.benches.is_empty()
+        self.benches.is_empty() && self.readers.is_empty()
     }
 
     /// Each trial with what the judges found. What a judge cannot be asked is said in its verdict.
@@ -49,6 +60,9 @@ impl<'a> Judges<'a> {
             trials.into_iter().map(|trial| (trial, Verdicts::default())).collect();
         for bench in &self.benches {
             bench.judge(self.prepared, &mut judged, asking)?;
+        }
+        for reader in &self.readers {
+            reader.read(&mut judged, asking)?;
         }
         Ok(judged)
     }
@@ -85,7 +99,7 @@ impl Bench<'_> {
                     found.tokens_decoded += cost.map_or(0, |cost| cost.prompt_tokens_decoded);
                     likelihoods
                 });
-                each.collect::<Vec<Vec<Likelihood>>>()
+                Found::Likelihoods(each.collect::<Vec<Vec<Likelihood>>>())
             });
             found.found.push(Verdict { scorer: self.judge.name().to_owned(), asked });
         }

@@ -5,6 +5,8 @@
 
 mod ask;
 mod asking;
+mod base;
+mod classify;
 mod error;
 mod execute;
 mod header;

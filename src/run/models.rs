@@ -1,5 +1,6 @@
 //! Opens each model of a plan once.
 
+use super::base::need_of_classifier;
 use crate::engine::cache::Cache;
 use crate::engine::llama::probe::Probe;
 use crate::engine::llama::{KvStorage, Llama, LlamaSettings, hash};
@@ -41,15 +42,17 @@ pub struct RunSettings {
 
 /// What decides which engine a variant needs.
 #[derive(Debug, Clone, PartialEq)]
-struct Need {
-    model: crate::suite::ModelRef,
-    adapter: Option<(PathBuf, f32)>,
-    context: Option<u32>,
+pub(super) struct Need {
+    pub(super) model: crate::suite::ModelRef,
+    pub(super) adapter: Option<(PathBuf, f32)>,
+    pub(super) context: Option<u32>,
 }
 
 /// The engines of a plan.
 pub struct Models {
     engines: Vec<(Need, Box<dyn Engine>, ModelRecord)>,
+    /// What the classifier of each scorer that has one needs.
+    classifiers: Vec<(String, Need)>,
 }
 
 impl std::fmt::Debug for Models {
@@ -59,16 +62,28 @@ impl std::fmt::Debug for Models {
 }
 
 impl Models {
-    /// Opens every model that the variants name, none of them with its weights; all problems at once.
+    /// Opens every model that the variants, judges and classifiers need, none of them with its weights; all problems at
+    /// once.
     pub fn open<'a>(
         suite: &Suite,
         variants: impl Iterator<Item = &'a Variant>,
         settings: &RunSettings,
     ) -> Result<Self, Problems> {
-        let mut models = Self { engines: Vec::new() };
+        let mut models = Self { engines: Vec::new(), classifiers: Vec::new() };
         let mut failed: Vec<Need> = Vec::new();
         let mut problems = Problems::new();
-        for need in variants.map(need).chain(suite.scorers.iter().filter_map(need_of_judge)) {
+        let variants: Vec<&Variant> = variants.collect();
+        let asked: Vec<_> = variants.iter().map(|variant| &variant.model).collect();
+        for scorer in &suite.scorers {
+            match need_of_classifier(scorer, &asked, settings.memory.as_deref()) {
+                Some(Ok(need)) => models.classifiers.push((scorer.name.clone(), need)),
+                Some(Err(error)) => problems.push(*error),
+                None => {}
+            }
+        }
+        let others: Vec<Need> = models.classifiers.iter().map(|(_, need)| need.clone()).collect();
+        let judges = suite.scorers.iter().filter_map(need_of_judge);
+        for need in variants.into_iter().map(need).chain(judges).chain(others) {
             if models.engines.iter().any(|(other, ..)| *other == need) || failed.contains(&need) {
                 continue;
             }
@@ -88,6 +103,14 @@ impl Models {
     pub fn of_judge(&self, judge: &Judge) -> Option<(&dyn Engine, &ModelRecord)> {
         let need = Need { model: judge.model().clone(), adapter: None, context: judge.context() };
         let found = self.engines.iter().find(|(other, ..)| *other == need);
+        found.map(|(_, engine, record)| (engine.as_ref(), record))
+    }
+
+    /// The engine of a classifier and its record, by its scorer's name.
+    #[must_use]
+    pub fn of_classifier(&self, scorer: &str) -> Option<(&dyn Engine, &ModelRecord)> {
+        let (_, need) = self.classifiers.iter().find(|(name, _)| name == scorer)?;
+        let found = self.engines.iter().find(|(other, ..)| other == need);
         found.map(|(_, engine, record)| (engine.as_ref(), record))
     }
 

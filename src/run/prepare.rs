@@ -2,6 +2,7 @@
 
 use super::ask::Stages;
 use super::asking::Asking;
+use super::classify::Reader;
 use super::error::RunError;
 use super::judges::Bench;
 use super::models::{Models, RunSettings};
@@ -97,6 +98,9 @@ impl<'a> Prepared<'a> {
                 let judges = Vec::new();
                 let mut prepared = Self { suite, plan, models, parts, judges, build, features, warnings };
                 prepared.judges = prepared.judge_parts()?;
+                problems.extend(prepared.readers().iter().filter_map(|reader| reader.fault(&prepared)));
+                let unlike = prepared.unlike_classifiers();
+                prepared.warnings.extend(unlike);
                 prepared.find_similar(settings)?;
                 for parts in &prepared.parts {
                     if let Err(error) = prepared.stages(parts.variant) {
@@ -152,6 +156,24 @@ impl<'a> Prepared<'a> {
             found.push(Bench { judge, renderer, engine, identity: self.identity(record) });
         }
         Ok(found)
+    }
+
+    /// The classifiers among the scorers, each with its model, and what that is remembered under.
+    pub(super) fn readers(&self) -> Vec<Reader<'_>> {
+        let mut readers = Vec::new();
+        for classifier in self.parts.first().into_iter().flat_map(|parts| parts.scorers.classifiers()) {
+            if let Some((engine, record)) = self.models.of_classifier(classifier.name()) {
+                readers.push(Reader { classifier, engine, identity: self.identity(record) });
+            }
+        }
+        readers
+    }
+
+    /// Where a variant's prompts are not of the kind that a classifier learned from.
+    fn unlike_classifiers(&self) -> Vec<RunError> {
+        let readers = self.readers();
+        let variants = self.plan.variants.iter().filter_map(|&index| self.variant(index));
+        variants.flat_map(|variant| readers.iter().filter_map(|reader| reader.unlike(variant))).collect()
     }
 
     /// A variant of the suite, by index.

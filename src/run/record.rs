@@ -156,7 +156,7 @@ impl<'a> Recorder<'a> {
         Sample {
             prompt: self.prompt(&trial.asked),
             completion: completion.cloned(),
-            cached: trial.is_cached(),
+            cached: trial.is_cached() || trial.wants_nothing() && judges.is_cached(),
             likelihood,
             likelihood_cost,
             judge_tokens_decoded: judges.tokens_decoded,

@@ -54,6 +54,11 @@ impl Underway {
         !self.answers.is_empty() && self.answers.iter().flatten().all(|(_, cached)| *cached)
     }
 
+    /// Whether its own model is asked nothing, since others judge the prompt.
+    pub(super) fn wants_nothing(&self) -> bool {
+        self.answers.is_empty() && self.before.is_empty()
+    }
+
     /// What was said in the present stage.
     pub(super) fn completion(&self) -> Option<&Completion> {
         self.answers().find_map(|(_, answer)| match answer {

@@ -161,7 +161,7 @@ pub(super) fn gathered<'a>(
                 continue;
             }
             Answer::Likelihood(told) => told,
-            Answer::Embedding(_) => continue,
+            Answer::Embedding(_) | Answer::State(_) => continue,
         };
         let cost = cost.get_or_insert_default();
         cost.prompt_tokens_decoded += told.tokens_decoded;

@@ -1,6 +1,8 @@
 //! What can be wrong with a scorer before anything is judged.
 
+use crate::engine::HeadFault;
 use crate::error::{Explain, Place};
+use std::path::PathBuf;
 
 /// Why a scorer, or a way to read an answer, cannot be built. What goes wrong with one completion is never an error
 /// but a score: see [`ScoreValue::Unscored`](super::ScoreValue::Unscored).
@@ -59,6 +61,30 @@ pub enum ScoreError {
         /// The other.
         second: String,
     },
+    /// A file that is no classifier, or whose head is damaged.
+    #[error("`{}` is no classifier that can be used: {fault}", file.display())]
+    Classifier {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        fault: HeadFault,
+    },
+    /// The suite names other labels than the classifier has.
+    #[error("the scorer's labels are {}; those of the classifier are {}", written.join(", "), known.join(", "))]
+    OtherLabels {
+        /// What the suite says.
+        written: Vec<String>,
+        /// What the classifier has.
+        known: Vec<String>,
+    },
+    /// No case has a target that the classifier could say.
+    #[error("no case has a target that the classifier knows; its labels are {}", known.join(", "))]
+    StrangeTargets {
+        /// What the classifier has.
+        known: Vec<String>,
+        /// A target of the suite.
+        target: String,
+    },
     /// `not` on a scorer whose value is a label.
     #[error("`not` has no meaning for a label")]
     NotOnLabel,
@@ -94,6 +120,11 @@ impl Explain for ScoreError {
             Self::NoLabels => "write `labels: [yes, no]`, or give the cases targets".into(),
             Self::LabelsAlike { .. } => {
                 "case, spaces and surrounding punctuation do not count: use one spelling, also in the targets".into()
+            }
+            Self::Classifier { fault, .. } => fault.help().into(),
+            Self::OtherLabels { .. } => "leave `labels` out: a classifier brings its own".into(),
+            Self::StrangeTargets { target, .. } => {
+                format!("a target is a label letter by letter; one of them is `{target}`")
             }
             Self::NotOnLabel => "drop `not`; a confusion matrix shows what was mistaken for what".into(),
             Self::CommandsOff { .. } => "read the program, then allow it with --allow-commands".into(),

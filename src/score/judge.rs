@@ -9,14 +9,22 @@ use crate::prompt::{PromptError, PromptTemplate};
 use crate::suite::{Case, JudgeModel, ModelRef};
 use serde_json::{Value, json};
 
-/// What a judge found about one completion.
+/// What another model found about one trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// The scorer's name.
     pub scorer: String,
-    /// For each case of [`Judge::asks`], the likelihoods of [`Judge::candidates`], in their order; or why the judge could
-    /// not be asked.
-    pub asked: Result<Vec<Vec<Likelihood>>, String>,
+    /// What it found, or why it could not be asked.
+    pub asked: Result<Found, String>,
+}
+
+/// What is found by another model.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// By a judge: for each case of [`Judge::asks`], the likelihoods of [`Judge::candidates`], in their order.
+    Likelihoods(Vec<Vec<Likelihood>>),
+    /// By a classifier: the state behind the prompt that its head reads.
+    State(Vec<f32>),
 }
 
 /// A judge and its question, ready to be put to a model.
@@ -118,9 +126,9 @@ impl JudgeScorer {
     pub(super) fn judge(&self, judged: &Judged) -> Judgement {
         let verdict = judged.verdicts.iter().find(|verdict| verdict.scorer == self.name);
         let orders = match verdict.map(|verdict| &verdict.asked) {
-            Some(Ok(orders)) => orders,
+            Some(Ok(Found::Likelihoods(orders))) => orders,
             Some(Err(reason)) => return Judgement::unscored(format!("the judge could not be asked: {reason}")),
-            None => return Judgement::unscored("the judge was not asked"),
+            Some(Ok(Found::State(_))) | None => return Judgement::unscored("the judge was not asked"),
         };
         if orders.len() != if self.spec.against_target { 2 } else { 1 } {
             return Judgement::unscored("the judge was not asked");
@@ -196,7 +204,7 @@ mod tests {
 
     fn judged(scorers: &Scorers, asked: Result<Vec<Vec<Likelihood>>, String>) -> crate::score::Score {
         let case = Case::new("c", [("q", "?")], Some("truth"));
-        let verdicts = [Verdict { scorer: "judge".into(), asked }];
+        let verdicts = [Verdict { scorer: "judge".into(), asked: asked.map(Found::Likelihoods) }];
         let completion = said("answer");
         let judged = Judged {
             case: &case,

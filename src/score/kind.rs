@@ -3,6 +3,7 @@
 use super::by_likelihood::ByLikelihood;
 use super::choice::ChoiceScorer;
 use super::chrf;
+use super::classifier::ClassifierScorer;
 use super::command::CommandScorer;
 use super::contains::ContainsScorer;
 use super::edit_distance;
@@ -17,6 +18,7 @@ use super::perplexity::PerplexityScorer;
 use super::regex::RegexScorer;
 use super::rouge_l;
 use super::{Judged, ScoreError};
+use crate::error::Problems;
 use crate::prompt::PromptError;
 use crate::suite::{Answer, LabelBy, ScorerKind, ScorerSpec, Which};
 use serde_json::{Value, json};
@@ -35,6 +37,7 @@ pub(super) enum Kind {
     Chrf,
     Command(CommandScorer),
     Likelihood(ByLikelihood),
+    Classifier(Box<ClassifierScorer>),
     Judge(Box<JudgeScorer>),
 }
 
@@ -44,6 +47,8 @@ pub(super) enum Wrong {
     Scorer(ScoreError),
     /// The prompt of its judge, which has a place of its own.
     Prompt(PromptError),
+    /// The file of its classifier, which has places of its own.
+    File(Problems),
 }
 
 impl From<ScoreError> for Wrong {
@@ -62,9 +67,14 @@ impl Kind {
             ScorerKind::Regex(spec) => Self::Regex(RegexScorer::new(spec)?),
             ScorerKind::Number(spec) => Self::Number(NumberScorer::new(spec)?),
             ScorerKind::Json(spec) => Self::Json(Box::new(JsonScorer::new(spec)?)),
-            ScorerKind::Label(spec) => match spec.by {
-                LabelBy::Text => Self::Label(LabelScorer::new(spec, targets)?),
-                LabelBy::Likelihood => Self::Likelihood(ByLikelihood::Label(LabelLikelihood::new(spec, targets)?)),
+            ScorerKind::Label(spec) => match (&spec.classifier, spec.by) {
+                (Some(classifier), _) => {
+                    Self::Classifier(Box::new(ClassifierScorer::new(name, spec, classifier, targets)?))
+                }
+                (None, LabelBy::Text) => Self::Label(LabelScorer::new(spec, targets)?),
+                (None, LabelBy::Likelihood) => {
+                    Self::Likelihood(ByLikelihood::Label(LabelLikelihood::new(spec, targets)?))
+                }
             },
             ScorerKind::EditDistance(_) => Self::EditDistance,
             ScorerKind::RougeL(_) => Self::RougeL,
@@ -90,6 +100,7 @@ impl Kind {
             | Self::EditDistance
             | Self::Command(_)
             | Self::Likelihood(_)
+            | Self::Classifier(_)
             | Self::Judge(_) => None,
         }
     }
@@ -108,6 +119,7 @@ impl Kind {
             Self::Chrf => chrf::judge(answer, target),
             Self::Command(scorer) => scorer.judge(&sample(answer, judged)),
             Self::Likelihood(scorer) => scorer.judge(judged).0,
+            Self::Classifier(scorer) => scorer.judge(judged).0,
             Self::Judge(scorer) => scorer.judge(judged),
         }
     }

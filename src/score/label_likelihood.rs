@@ -57,16 +57,20 @@ impl LabelLikelihood {
             Err(reason) => return (Judgement::unscored(reason), None),
         };
         let all = Distribution::of(&measured.iter().map(|likelihood| likelihood.logprob).collect::<Vec<_>>());
-        let target = judged.case.target.as_deref().unwrap_or_default();
-        let right = self.texts.iter().position(|label| label == target).unwrap_or_default();
-        let label = self.texts.get(all.best).cloned().unwrap_or_default();
-        let expected = if all.best == right { String::new() } else { format!("; expected `{}`", clip(target)) };
-        let explanation = format!("{}{expected}", all.shown(&self.texts));
-        let judgement = Judgement::new(ScoreValue::Label(label.clone()), explanation)
-            .with("brier", all.brier(right))
-            .with("confidence", all.confidence());
-        (judgement, Some(label))
+        likeliest(&all, &self.texts, judged.case.target.as_deref().unwrap_or_default())
     }
+}
+
+/// The judgement that labels' probabilities come to, and the likeliest label.
+pub(super) fn likeliest(all: &Distribution, labels: &[String], target: &str) -> (Judgement, Option<String>) {
+    let right = labels.iter().position(|label| label == target).unwrap_or_default();
+    let label = labels.get(all.best).cloned().unwrap_or_default();
+    let expected = if all.best == right { String::new() } else { format!("; expected `{}`", clip(target)) };
+    let explanation = format!("{}{expected}", all.shown(labels));
+    let judgement = Judgement::new(ScoreValue::Label(label.clone()), explanation)
+        .with("brier", all.brier(right))
+        .with("confidence", all.confidence());
+    (judgement, Some(label))
 }
 
 #[cfg(test)]

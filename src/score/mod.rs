@@ -8,7 +8,8 @@
 //!   `judge_model` judge the whole text whatever the variant says.
 //! - Scorers by likelihood (`choice`, `perplexity`, `label` with `by: likelihood`) read nothing: they say which texts they
 //!   need the likelihood of ([`Scorers::candidates`]) and judge by that. Another model's judgement is asked for by
-//!   [`Scorers::judges`].
+//!   [`Scorers::judges`]; a `label` with a `classifier` judges the prompt by what that says of it
+//!   ([`Scorers::classifiers`]).
 //! - A case that lacks a target, or has one that cannot be judged against (`number`: no number), is unscored, whatever
 //!   the model said.
 //! - A completion whose answer cannot be read (an empty one, too) is wrong: value false, `answer` none. That holds for
@@ -23,6 +24,7 @@ mod by_likelihood;
 mod candidate;
 mod choice;
 mod chrf;
+mod classifier;
 mod command;
 mod contains;
 mod edit_distance;
@@ -46,9 +48,10 @@ mod rouge_l;
 mod scorer;
 mod value;
 
+pub use classifier::Classifying;
 pub use error::{ScoreError, ScoreProblem};
 pub use extract::{CompiledAnswer, extract, strip_think};
-pub use judge::{Judge, Verdict};
+pub use judge::{Found, Judge, Verdict};
 pub use likelihood::{Candidate, Likelihood};
 pub use value::{Score, ScoreValue};
 
@@ -73,7 +76,7 @@ pub struct Judged<'a> {
     pub completion: Option<&'a Completion>,
     /// How likely the model finds the texts of [`Scorers::candidates`], in any order; or the windows of a long text.
     pub likelihood: &'a [Likelihood],
-    /// What the judges of [`Scorers::judges`] found, in any order.
+    /// What the judges of [`Scorers::judges`] and the classifiers of [`Scorers::classifiers`] found, in any order.
     pub verdicts: &'a [Verdict],
 }
 
@@ -137,6 +140,7 @@ impl Scorers {
                 Err(all) => all.into_iter().for_each(|wrong| match wrong {
                     Wrong::Scorer(error) => problems.push(problem(spec, error)),
                     Wrong::Prompt(error) => problems.push(error),
+                    Wrong::File(found) => problems.append(found),
                 }),
             }
         }
@@ -169,7 +173,7 @@ impl Scorers {
     /// Whether any of them judges what the model says, so that a completion is needed.
     #[must_use]
     pub fn needs_completion(&self) -> bool {
-        self.scorers.iter().any(|scorer| !matches!(scorer.kind, Kind::Likelihood(_)))
+        self.scorers.iter().any(|scorer| !matches!(scorer.kind, Kind::Likelihood(_) | Kind::Classifier(_)))
     }
 
     /// The texts whose likelihood behind this prompt is needed to judge the case, each once, in the scorers' order. None
@@ -197,6 +201,14 @@ impl Scorers {
         })
     }
 
+    /// The scorers that ask a classifier.
+    pub fn classifiers(&self) -> impl Iterator<Item = Classifying<'_>> {
+        self.scorers.iter().filter_map(|scorer| match &scorer.kind {
+            Kind::Classifier(classifier) => Some(Classifying(classifier)),
+            _ => None,
+        })
+    }
+
     /// The names of the scores that [`judge`](Self::judge) gives, in its order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let scorers = self.scorers.iter().map(|scorer| scorer.name.as_str());
@@ -209,6 +221,7 @@ impl Scorers {
         self.scorers.iter().find(|scorer| scorer.name == name).and_then(|scorer| match &scorer.kind {
             Kind::Label(labels) => Some(labels.labels()),
             Kind::Likelihood(ByLikelihood::Label(labels)) => Some(labels.labels()),
+            Kind::Classifier(classifier) => Some(classifier.labels()),
             _ => None,
         })
     }

@@ -42,8 +42,12 @@ impl Scorer {
     }
 
     pub(super) fn judge(&self, judged: &Judged) -> Score {
-        if let Kind::Likelihood(scorer) = &self.kind {
-            let (judgement, answer) = scorer.judge(judged);
+        let by_probabilities = match &self.kind {
+            Kind::Likelihood(scorer) => Some(scorer.judge(judged)),
+            Kind::Classifier(scorer) => Some(scorer.judge(judged)),
+            _ => None,
+        };
+        if let Some((judgement, answer)) = by_probabilities {
             return self.score(judgement, answer);
         }
         let target = judged.case.target.as_deref();

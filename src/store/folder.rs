@@ -1,5 +1,6 @@
 //! The folder of a run: opened before inference, locked while written, readable at any time.
 
+use super::files::{create_folder, lock as lock_folder, whole_lines, write_json};
 use super::{Header, KvCheck, Repeat, SCHEMA, Sample, Segment, Status, StoreError, Trial};
 use crate::error::Place;
 use std::collections::BTreeSet;
@@ -9,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 const HEADER: &str = "header.json";
 const SAMPLES: &str = "samples.jsonl";
-const LOCK: &str = "lock";
 
 /// A run that is being written. The lock is held until it is dropped.
 #[derive(Debug)]
@@ -28,26 +28,13 @@ impl RunFolder {
             let place = Place::file(path);
             move |e: std::io::Error| StoreError::Write { place, reason: e.to_string() }
         };
-        std::fs::create_dir_all(parent).map_err(write(parent))?;
-        let now = jiff::Timestamp::now();
-        let date = now.strftime("%Y-%m-%d").to_string();
-        let mut path;
-        let mut attempt = 0_u32;
-        loop {
-            let digits = (now.as_nanosecond() / 1_000 + i128::from(std::process::id()) + i128::from(attempt)) & 0xffff;
-            header.run = format!("{}-{date}-{digits:04x}", header.suite_name);
-            path = parent.join(&header.run);
-            match std::fs::create_dir(&path) {
-                Ok(()) => break,
-                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && attempt < 1_000 => attempt += 1,
-                Err(e) => return Err(write(&path)(e)),
-            }
-        }
+        let (path, run) = create_folder(parent, &header.suite_name).map_err(|(at, e)| write(&at)(e))?;
+        header.run = run;
         let lock = lock(&path)?;
         let file = path.join(SAMPLES);
         let samples = BufWriter::new(File::create_new(&file).map_err(write(&file))?);
         header.status = Status::Started;
-        header.segments = vec![segment(&header, now.to_string(), 0)];
+        header.segments = vec![segment(&header, jiff::Timestamp::now().to_string(), 0)];
         let folder = Self { path, header, samples, written: 0, _lock: lock };
         folder.write_header()?;
         Ok(folder)
@@ -63,7 +50,7 @@ impl RunFolder {
         let write = |e: std::io::Error| StoreError::Write { place: Place::file(&file), reason: e.to_string() };
         let mut samples =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file).map_err(write)?;
-        let whole = end_of_last_line(&mut samples).map_err(write)?;
+        let whole = whole_lines(&mut samples, |_| true).map_err(write)?;
         samples.set_len(whole).map_err(write)?;
         let mut answered = BTreeSet::new();
         read_samples(path, |sample| {
@@ -145,16 +132,8 @@ impl RunFolder {
     /// The header appears whole or not at all.
     fn write_header(&self) -> Result<(), StoreError> {
         let file = self.path.join(HEADER);
-        let write = || -> std::io::Result<()> {
-            let mut temporary = tempfile::NamedTempFile::new_in(&self.path)?;
-            serde_json::to_writer_pretty(&mut temporary, &self.header)?;
-            temporary.write_all(b"\n")?;
-            #[cfg(unix)]
-            std::fs::set_permissions(temporary.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-            temporary.persist(&file).map_err(|e| e.error)?;
-            Ok(())
-        };
-        write().map_err(|e| StoreError::Write { place: Place::file(&file), reason: e.to_string() })
+        let written = write_json(&file, &self.header);
+        written.map_err(|e| StoreError::Write { place: Place::file(&file), reason: e.to_string() })
     }
 }
 
@@ -165,31 +144,9 @@ fn segment(header: &Header, started: String, samples_before: usize) -> Segment {
 
 /// Takes the folder for this process.
 fn lock(path: &Path) -> Result<File, StoreError> {
-    let file = path.join(LOCK);
-    let lock =
-        File::create(&file).map_err(|e| StoreError::Write { place: Place::file(&file), reason: e.to_string() })?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::Busy { place: Place::file(path) }),
-        Err(std::fs::TryLockError::Error(e)) => {
-            Err(StoreError::Write { place: Place::file(&file), reason: e.to_string() })
-        }
-    }
-}
-
-/// The length of the file up to and including its last line break.
-fn end_of_last_line(file: &mut File) -> std::io::Result<u64> {
-    let mut end = 0;
-    let mut reader = BufReader::new(file);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = reader.read_until(b'\n', &mut line)?;
-        if read == 0 || line.last() != Some(&b'\n') {
-            return Ok(end);
-        }
-        end += read as u64;
-    }
+    let write =
+        |(file, e): (PathBuf, std::io::Error)| StoreError::Write { place: Place::file(file), reason: e.to_string() };
+    lock_folder(path).map_err(write)?.ok_or_else(|| StoreError::Busy { place: Place::file(path) })
 }
 
 /// Reads what a run was made with.

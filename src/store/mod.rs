@@ -2,12 +2,14 @@
 //!
 //! `header.json` holds every setting, `samples.jsonl` one line a trial, appended and flushed as it is scored: a crash
 //! loses nothing that was answered. Shapes: contract.md, section 2. Everything later (tables, comparisons, gates) is
-//! computed from these two files.
+//! computed from these two files. What is kept of teaching a model is in [`training`].
 
 mod error;
+mod files;
 mod folder;
 mod header;
 mod sample;
+pub mod training;
 
 pub use error::StoreError;
 pub use folder::{RunFolder, read_header, read_samples, read_samples_of};

@@ -147,6 +147,14 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// Whether something was found out about it: what the model says, how likely it finds texts, or (a classifier) how
+    /// likely the labels are.
+    #[must_use]
+    pub fn was_judged(&self) -> bool {
+        let scored = |score: &Score| !matches!(score.value, ScoreValue::Unscored(_));
+        self.completion.is_some() || !self.likelihood.is_empty() || self.scores.iter().any(scored)
+    }
+
     /// Whether every scorer passes it: no fail, nothing unscored. Numbers and labels count by what they are compared
     /// with: a label by the target, a number by being 1; that of a judge by being a half, and a perplexity, which is never
     /// below 1, passes always.

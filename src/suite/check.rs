@@ -3,7 +3,7 @@
 use super::error::{SuiteError, SuiteProblem};
 use super::rows::Placed;
 use super::run_metrics::{self, RUN_METRICS};
-use super::scorer::{Label, LabelBy, ScorerKind, ScorerSpec};
+use super::scorer::{Label, ScorerKind, ScorerSpec};
 use super::yaml::Document;
 use super::{Answer, Bound, Case, Suite};
 use crate::error::Place;
@@ -287,7 +287,7 @@ fn label_metric_names(name: &str, label: &Label, suite: &Suite) -> Vec<String> {
     let whole =
         ["accuracy", "precision_macro", "recall_macro", "f1_macro", "precision_micro", "recall_micro", "f1_micro"];
     let each = ["precision", "recall", "f1"];
-    let calibration = if label.by == LabelBy::Likelihood { ["brier", "ece", "confidence"].as_slice() } else { &[] };
+    let calibration = if label.has_probabilities() { ["brier", "ece", "confidence"].as_slice() } else { &[] };
     whole
         .iter()
         .map(|part| format!("{name}.{part}"))

@@ -36,8 +36,12 @@ fn settings(scorer: &ScorerSpec) -> Option<SuiteProblem> {
     if !scorer.kind.by_likelihood() {
         return None;
     }
+    let by = match &scorer.kind {
+        ScorerKind::Label(label) if label.classifier.is_some() => "a classifier",
+        _ => "likelihood",
+    };
     if scorer.answer.is_some() {
-        let what = format!("scorer `{name}` judges by likelihood: nothing is said that an `answer` could be read from");
+        let what = format!("scorer `{name}` judges by {by}: nothing is said that an `answer` could be read from");
         return contradiction(what, "drop its `answer`");
     }
     if scorer.not && !matches!(scorer.kind, ScorerKind::Label(_)) {

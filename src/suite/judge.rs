@@ -81,17 +81,7 @@ impl Loader<'_> {
             self.fail(&at("choices"), SuiteProblem::Contradiction { what, help: help.to_owned() });
         }
         self.context(&at("context"), entry.context);
-        let model = match &entry.model {
-            ModelEntry::Path(file) => Some(ModelRef::Gguf(self.model_path(file))),
-            ModelEntry::Scripted(file) => Some(ModelRef::Scripted(self.model_path(file))),
-            ModelEntry::NotYet(feature) => {
-                self.fail(&at("model"), SuiteProblem::NotYet { feature: feature.clone() });
-                None
-            }
-        };
-        if let Some(model) = &model {
-            self.model_file(self.place(&at("model")), model);
-        }
+        let model = self.named_model(&at("model"), &entry.model);
         let prompt = self.prompt_file(&format!("{path}.prompt"), &entry.prompt);
         Some(JudgeModel {
             model: model?,

@@ -248,6 +248,7 @@ impl<'a> Loader<'a> {
         let place = self.place(&path);
         let mut kind = match &entry.kind {
             KindEntry::Whole(kind) => kind.clone(),
+            KindEntry::Label(label) => self.label(&path, label)?,
             KindEntry::Judge(judge) => ScorerKind::JudgeModel(self.judge(&path, judge)?),
         };
         if let ScorerKind::Command(command) = &mut kind {

@@ -3,7 +3,6 @@
 use super::error::SuiteProblem;
 use super::file::{SuiteFile, VariantEntry};
 use super::load::Loader;
-use super::scorer::ScorerKind;
 use super::shape::KindEntry;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -101,9 +100,7 @@ impl Loader<'_> {
             self.fail(&at, SuiteProblem::Contradiction { what, help });
         }
         if matches!(reduce, Reduce::Max | Reduce::PassAt(_)) {
-            for scorer in
-                file.scorers.iter().filter(|scorer| matches!(scorer.kind, KindEntry::Whole(ScorerKind::Label(_))))
-            {
+            for scorer in file.scorers.iter().filter(|scorer| matches!(scorer.kind, KindEntry::Label(_))) {
                 let name = scorer.name.as_deref().unwrap_or(scorer.kind.name());
                 let what = format!("`{}` has no meaning for the labels of scorer `{name}`", reduce.name());
                 let help = "no label is more than another: use `majority` or `mean`".into();

@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::choice::Choice;
+use super::classifier::Classifier;
 use super::judge::JudgeModel;
 use crate::error::Place;
 use serde::{Deserialize, Serialize};
@@ -82,12 +83,12 @@ impl ScorerKind {
         }
     }
 
-    /// Whether it judges by how likely the model finds given texts, so that nothing need be said.
+    /// Whether it judges by probabilities, of given texts or of labels, so that nothing need be said.
     #[must_use]
     pub fn by_likelihood(&self) -> bool {
         match self {
             Self::Choice(_) | Self::Perplexity(_) => true,
-            Self::Label(spec) => spec.by == LabelBy::Likelihood,
+            Self::Label(spec) => spec.has_probabilities(),
             _ => false,
         }
     }
@@ -149,15 +150,25 @@ pub struct Json {
 }
 
 /// A closed set of labels.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Label {
-    /// The labels; the distinct targets of the cases, sorted, where empty.
+    /// The labels; those of the classifier where empty, else the distinct targets of the cases, sorted.
     pub labels: Vec<String>,
     /// How the label is found.
     pub by: LabelBy,
     /// What stands between the prompt and a label, where it is found by likelihood; see [`Choice::delimiter`].
     pub delimiter: Option<String>,
+    /// It is what this classifier says of the prompt; `by` then means nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<Classifier>,
+}
+
+impl Label {
+    /// Whether each label has a probability.
+    #[must_use]
+    pub fn has_probabilities(&self) -> bool {
+        self.by == LabelBy::Likelihood || self.classifier.is_some()
+    }
 }
 
 /// How a label is found.

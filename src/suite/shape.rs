@@ -2,10 +2,11 @@
 
 use super::answer::Answer;
 use super::choice::Choice;
+use super::classifier::LabelEntry;
 use super::file::{AnswerEntry, ExamplesEntry, ModelEntry, Split};
 use super::judge::JudgeEntry;
 use super::scorer::{
-    Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Perplexity, Regex, RougeL, ScorerKind,
+    Chrf, Command, Contains, EditDistance, Exact, Json, Number, Perplexity, Regex, RougeL, ScorerKind,
 };
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -110,7 +111,9 @@ pub(super) struct ScorerEntry {
 pub(super) enum KindEntry {
     /// One whose settings are complete as they stand.
     Whole(ScorerKind),
-    /// One that names files.
+    /// A label, which may name files.
+    Label(Box<LabelEntry>),
+    /// A judge, which names files.
     Judge(Box<JudgeEntry>),
 }
 
@@ -119,6 +122,7 @@ impl KindEntry {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Whole(kind) => kind.name(),
+            Self::Label(_) => "label",
             Self::Judge(_) => "judge_model",
         }
     }
@@ -224,7 +228,13 @@ fn kind_of(kind: &str, settings: serde_yaml::Mapping) -> Result<KindEntry, serde
         "regex" => ScorerKind::Regex(own::<Regex>(settings)?),
         "number" => ScorerKind::Number(own::<Number>(settings)?),
         "json" => ScorerKind::Json(own::<Json>(settings)?),
-        "label" => ScorerKind::Label(own::<Label>(settings)?),
+        "label" => {
+            let entry = own::<LabelEntry>(settings)?;
+            return match entry.contradiction() {
+                Some(what) => Err(serde_yaml::Error::custom(what)),
+                None => Ok(KindEntry::Label(Box::new(entry))),
+            };
+        }
         "edit_distance" => ScorerKind::EditDistance(own::<EditDistance>(settings)?),
         "rouge_l" => ScorerKind::RougeL(own::<RougeL>(settings)?),
         "chrf" => ScorerKind::Chrf(own::<Chrf>(settings)?),
@@ -245,6 +255,7 @@ fn kind_of(kind: &str, settings: serde_yaml::Mapping) -> Result<KindEntry, serde
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suite::LabelBy;
 
     fn scorer(yaml: &str) -> Result<ScorerEntry, String> {
         serde_yaml::from_str(yaml).map_err(|e| e.to_string())
@@ -254,15 +265,21 @@ mod tests {
     fn scorers_have_a_long_and_a_short_form() {
         let kind = |yaml| match scorer(yaml).unwrap().kind {
             KindEntry::Whole(kind) => kind,
-            KindEntry::Judge(judge) => panic!("{judge:?}"),
+            other => panic!("{other:?}"),
         };
         assert_eq!(kind("exact"), ScorerKind::Exact(Exact::default()));
         let number = scorer("number: {name: close, tolerance: 0.01, weight: 2, not: true}").unwrap();
         assert_eq!((number.name.as_deref(), number.weight, number.not), (Some("close"), Some(2.0), true));
         assert_eq!(kind("number: {tolerance: 0.01}"), ScorerKind::Number(Number { tolerance: Some("0.01".into()) }));
         assert_eq!(kind("choice"), ScorerKind::Choice(Choice::default()));
-        let label = kind("label: {labels: [a, b], by: likelihood, delimiter: ' '}");
-        assert!(label.by_likelihood() && !kind("label: [a, b]").by_likelihood());
+        let label = |yaml| match scorer(yaml).unwrap().kind {
+            KindEntry::Label(label) => *label,
+            other => panic!("{other:?}"),
+        };
+        let long = label("label: {labels: [a, b], by: likelihood, delimiter: ' '}");
+        assert_eq!((long.labels, long.by), (vec!["a".into(), "b".into()], Some(LabelBy::Likelihood)));
+        assert_eq!(label("label: [a, b]").labels, ["a", "b"]);
+        assert_eq!(label("label: {classifier: x.gguf}").classifier.as_deref(), Some("x.gguf"));
         let command = kind("command: [./judge.sh, --strict]");
         assert!(matches!(command, ScorerKind::Command(c) if c.run == ["./judge.sh", "--strict"] && c.timeout_s == 30));
     }
@@ -271,6 +288,8 @@ mod tests {
     fn refuses_an_unknown_kind_and_an_unknown_setting() {
         assert!(scorer("nmber: {}").unwrap_err().contains("unknown scorer `nmber`"));
         assert!(scorer("exact: {tolerance: 1}").unwrap_err().contains("unknown field `tolerance`"));
+        assert!(scorer("label: {classifier: x.gguf, by: text}").unwrap_err().contains("drop `by` and `delimiter`"));
+        assert!(scorer("label: {model: x.gguf}").unwrap_err().contains("those of a `classifier`"));
         assert!(scorer("choice: {target: colour}").unwrap_err().contains("unknown variant `colour`"));
         assert!(scorer("reward").unwrap_err().contains("not in this version"));
     }

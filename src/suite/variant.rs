@@ -10,7 +10,7 @@ use super::shape::ExamplesWanted;
 use super::{AdapterRef, Answer, ExampleChoice, ModelRef, PromptFile, Stage, Variant, check};
 use crate::error::Place;
 use crate::sampling::Sampling;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The least and the most context that llama.cpp and a prompt can do anything with.
 const CONTEXT: std::ops::RangeInclusive<u32> = 16..=1 << 24;
@@ -179,17 +179,36 @@ impl Loader<'_> {
         Some(model)
     }
 
+    /// A model that a scorer names; one that is not there is reported.
+    pub(super) fn named_model(&mut self, at: &str, entry: &ModelEntry) -> Option<ModelRef> {
+        let model = match entry {
+            ModelEntry::Path(file) => ModelRef::Gguf(self.model_path(file)),
+            ModelEntry::Scripted(file) => ModelRef::Scripted(self.model_path(file)),
+            ModelEntry::NotYet(feature) => {
+                self.fail(at, SuiteProblem::NotYet { feature: feature.clone() });
+                return None;
+            }
+        };
+        self.model_file(self.place(at), &model);
+        Some(model)
+    }
+
     /// Reports a model that is not there, once for all variants that ask it.
-    pub(super) fn model_file(&mut self, place: Place, model: &ModelRef) {
-        let path = model.path();
+    fn model_file(&mut self, place: Place, model: &ModelRef) {
+        let kind = if matches!(model, ModelRef::Gguf(_)) { "model" } else { "script" };
+        self.file_is_there(place, kind, model.path());
+    }
+
+    /// Whether there is such a file; reported once where there is none.
+    pub(super) fn file_is_there(&mut self, place: Place, kind: &str, path: &Path) -> bool {
         let reason = match std::fs::metadata(path) {
-            Ok(meta) if meta.is_file() => return,
+            Ok(meta) if meta.is_file() => return true,
             Ok(_) => "it is not a file".to_owned(),
             Err(error) => error.to_string(),
         };
-        let kind = if matches!(model, ModelRef::Gguf(_)) { "model" } else { "script" };
         let what = format!("the {kind} `{}`", path.display());
         self.push_once(SuiteError::new(place, SuiteProblem::Unreadable { what, reason }));
+        false
     }
 
     /// The variant's `model:`, or the suite's.

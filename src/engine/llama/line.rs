@@ -29,13 +29,13 @@ impl Line<'_> {
     }
 }
 
-/// The lines of a request; none for what cannot be decoded as lines (an embedding, an empty prompt).
+/// The lines of a request; none for what cannot be decoded as lines (an embedding, a state, an empty prompt).
 pub(super) fn lines<'r>(index: usize, request: &'r Request) -> Vec<Line<'r>> {
     if request.tokens.is_empty() {
         return Vec::new();
     }
     match &request.ask {
-        Ask::Embed => Vec::new(),
+        Ask::Embed | Ask::State => Vec::new(),
         Ask::Generate { .. } => {
             vec![Line { request: index, part: 0, tokens: Cow::Borrowed(&request.tokens), targets: &[] }]
         }

@@ -14,6 +14,7 @@ mod logprob;
 pub mod probe;
 mod scheduler;
 mod slot;
+mod state;
 mod tells;
 mod tokens;
 mod tree;
@@ -146,7 +147,9 @@ impl Llama {
         let gguf = Gguf::open_checked(path)?;
         let sha256 = hash(path, memory)?;
         if let Some((adapter, _)) = &settings.adapter {
-            Gguf::open_checked(adapter)?.check_fits(&gguf)?;
+            let adapter = Gguf::open_checked(adapter)?;
+            adapter.check_trained_on(&gguf, &sha256)?;
+            adapter.check_fits(&gguf)?;
         }
         if let Some(probe) = probe {
             let known = settings.adapter.is_none() && memory.is_some_and(|m| m.was_tried(&sha256, build));
@@ -223,9 +226,12 @@ impl Llama {
             Some(weights) => guard.insert(weights),
             None => guard.insert(self.load_weights()?),
         };
-        let (texts, lines): (Vec<Request>, Vec<Request>) =
+        let (texts, rest): (Vec<Request>, Vec<Request>) =
             requests.into_iter().partition(|request| request.ask == Ask::Embed);
+        let (heads, lines): (Vec<Request>, Vec<Request>) =
+            rest.into_iter().partition(|request| request.ask == Ask::State);
         let mut effort = embed::run(weights, self, &texts, done)?;
+        effort.tokens_decoded += state::run(weights, self, (mode, &heads), done, stop)?.tokens_decoded;
         if !lines.is_empty() {
             let limits = self.limits(mode);
             let context = context(weights, self, (limits.cells, limits.sequences), Purpose::Logits)?;
@@ -349,6 +355,7 @@ fn facts(path: &Path, gguf: &Gguf, sha256: String) -> ModelFacts {
         bos: gguf.bos_token().map(str::to_owned),
         eos: gguf.eos_token().map(str::to_owned),
         controls: gguf.control_tokens().iter().map(|&token| token.to_owned()).collect(),
+        width: gguf.embedding_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
     }
 }
 

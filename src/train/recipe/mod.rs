@@ -83,12 +83,12 @@ pub struct Recipe {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
     #[serde(skip)]
-    written: Arc<Written>,
+    pub(in crate::train) written: Arc<Written>,
 }
 
 /// The file as it was read: where its values stand.
 #[derive(Debug)]
-struct Written {
+pub(in crate::train) struct Written {
     document: Document,
     pruned: Pruned,
 }

@@ -50,6 +50,18 @@ function likelihoodNode(sample) {
   return make("table", { class: "likelihood" }, make("caption", { class: "quiet" }, "likelihood of the candidates"), make("tbody", {}, rows));
 }
 
+/** How likely a classifier finds each label, as bars; the likeliest is its answer. */
+function labelsNode(probabilities, target) {
+  const all = Object.entries(probabilities);
+  const most = Math.max(...all.map(([, share]) => share));
+  const rows = all.map(([label, share]) => make("tr", { class: share === most ? "drawn" : null },
+    make("td", {}, share === most ? "▸" : ""),
+    make("td", {}, make("code", {}, label), label === target ? make("span", { class: "quiet" }, " target") : null),
+    make("td", {}, make("meter", { min: 0, max: 1, value: share })),
+    make("td", { class: "number" }, percent(share))));
+  return make("table", { class: "likelihood" }, make("caption", { class: "quiet" }, "what the classifier says"), make("tbody", {}, rows));
+}
+
 /** What the scorers said. */
 function scoresNode(sample) {
   const rows = sample.scores.map((score) => {
@@ -60,11 +72,13 @@ function scoresNode(sample) {
     const silent = value === false && score.answer === null;
     const why = [unscored ? value.unscored : score.explanation ?? "", silent ? "no answer could be read" : ""].filter(Boolean).join("; ");
     const parts = Object.entries(score.parts ?? {}).filter(([, part]) => typeof part === "number");
+    const probabilities = score.parts?.probabilities;
     return make("div", { class: "score" },
       make("span", { class: "quiet" }, score.scorer), " ",
       make("b", { class: `verdict ${known?.class ?? ""}` }, shown),
       score.answer !== null && score.answer !== undefined ? [" read ", make("code", {}, score.answer)] : null,
-      why ? make("div", { class: "why" }, why) : null,
+      probabilities ? labelsNode(probabilities, state.index.rows[sample.row].target)
+        : why ? make("div", { class: "why" }, why) : null,
       parts.length ? make("div", { class: "why" }, parts.map(([name, part]) => `${name} ${part.toFixed(3)}`).join(" · ")) : null);
   });
   return make("div", { class: "scores" }, rows);
@@ -92,7 +106,9 @@ function sampleNode(sample, several, same) {
     if (sample.prompt && same) parts.push(make("p", { class: "quiet" }, "the same prompt"));
     else if (sample.prompt) parts.push(promptNode(sample.prompt));
     if (sample.answer) parts.push(saidNode(sample.answer, pieces, sample.cached));
-    else if (!sample.likelihood) parts.push(make("p", { class: "quiet" }, "not asked"));
+    else if (!sample.likelihood && !sample.scores.some((score) => score.value?.unscored === undefined)) {
+      parts.push(make("p", { class: "quiet" }, "not asked"));
+    }
   }
   if (sample.likelihood) parts.push(likelihoodNode(sample));
   parts.push(scoresNode(sample));

@@ -1,0 +1,86 @@
+//! What can go wrong with the folder of a training run.
+
+use crate::error::{Explain, Place};
+use std::path::PathBuf;
+
+/// Why a training run cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The folder or a file in it cannot be made or written.
+    #[error("cannot write the training run: {reason}")]
+    Write {
+        /// The file.
+        place: Place,
+        /// The system's words.
+        reason: String,
+    },
+    /// A file cannot be read.
+    #[error("cannot read the training run: {reason}")]
+    Read {
+        /// The file.
+        place: Place,
+        /// The system's words.
+        reason: String,
+    },
+    /// The header or a line is not what was written.
+    #[error("damaged: {reason}")]
+    Damaged {
+        /// The line.
+        place: Place,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Written by a later version.
+    #[error("this training run has schema {found}, and this version reads up to {known}")]
+    Newer {
+        /// The header.
+        place: Place,
+        /// Its schema.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// Another process writes to it.
+    #[error("another process is working on this training run")]
+    Busy {
+        /// The folder.
+        place: Place,
+    },
+    /// Nothing to go on with.
+    #[error("there is no training run of this recipe to go on with")]
+    None {
+        /// The recipe.
+        place: Place,
+        /// Where it was looked for.
+        parent: PathBuf,
+    },
+}
+
+impl Explain for TrainingError {
+    fn at(&self) -> Option<&Place> {
+        let (Self::Write { place, .. }
+        | Self::Read { place, .. }
+        | Self::Damaged { place, .. }
+        | Self::Newer { place, .. }
+        | Self::Busy { place }
+        | Self::None { place, .. }) = self;
+        Some(place)
+    }
+
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Write { .. } => {
+                "free some space or choose another folder with --out; checkpoints are kept: go on with --resume".into()
+            }
+            Self::Read { .. } => {
+                "give the folder of a training run, for example reports/train/sft-2026-01-31-1a2b".into()
+            }
+            Self::Damaged { .. } => "start a training run of its own without --resume".into(),
+            Self::Newer { .. } => "update Tripos".into(),
+            Self::Busy { .. } => "wait for it, or start a training run of its own without --resume".into(),
+            Self::None { parent, .. } => {
+                format!("none lies in {}: start one without --resume, or name its folder", parent.display())
+            }
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! The lines that a training run writes while it goes on.
+
+use serde::{Deserialize, Serialize};
+
+/// One optimiser step: a line of `steps.jsonl`.
+///
+/// ```
+/// use tripos::store::training::StepRecord;
+/// let line = r#"{"step":1,"loss":2.5,"lr":0.0002,"grad_norm":0.7,"tokens":900,"targets":400,"tokens_per_s":5832.0,"peak_mib":80.0,"elapsed_s":0.15}"#;
+/// let record: StepRecord = serde_json::from_str(line).unwrap();
+/// assert_eq!(serde_json::to_string(&record).unwrap(), line);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Its number, from 1.
+    pub step: u64,
+    /// The mean loss over its targets (natural logarithm), before the step; `None` (null) where it is not finite.
+    pub loss: Option<f64>,
+    /// The learning rate of the step.
+    pub lr: f64,
+    /// The norm of the gradient before clipping; `None` (null) where it is not finite.
+    pub grad_norm: Option<f64>,
+    /// Tokens read, padding left out.
+    pub tokens: u64,
+    /// Of those, the tokens that count in the loss (documents, where a head learns).
+    pub targets: u64,
+    /// Tokens read a second.
+    pub tokens_per_s: f64,
+    /// The most memory that the program has held so far, in MiB; absent where the system does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_mib: Option<f64>,
+    /// Seconds that the step took.
+    pub elapsed_s: f64,
+}
+
+/// One look at the held-out documents: a line of `evaluations.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationRecord {
+    /// The step behind which it was made; 0 is before the first.
+    pub step: u64,
+    /// The mean loss over the held-out targets.
+    pub held_out_loss: f64,
+    /// exp(loss), where tokens are learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perplexity: Option<f64>,
+    /// The share of held-out documents whose label is the likeliest, where a head learns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// No evaluation before had a smaller loss.
+    pub best: bool,
+    /// What the model says by now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub says: Vec<Said>,
+    /// Seconds that it took.
+    pub elapsed_s: f64,
+}
+
+/// A prompt and what the model, as it is by then, goes on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// What was put to it, control tokens left out.
+    pub prompt: String,
+    /// What it said, drawn greedily.
+    pub completion: String,
+}

@@ -1,0 +1,196 @@
+//! The state that a head reads: that of the last token, behind the output norm, with the adapter in it.
+
+use crate::tiny_models::{Kind, settings, write, write_changed};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tripos::engine::llama::{Llama, LlamaSettings};
+use tripos::engine::{self, Answer, Ask, Engine, KvMode, Request, Token};
+use tripos::gguf::{self, Gguf, Metadata, TensorData, Value, sha256_file};
+use tripos::model::{
+    Batch, Classifier, Decoder, Document, Lineage, LoraSettings, Precision, Settings, Shape, Trained, export,
+};
+
+fn open(path: &Path, settings: LlamaSettings) -> Llama {
+    Llama::open(path, settings, (None, "test"), None).unwrap()
+}
+
+/// The answers to one kind of request about some texts, in their order.
+fn ask(model: &Llama, ask: &Ask, texts: &[Vec<Token>]) -> Vec<Vec<f32>> {
+    let request = |(id, tokens): (usize, &Vec<Token>)| Request { id, tokens: tokens.clone(), ask: ask.clone() };
+    let requests: Vec<Request> = texts.iter().enumerate().map(request).collect();
+    let mut answers = BTreeMap::new();
+    let mut done = |id, answer| match answer {
+        Answer::State(state) | Answer::Embedding(state) => assert!(answers.insert(id, state).is_none()),
+        other => panic!("{other:?}"),
+    };
+    let effort = model.answer(requests, &mut done, &AtomicBool::new(false)).unwrap();
+    assert_eq!(effort.tokens_decoded, texts.iter().map(Vec::len).sum::<usize>());
+    answers.into_values().collect()
+}
+
+fn apart(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
+}
+
+/// Texts of several lengths; the last does not fit one batch.
+fn texts(lengths: &[u32]) -> Vec<Vec<Token>> {
+    let token = |at: u32| if at == 0 { 0 } else { 2 + (at * 7919) % 290 };
+    lengths.iter().map(|length| (0..*length).map(|at| token(at * (length + 1))).collect()).collect()
+}
+
+fn tiny(folder: &Path, kind: Kind) -> PathBuf {
+    let path = folder.join("tiny.gguf");
+    write(kind, &path);
+    path
+}
+
+/// An embedding is the mean of the states, and no state sees what comes behind it. So the state of token n is
+/// `n·mean(1..n) − (n−1)·mean(1..n−1)`, and that of a single token the embedding itself.
+#[test]
+fn the_state_is_that_of_the_last_token() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in Kind::ALL {
+        let model = open(&tiny(folder.path(), kind), LlamaSettings { context: Some(700), ..settings() });
+        assert_eq!(model.facts().width, 32);
+        let all = texts(&[1, 2, 9, 40, 600]);
+        let states = ask(&model, &Ask::State, &all);
+        let means = ask(&model, &Ask::Embed, &all);
+        assert!(apart(&states[0], &means[0]) < 1e-5, "{kind:?}");
+        for ((text, state), mean) in all.iter().zip(&states).zip(&means).skip(1) {
+            let n = text.len() as f32;
+            let before = &ask(&model, &Ask::Embed, &[text[..text.len() - 1].to_vec()])[0];
+            let last: Vec<f32> = mean.iter().zip(before).map(|(all, but)| n * all - (n - 1.0) * but).collect();
+            assert!(apart(state, &last) < 2e-6 * n + 1e-4, "{kind:?} {n} {}", apart(state, &last));
+            assert!(apart(state, mean) > 0.1, "{kind:?}: the mean is another");
+        }
+    }
+}
+
+#[test]
+fn texts_read_together_have_the_states_of_each_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in Kind::ALL {
+        let path = tiny(folder.path(), kind);
+        let with = |kv| open(&path, LlamaSettings { context: Some(700), kv, ..settings() });
+        let all = texts(&[3, 5, 8, 30, 31, 100, 600, 7, 300, 300]);
+        let together = ask(&with(KvMode::Tree), &Ask::State, &all);
+        let alone = ask(&with(KvMode::Exact), &Ask::State, &all);
+        for ((one, other), text) in together.iter().zip(&alone).zip(&all) {
+            assert!(apart(one, other) < 1e-3, "{kind:?} {} tokens: {}", text.len(), apart(one, other));
+        }
+        assert!(apart(&together[0], &together[1]) > 0.1, "{kind:?}: each has its own");
+    }
+}
+
+/// An adapter of rank 2 on one matrix.
+fn adapter(path: &Path, base: &str, (a, b): (&[f32], &[f32]), alpha: f32) {
+    let mut metadata = Metadata::default();
+    for (key, value) in [("general.type", "adapter"), ("general.architecture", "llama"), ("adapter.type", "lora")] {
+        metadata.set(key, Value::Text(value.to_owned()));
+    }
+    metadata.set("adapter.lora.alpha", Value::F32(alpha));
+    let half = |name: &str, dims: &[u64], numbers: &[f32]| TensorData::f32(format!("{base}.{name}"), dims, numbers);
+    let tensors = [half("lora_a", &[a.len() as u64 / 2, 2], a), half("lora_b", &[2, b.len() as u64 / 2], b)];
+    gguf::write(path, &metadata, &tensors).unwrap();
+}
+
+/// Against a model whose weights have `alpha / rank · B·A` added by hand.
+#[test]
+fn the_adapter_is_part_of_the_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let (base, name) = (tiny(folder.path(), Kind::Llama), "blk.1.ffn_down.weight");
+    let (inner, outer, alpha) = (64, 32, 80.0);
+    let a: Vec<f32> = (0..inner * 2).map(|i| ((i * 37 % 101) as f32 / 101.0 - 0.5) * 0.4).collect();
+    let b: Vec<f32> = (0..outer * 2).map(|i| ((i * 53 % 97) as f32 / 97.0 - 0.5) * 0.4).collect();
+    let (taught, merged) = (folder.path().join("taught.gguf"), folder.path().join("merged.gguf"));
+    adapter(&taught, name, (&a, &b), alpha);
+    write_changed(Kind::Llama, &merged, name, |numbers, len| {
+        for (at, weight) in numbers.iter_mut().enumerate() {
+            let (row, column) = (at / len, at % len);
+            *weight += alpha / 2.0 * (b[row * 2] * a[column] + b[row * 2 + 1] * a[len + column]);
+        }
+    });
+    let all = texts(&[4, 9, 20]);
+    let of = |path: &Path, adapter| ask(&open(path, LlamaSettings { adapter, ..settings() }), &Ask::State, &all);
+    let with = of(&base, Some((taught.clone(), 1.0)));
+    let by_hand = of(&merged, None);
+    let bare = of(&base, None);
+    let none = of(&base, Some((taught, 0.0)));
+    for at in 0..all.len() {
+        assert!(apart(&with[at], &by_hand[at]) < 1e-4, "{}", apart(&with[at], &by_hand[at]));
+        assert!(apart(&with[at], &bare[at]) > 0.05, "{}", apart(&with[at], &bare[at]));
+        assert!(apart(&none[at], &bare[at]) < 1e-5);
+    }
+}
+
+/// The trainer's decoder, which is another program on the same weights, and the file that is made of it.
+#[test]
+fn a_trained_head_says_to_the_engines_states_what_it_says_in_the_trainer() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = texts(&[3, 9, 20, 31]);
+    for kind in [Kind::Llama, Kind::Qwen2] {
+        let (base, taught) = (tiny(folder.path(), kind), folder.path().join("taught.gguf"));
+        let lora = LoraSettings { rank: 4, alpha: 8.0, ..LoraSettings::default() };
+        let shape = Shape { rows: 2, len: 32, targets: 0, ends: 4 };
+        let (trained, precision) = (Trained::Lora(lora.clone()), Precision::F32);
+        let how = Settings { trained, precision, shape, outputs: 3, recompute: false, threads: 1, seed: 5 };
+        let mut decoder = Decoder::open(&base, &how).unwrap();
+        // As if it had been trained: B begins as zeros.
+        let mut saved = decoder.save().unwrap();
+        for (at, tensor) in saved.iter_mut().enumerate().filter(|(_, tensor)| !tensor.name.ends_with(".lora_a")) {
+            tensor.values.iter_mut().enumerate().for_each(|(i, x)| *x = ((i * 31 + at * 7) % 17) as f32 / 17.0 - 0.5);
+        }
+        decoder.restore(&saved).unwrap();
+        let document = |tokens: &Vec<Token>| Document { learn: vec![false; tokens.len()], tokens: tokens.clone() };
+        let documents: Vec<Document> = all.iter().map(document).collect();
+        let [a, b, c, d] = documents.as_slice() else { panic!() };
+        let batch = Batch::new(&[vec![a, b, c], vec![d]], &how.shape).unwrap();
+        let outputs = decoder.read(&batch).unwrap().outputs;
+
+        let numbers = |name: &str| saved.iter().find(|tensor| tensor.name == name).unwrap().values.clone();
+        let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let (weights, bias) = (numbers("head.weight"), numbers("head.bias"));
+        let lineage = Lineage {
+            base_sha256: sha256_file(&base).unwrap(),
+            base_file: "tiny.gguf".into(),
+            recipe_sha256: "0".repeat(64),
+            parent: None,
+        };
+        let what = export::Export {
+            path: &taught,
+            name: "taught",
+            base: &Gguf::open_checked(&base).unwrap(),
+            saved: &saved,
+            lineage: &lineage,
+            classifier: Some(&Classifier { labels, weights, bias, render: "text".into() }),
+        };
+        export::adapter(&what, &lora).unwrap();
+
+        let head = engine::Classifier::open(&taught).unwrap().unwrap();
+        #[allow(clippy::cast_possible_truncation, reason = "compared with single precision")]
+        let said = |scale: f32| -> Vec<f32> {
+            let adapter = Some((taught.clone(), scale));
+            let states = ask(&open(&base, LlamaSettings { adapter, ..settings() }), &Ask::State, &all);
+            states.iter().flat_map(|state| head.outputs(state)).map(|output| output as f32).collect()
+        };
+        assert!(apart(&said(1.0), &outputs) < 1e-3, "{kind:?} {:?} {outputs:?}", said(1.0));
+        assert!(apart(&said(0.9), &outputs) > 1e-2, "{kind:?}: nine tenths of the adapter are another model");
+    }
+}
+
+#[test]
+fn nothing_new_is_begun_once_it_is_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = open(&tiny(folder.path(), Kind::Llama), LlamaSettings { kv: KvMode::Exact, ..settings() });
+    let requests = texts(&[5, 6, 7]).into_iter().enumerate();
+    let requests = requests.map(|(id, tokens)| Request { id, tokens, ask: Ask::State }).collect();
+    let (stop, mut answered) = (AtomicBool::new(false), Vec::new());
+    let mut done = |id, _| {
+        answered.push(id);
+        stop.store(true, Ordering::Relaxed);
+    };
+    model.answer(requests, &mut done, &stop).unwrap();
+    assert_eq!(answered, [0]);
+}
