@@ -64,4 +64,6 @@ pub mod report;
 
 pub mod ggml;
 
+pub mod model;
+
 pub mod cli;

@@ -13,6 +13,7 @@
 
 mod architecture;
 mod check;
+mod data;
 mod error;
 mod facts;
 #[cfg(test)]
@@ -24,12 +25,13 @@ mod tensor;
 mod value;
 mod write;
 
+pub use data::TensorReader;
 pub use error::{GgufError, GgufProblem};
 pub use hash::sha256_file;
 pub use impostor::Impostor;
 pub use tensor::{TensorInfo, TensorType};
 pub use value::{Array, Metadata, Value, ValueType};
-pub use write::{TensorData, write};
+pub use write::{TensorData, Writer, write};
 
 use crate::error::{Place, Problems};
 use std::fs::File;

@@ -95,6 +95,18 @@ impl TensorType {
         Self::TABLE.iter().find(|row| row.1 == code).map(|row| row.0)
     }
 
+    /// The type of a name, in capitals or not.
+    ///
+    /// ```
+    /// use tripos::gguf::TensorType;
+    /// assert_eq!(TensorType::from_name("q4_k"), Some(TensorType::Q4_K));
+    /// assert_eq!(TensorType::from_name("q4_k_m"), None);
+    /// ```
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::TABLE.iter().find(|row| row.2.eq_ignore_ascii_case(name)).map(|row| row.0)
+    }
+
     /// The file's number for it.
     #[must_use]
     pub fn code(self) -> u32 {
@@ -147,6 +159,12 @@ pub struct TensorInfo {
 }
 
 impl TensorInfo {
+    /// A tensor that is yet to be written; where it will lie is for the writer to say.
+    #[must_use]
+    pub fn new(name: impl Into<String>, dims: &[u64], kind: TensorType) -> Self {
+        Self { name: name.into(), dims: dims.to_vec(), kind, offset: 0 }
+    }
+
     /// How many numbers it holds; `None` when that does not fit 63 bits, which is where ggml stops counting.
     #[must_use]
     pub fn elements(&self) -> Option<u64> {

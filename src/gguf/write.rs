@@ -5,11 +5,12 @@ use super::read::{MAX_KEY, MAX_TENSOR_NAME};
 use super::tensor::TensorInfo;
 use super::tensor::TensorType;
 use super::value::{Array, Metadata, Value};
-use super::{DEFAULT_ALIGNMENT, pad};
+use super::{DEFAULT_ALIGNMENT, Gguf, pad};
 use crate::error::Place;
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::Path;
+use tempfile::NamedTempFile;
 
 /// A tensor to be written: what the file says of it, and its bytes as ggml lays them out.
 ///
@@ -40,32 +41,118 @@ impl TensorData<'_> {
 }
 
 /// Writes a file: metadata and tensors in the order given, each tensor at a multiple of `general.alignment` (else 32).
-/// The file appears whole or not at all (it is written beside its place and then moved there).
+/// The file appears whole or not at all. For files too large to be held in memory: [`Writer`].
 ///
 /// Errors when a name is too long or comes twice, when a tensor's bytes do not fit its shape and type, when the
 /// alignment is not a power of two, or when the disk refuses.
 pub fn write(path: &Path, metadata: &Metadata, tensors: &[TensorData<'_>]) -> Result<(), GgufError> {
-    let place = Place::file(path);
-    try_write(path, metadata, tensors).map_err(|problem| problem.at(&place))
+    let infos: Vec<TensorInfo> =
+        tensors.iter().map(|tensor| TensorInfo::new(tensor.name.as_str(), &tensor.dims, tensor.kind)).collect();
+    // Before anything is written: what is wrong with the bytes is wrong with the call.
+    for (info, tensor) in infos.iter().zip(tensors) {
+        check_tensor(info)
+            .and_then(|()| fits(info, &tensor.bytes))
+            .map_err(|problem| problem.at(&Place::file(path)))?;
+    }
+    let mut writer = Writer::create(path, metadata, &infos)?;
+    for tensor in tensors {
+        writer.tensor(&tensor.bytes)?;
+    }
+    writer.finish()
 }
 
-fn try_write(path: &Path, metadata: &Metadata, tensors: &[TensorData<'_>]) -> Result<(), GgufProblem> {
-    let alignment = match metadata.get("general.alignment") {
-        None => DEFAULT_ALIGNMENT,
-        Some(Value::U32(n)) if n.is_power_of_two() => u64::from(*n),
-        Some(_) => return Err(GgufProblem::field("general.alignment", "is not a u32 that is a power of two")),
-    };
-    let header = header(metadata, tensors, alignment)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&header)?;
-    for tensor in tensors {
-        file.write_all(&tensor.bytes)?;
-        file.write_all(&padding(tensor.bytes.len(), alignment))?;
+/// Writes a file tensor by tensor, so that only one of them is in memory. The file is written beside its place and moved
+/// there by [`finish`](Self::finish); without that, nothing is left behind.
+///
+/// ```
+/// use tripos::gguf::{Gguf, Metadata, TensorInfo, TensorType, Writer};
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("a.gguf");
+/// let tensors = [TensorInfo::new("a", &[2], TensorType::F32), TensorInfo::new("b", &[1], TensorType::F32)];
+/// let mut writer = Writer::create(&path, &Metadata::default(), &tensors)?;
+/// writer.tensor(&[0; 8])?;
+/// writer.tensor(&[0; 4])?;
+/// writer.finish()?;
+/// assert_eq!(Gguf::open(&path)?.tensors().len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Writer {
+    place: Place,
+    file: BufWriter<NamedTempFile>,
+    alignment: u64,
+    /// The tensors that are still to come, the next one last.
+    left: Vec<TensorInfo>,
+}
+
+impl Writer {
+    /// Writes the header. The tensors come in this order; their offsets are given here, whatever they say.
+    pub fn create(path: &Path, metadata: &Metadata, tensors: &[TensorInfo]) -> Result<Self, GgufError> {
+        let place = Place::file(path);
+        let begin = || -> Result<_, GgufProblem> {
+            let alignment = alignment(metadata)?;
+            let header = header(metadata, tensors, alignment)?;
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let mut file = BufWriter::with_capacity(1 << 20, NamedTempFile::new_in(folder)?);
+            file.write_all(&header)?;
+            Ok((file, alignment))
+        };
+        let (file, alignment) = begin().map_err(|problem| problem.at(&place))?;
+        Ok(Self { place, file, alignment, left: tensors.iter().rev().cloned().collect() })
     }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| GgufProblem::Unreadable(error.error))?;
-    Ok(())
+
+    /// Writes the next tensor's data.
+    pub fn tensor(&mut self, bytes: &[u8]) -> Result<(), GgufError> {
+        let Some(info) = self.left.pop() else {
+            return Err(GgufProblem::tensor("", "was never announced: all tensors are written").at(&self.place));
+        };
+        let written = fits(&info, bytes).and_then(|()| {
+            self.file.write_all(bytes)?;
+            Ok(self.file.write_all(&padding(bytes.len(), self.alignment))?)
+        });
+        written.map_err(|problem| problem.at(&self.place))
+    }
+
+    /// Puts the file into its place, in the place of one that is there. Its data is on the disk when this returns.
+    pub fn finish(mut self) -> Result<(), GgufError> {
+        if let Some(info) = self.left.pop() {
+            return Err(GgufProblem::tensor(info.name, "was announced and not written").at(&self.place));
+        }
+        let Self { place, file, .. } = self;
+        let path = place.file.as_path();
+        let end = || -> std::io::Result<()> {
+            let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+            #[cfg(unix)]
+            std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+            file.as_file().sync_all()?;
+            file.persist(path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        end().map_err(|error| GgufProblem::from(error).at(&place))
+    }
+}
+
+impl Gguf {
+    /// What a file of this metadata and these tensors would be: to be checked before it is written.
+    pub fn planned(path: &Path, metadata: &Metadata, tensors: &[TensorInfo]) -> Result<Self, GgufError> {
+        let plan = || -> Result<_, GgufProblem> {
+            let alignment = alignment(metadata)?;
+            let header = header(metadata, tensors, alignment)?;
+            let sizes = tensors.iter().filter_map(TensorInfo::size).filter_map(|size| pad(size, alignment));
+            let len = sizes.fold(header.len() as u64, u64::saturating_add);
+            Ok((header, len))
+        };
+        let (header, len) = plan().map_err(|problem| problem.at(&Place::file(path)))?;
+        Self::parse(header.as_slice(), len, path)
+    }
+}
+
+fn alignment(metadata: &Metadata) -> Result<u64, GgufProblem> {
+    match metadata.get("general.alignment") {
+        None => Ok(DEFAULT_ALIGNMENT),
+        Some(Value::U32(n)) if n.is_power_of_two() => Ok(u64::from(*n)),
+        Some(_) => Err(GgufProblem::field("general.alignment", "is not a u32 that is a power of two")),
+    }
 }
 
 /// Zeros from `len` up to the next multiple of the alignment.
@@ -75,7 +162,7 @@ fn padding(len: usize, alignment: u64) -> Vec<u8> {
     vec![0; usize::try_from(zeros).unwrap_or(0)]
 }
 
-fn header(metadata: &Metadata, tensors: &[TensorData<'_>], alignment: u64) -> Result<Vec<u8>, GgufProblem> {
+fn header(metadata: &Metadata, tensors: &[TensorInfo], alignment: u64) -> Result<Vec<u8>, GgufProblem> {
     let mut out = b"GGUF".to_vec();
     out.extend(3_u32.to_le_bytes());
     out.extend((tensors.len() as u64).to_le_bytes());
@@ -88,7 +175,7 @@ fn header(metadata: &Metadata, tensors: &[TensorData<'_>], alignment: u64) -> Re
         out.extend(value.kind().code().to_le_bytes());
         put_value(&mut out, value);
     }
-    let mut offset = 0;
+    let mut offset = 0_u64;
     let mut names = std::collections::HashSet::new();
     for tensor in tensors {
         check_tensor(tensor)?;
@@ -100,14 +187,14 @@ fn header(metadata: &Metadata, tensors: &[TensorData<'_>], alignment: u64) -> Re
         tensor.dims.iter().for_each(|dim| out.extend(dim.to_le_bytes()));
         out.extend(tensor.kind.code().to_le_bytes());
         out.extend(u64::to_le_bytes(offset));
-        offset = pad(offset + tensor.bytes.len() as u64, alignment).unwrap_or(u64::MAX);
+        offset = pad(offset.saturating_add(tensor.size().unwrap_or(0)), alignment).unwrap_or(u64::MAX);
     }
     let zeros = padding(out.len(), alignment);
     out.extend(zeros);
     Ok(out)
 }
 
-fn check_tensor(tensor: &TensorData<'_>) -> Result<(), GgufProblem> {
+fn check_tensor(tensor: &TensorInfo) -> Result<(), GgufProblem> {
     let fault = |fault: String| Err(GgufProblem::tensor(tensor.name.as_str(), fault));
     if tensor.name.is_empty() || tensor.name.len() > MAX_TENSOR_NAME || tensor.name.chars().any(char::is_control) {
         return fault(format!("has an impossible name: 1 to {MAX_TENSOR_NAME} bytes are allowed"));
@@ -115,11 +202,19 @@ fn check_tensor(tensor: &TensorData<'_>) -> Result<(), GgufProblem> {
     if !(1..=4).contains(&tensor.dims.len()) || tensor.dims.contains(&0) {
         return fault(format!("has the impossible shape {:?}", tensor.dims));
     }
-    let info = TensorInfo { name: String::new(), dims: tensor.dims.clone(), kind: tensor.kind, offset: 0 };
-    if info.size() != Some(tensor.bytes.len() as u64) {
-        return fault(format!("has {} bytes, which is not {} {:?}", tensor.bytes.len(), tensor.kind, tensor.dims));
+    if tensor.size().is_none() {
+        return fault(format!("has rows that are not whole blocks of {}: {:?}", tensor.kind, tensor.dims));
     }
     Ok(())
+}
+
+/// A tensor's bytes are exactly those that its shape and type need.
+fn fits(tensor: &TensorInfo, bytes: &[u8]) -> Result<(), GgufProblem> {
+    if tensor.size() == Some(bytes.len() as u64) {
+        return Ok(());
+    }
+    let fault = format!("has {} bytes, which is not {} {:?}", bytes.len(), tensor.kind, tensor.dims);
+    Err(GgufProblem::tensor(tensor.name.as_str(), fault))
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
@@ -168,7 +263,6 @@ fn put_array(out: &mut Vec<u8>, array: &Array) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gguf::Gguf;
 
     fn every_type() -> Metadata {
         let arrays = [

@@ -1,0 +1,29 @@
+//! The trainable decoder: what a GGUF file says, as a graph forward and back.
+//!
+//! A [`Decoder`] reads any GGUF of the families in [`architectures`] and offers two differentiable readings of a
+//! [`Batch`]: the log-probability of each target token, and the outputs of a head at the last token of each document.
+//! What is learned from them is for the room `train`: it gives back how the loss moves with each reading, and the
+//! gradients of all trained numbers follow.
+
+mod batch;
+mod error;
+pub mod export;
+mod lineage;
+mod rewrite;
+mod saved;
+mod settings;
+mod storage;
+
+pub use batch::{Batch, Document, Shape};
+pub use error::ModelError;
+pub use lineage::{Classifier, Lineage};
+pub use rewrite::{FileError, Watch, Written};
+pub use saved::{Parameter, Saved};
+pub use settings::{LoraOn, LoraSettings, Precision, Settings, Trained};
+pub use storage::{FormatShare, file_type};
+
+/// The values of `general.architecture` that can be trained. Mistral and SmolLM (1 and 2) files say `llama`.
+#[must_use]
+pub fn architectures() -> &'static [&'static str] {
+    &["llama", "mistral3", "qwen2", "qwen3", "smollm3"]
+}
