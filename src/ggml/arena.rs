@@ -58,12 +58,7 @@ impl Arena {
         // SAFETY: ggml allocates its own memory when mem_buffer is null; the result is checked.
         let context = NonNull::new(unsafe { sys::ggml_init(params) });
         let context = context.ok_or(GgmlError::Memory { what: "tensors", bytes })?;
-        let home = Home {
-            context,
-            buffers: RefCell::default(),
-            kernels: RefCell::default(),
-            uses: RefCell::default(),
-        };
+        let home = Home { context, buffers: RefCell::default(), kernels: RefCell::default(), uses: RefCell::default() };
         Ok(Self(Rc::new(home)))
     }
 
@@ -108,6 +103,14 @@ impl Arena {
 
     /// Gives all tensors that have no memory yet some of the device's main back end, set to 0.
     pub fn allocate(&self, device: &super::Device) -> Result<(), GgmlError> {
+        let buffer = self.reserve(device)?;
+        // SAFETY: a live buffer of ours.
+        unsafe { sys::ggml_backend_buffer_clear(buffer.as_ptr(), 0) };
+        Ok(())
+    }
+
+    /// Gives them room without touching it, so that on a CPU no memory is used: for graphs that are measured, not computed.
+    pub(super) fn reserve(&self, device: &super::Device) -> Result<NonNull<sys::ggml_backend_buffer>, GgmlError> {
         // SAFETY: context and back end are alive; null means that there was nothing to do or no memory, told apart below.
         let buffer = unsafe { sys::ggml_backend_alloc_ctx_tensors(self.context(), device.main()) };
         let Some(buffer) = NonNull::new(buffer) else {
@@ -115,10 +118,8 @@ impl Arena {
             let bytes = unsafe { sys::ggml_get_mem_size(self.context()) };
             return Err(GgmlError::Memory { what: "weights", bytes });
         };
-        // SAFETY: a live buffer of ours.
-        unsafe { sys::ggml_backend_buffer_clear(buffer.as_ptr(), 0) };
         self.0.buffers.borrow_mut().push(Buffer(buffer));
-        Ok(())
+        Ok(buffer)
     }
 }
 
@@ -230,6 +231,12 @@ impl Tensor {
         // SAFETY: the tensor has exactly as many bytes as the vector.
         unsafe { sys::ggml_backend_tensor_get(self.raw.as_ptr(), values.as_mut_ptr().cast(), 0, bytes) };
         Ok(values)
+    }
+
+    /// Leaves its numbers where they are until the next computation, so that they can be read.
+    pub fn keep(&self) {
+        // SAFETY: a live tensor.
+        unsafe { sys::ggml_set_output(self.raw.as_ptr()) };
     }
 
     /// Sets every byte to 0. Errors when it has no memory.

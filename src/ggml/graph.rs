@@ -43,8 +43,12 @@ impl Graph {
         unsafe { sys::ggml_build_forward_expand(self.raw.as_ptr(), tensor.raw.as_ptr()) };
     }
 
-    /// The bytes that the memory between operations will take, without taking them.
-    pub fn measure(&self, device: &Device) -> Result<usize, GgmlError> {
+    /// The bytes that the memory between operations will take, without taking them. Operands that have no memory yet are
+    /// given room that is never touched.
+    pub fn measure(&self, device: &Device, operands: &[&Arena]) -> Result<usize, GgmlError> {
+        for arena in operands {
+            arena.reserve(device)?;
+        }
         let scheduler = Scheduler::new(device, self.nodes)?;
         let mut sizes = vec![0_usize; device.all().len()];
         // SAFETY: scheduler and graph are alive; `sizes` has one place a back end.

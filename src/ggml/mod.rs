@@ -26,6 +26,6 @@ pub use arena::{Arena, Tensor};
 pub use device::Device;
 pub use error::GgmlError;
 pub use graph::{Graph, Plan};
-pub use kernels::{ADAMW_SETTINGS, AdamW, Judge};
+pub use kernels::{ADAMW_SETTINGS, AdamW, Judge, Readings};
 pub use machine::{WrongCpu, check_cpu, explain_aborts, features, version};
 pub use ops::Rope;

@@ -73,6 +73,16 @@ impl Arena {
         self.adopt("scale", unsafe { sys::ggml_scale(self.context(), a.raw.as_ptr(), by) })
     }
 
+    /// Copies numbers to where `to` lies. Both F32 of one shape.
+    pub fn copy_into(&self, to: &Tensor, from: &Tensor) -> Result<Tensor, GgmlError> {
+        self.both("copy", to, from)?;
+        if to.dims() != from.dims() {
+            return Err(GgmlError::shape("copy", format!("{} to {}", from.shape(), to.shape())));
+        }
+        // SAFETY: contiguous tensors of one type and shape.
+        self.adopt("copy", unsafe { sys::ggml_cpy(self.context(), from.raw.as_ptr(), to.raw.as_ptr()) })
+    }
+
     /// The rows of a matrix by their numbers, in f32: `a` is [n, rows], `indices` whole numbers below `rows`, the result
     /// [n, indices]. An index that is not below `rows` ends the process: the caller has checked them.
     pub fn get_rows(&self, a: &Tensor, indices: &Tensor) -> Result<Tensor, GgmlError> {

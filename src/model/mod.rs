@@ -6,24 +6,37 @@
 //! gradients of all trained numbers follow.
 
 mod batch;
+mod builder;
+mod config;
+mod decoder;
 mod error;
 pub mod export;
+mod layer;
 mod lineage;
+mod linear;
+mod readings;
 mod rewrite;
 mod saved;
 mod settings;
 mod storage;
+mod update;
+mod weights;
 
 pub use batch::{Batch, Document, Shape};
+pub use decoder::{Coefficients, Decoder, Estimate, Readings, estimate};
 pub use error::ModelError;
 pub use lineage::{Classifier, Lineage};
 pub use rewrite::{FileError, Watch, Written};
 pub use saved::{Parameter, Saved};
 pub use settings::{LoraOn, LoraSettings, Precision, Settings, Trained};
 pub use storage::{FormatShare, file_type};
+pub use update::Update;
 
 /// The values of `general.architecture` that can be trained. Mistral and SmolLM (1 and 2) files say `llama`.
 #[must_use]
 pub fn architectures() -> &'static [&'static str] {
     &["llama", "mistral3", "qwen2", "qwen3", "smollm3"]
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ mod readings;
 mod swiglu;
 
 pub use optimiser::{ADAMW_SETTINGS, AdamW};
-pub use readings::Judge;
+pub use readings::{Judge, Readings};
 
 use super::GgmlError;
 use super::arena::Tensor;

