@@ -3,6 +3,7 @@
 //! `tests/fixtures/families/make.py` made the models (Hugging Face's own, small and random), the log-probabilities and the
 //! gradients. llama.cpp is held to the log-probabilities too: that proves the files.
 
+mod biased;
 mod decoder;
 mod finite;
 mod formats;

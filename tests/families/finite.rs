@@ -53,7 +53,7 @@ fn places(gradient: &[f32], name: &str) -> Vec<usize> {
 }
 
 /// What differs between the gradients that a decoder computes and the differences of its loss.
-fn complaints(lesson: &mut Lesson, bend: f32) -> Vec<String> {
+pub(super) fn complaints(lesson: &mut Lesson, bend: f32) -> Vec<String> {
     lesson.learn();
     let (gradients, saved) = (lesson.decoder.gradients().unwrap(), lesson.decoder.save().unwrap());
     assert_eq!(gradients.len(), saved.len());
