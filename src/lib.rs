@@ -66,4 +66,6 @@ pub mod ggml;
 
 pub mod model;
 
+pub mod import;
+
 pub mod cli;
