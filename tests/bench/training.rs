@@ -126,8 +126,8 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
     if let Err(reason) = &peer {
         println!("peer absent: {reason:#}");
     }
-    let mut rows = contest(&SMALL, &[Format::F32], (peer.is_ok(), 2))?;
-    rows.extend(contest(&LARGE, &[Format::Q8_0, Format::Bf16], (peer.is_ok(), 1))?);
+    let mut rows = contest(&SMALL, &[Format::F32], (peer.is_ok(), 3))?;
+    rows.extend(contest(&LARGE, &[Format::Q8_0, Format::Bf16], (peer.is_ok(), 2))?);
     Ok(rows)
 }
 
