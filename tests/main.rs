@@ -21,6 +21,7 @@ mod commands;
 mod comparing;
 mod contract;
 mod exactness;
+mod families;
 mod gating;
 mod goldens;
 mod html_report;
