@@ -1,6 +1,7 @@
 //! What a training run says of itself, as lines of text.
 
 use crate::store::training::{EvaluationRecord, ParityRecord, StepRecord, TrainingHeader};
+use crate::train::parity::EXACT;
 use crate::train::rate_text;
 use std::fmt::Write;
 use std::path::Path;
@@ -76,10 +77,22 @@ fn shown(text: &str, end: bool) -> String {
 
 /// `parity with llama.cpp over 320 tokens: mean |Δ log p| 3.1e-6 in f32 (at most 1e-4), 4.0e-3 in bf16 (at most 2e-2)`
 pub(super) fn parity(found: &ParityRecord) -> String {
-    let ParityRecord { tokens, f32, f32_limit, bf16, bf16_limit } = found;
-    let bf16 = bf16.map_or_else(String::new, |bf16| format!(", {bf16:.1e} in bf16 (at most {bf16_limit:.0e})"));
+    let (measured, limit) = match found.same_numbers {
+        Some(measured) => (measured, EXACT),
+        None => (found.f32, found.f32_limit),
+    };
+    let bf16 =
+        found.bf16.map_or_else(String::new, |bf16| format!(", {bf16:.1e} in bf16 (at most {:.0e})", found.bf16_limit));
+    let rounded = match found.same_numbers {
+        Some(_) => format!(
+            "; both on the numbers in f32: on quantised ones llama.cpp's own rounding comes to {:.1e}",
+            found.f32
+        ),
+        None => String::new(),
+    };
+    let tokens = found.tokens;
     format!(
-        "parity with llama.cpp over {tokens} tokens: mean |Δ log p| {f32:.1e} in f32 (at most {f32_limit:.0e}){bf16}\n"
+        "parity with llama.cpp over {tokens} tokens: mean |Δ log p| {measured:.1e} in f32 (at most {limit:.0e}){bf16}{rounded}\n"
     )
 }
 

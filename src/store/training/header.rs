@@ -131,6 +131,10 @@ pub struct ParityRecord {
     pub bf16: Option<f64>,
     /// The most that is allowed of it.
     pub bf16_limit: f64,
+    /// Mean |Δ log p| in f32 where llama.cpp reads the same numbers in f32 too: measured where its own rounding of
+    /// quantised products came to more than the limit. `bf16` is then measured against the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_numbers: Option<f64>,
 }
 
 /// Bytes of memory.
