@@ -66,4 +66,8 @@ pub mod ggml;
 
 pub mod model;
 
+pub mod import;
+
+pub mod train;
+
 pub mod cli;

@@ -169,6 +169,7 @@ fn a_trained_head_says_to_the_engines_states_what_it_says_in_the_trainer() {
         export::adapter(&what, &lora).unwrap();
 
         let head = engine::Classifier::open(&taught).unwrap().unwrap();
+        #[allow(clippy::cast_possible_truncation, reason = "compared with single precision")]
         let said = |scale: f32| -> Vec<f32> {
             let adapter = Some((taught.clone(), scale));
             let states = ask(&open(&base, LlamaSettings { adapter, ..settings() }), &Ask::State, &all);

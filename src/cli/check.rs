@@ -1,13 +1,16 @@
-//! `tripos check`: every problem of suites, their prompts and their cases, at once, without asking a model anything.
+//! `tripos check`: every problem of suites, their prompts and their cases, and of recipes and their data, at once, without
+//! asking a model anything.
 
 use super::failure::{Failure, print_problems};
 use super::output::print;
 use super::plan::PlanArgs;
 use super::run::MachineArgs;
-use crate::error::{Explain, Level, Place, Problems};
+use crate::error::{Explain, Level, Place, Problems, render};
 use crate::prompt::PromptTemplate;
 use crate::run::{Prepared, RunSettings};
 use crate::suite::{Document, PromptFile, SuiteError, SuiteProblem, load};
+use crate::train::data::{self, Loader};
+use crate::train::recipe::{self, Kind};
 use clap::ValueEnum;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -20,7 +23,7 @@ const MOST_REFUSALS: usize = 20;
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Suites (.yaml) and prompts (.txt, .yaml)
+    /// Suites and recipes (.yaml), and prompts (.txt, .yaml)
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -70,7 +73,7 @@ fn check(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, Str
         Some("yaml" | "yml") => {}
         Some("jsonl" | "ndjson" | "csv") => {
             let what = "this is a case file, and only a suite says how it is read".into();
-            let help = "check the suite that names it".into();
+            let help = "check the suite or the recipe that names it".into();
             let problem = SuiteProblem::Contradiction { what, help };
             return (SuiteError::new(Place::file(file), problem).into(), String::new());
         }
@@ -78,6 +81,7 @@ fn check(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, Str
     }
     match Document::open(file, "the file") {
         Ok(document) if document.value().is_sequence() => prompt(file),
+        Ok(document) if is_recipe(&document) => recipe(file, plan, settings),
         Ok(_) => suite(file, plan, settings),
         Err(error) => (error.into(), String::new()),
     }
@@ -96,6 +100,61 @@ fn prompt(file: &Path) -> (Problems, String) {
         Ok(PromptTemplate::Text(_)) => (Problems::new(), "prompt".into()),
         Err(error) => (error.into(), String::new()),
     }
+}
+
+/// Whether a map describes training rather than an examination.
+fn is_recipe(document: &Document) -> bool {
+    let has = |key: &str| document.value().get(key).is_some();
+    has("recipe") || has("kind") && !has("suite") && !has("cases")
+}
+
+/// A recipe, and its data as the model's tokenizer sees it.
+fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, String) {
+    let overrides = recipe::Overrides { model: plan.model.clone(), seed: plan.seed, ..recipe::Overrides::default() };
+    let (recipe, mut problems) = recipe::load(file, &overrides);
+    let Some(recipe) = recipe.filter(|recipe| recipe.model.is_file()) else { return (problems, String::new()) };
+    let read = data::tokenizer(&recipe, settings).and_then(|engine| match data::asked(&recipe, &engine) {
+        Ok(_) => data::read(&recipe, &engine),
+        Err(mut found) => {
+            found.append(data::read(&recipe, &engine).err().unwrap_or_default());
+            Err(found)
+        }
+    });
+    match read {
+        Ok(data) => {
+            problems.append(data.warnings);
+            let rows = Loader::new(&data.train, recipe.sequence, recipe.seed).rows();
+            let what = match recipe.kind {
+                Kind::Sft => format!("{} learned", thousands(data.train.targets())),
+                Kind::Classify => format!("{} labels", data.labels.len()),
+            };
+            let what = format!(
+                "recipe: {}, {} documents, {} tokens, {what}, {} rows of {}",
+                recipe.kind,
+                thousands(data.train.documents.len()),
+                thousands(data.train.tokens()),
+                thousands(rows),
+                recipe.sequence
+            );
+            (problems, what)
+        }
+        Err(mut found) => {
+            // A file that is not there, or a prompt that does not compile, was reported already.
+            let said: HashSet<String> = problems.iter().map(|problem| render(problem, false)).collect();
+            found.retain(|problem| {
+                problem.at().is_none_or(|place| place.file.exists()) && !said.contains(&render(problem, false))
+            });
+            problems.append(found);
+            (problems, String::new())
+        }
+    }
+}
+
+/// `143210` as `143,210`.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev();
+    groups.map(|group| String::from_utf8_lossy(group)).collect::<Vec<_>>().join(",")
 }
 
 fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, String) {

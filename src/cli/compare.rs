@@ -72,6 +72,20 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     })
 }
 
+/// Compares two runs and prints them as a table.
+pub(super) fn of_runs(baseline: &Path, candidate: &Path) -> Result<(), Failure> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    run(&Args {
+        baseline: text(baseline),
+        candidate: text(candidate),
+        variant: Vec::new(),
+        margin: 0.0,
+        all_metrics: false,
+        flips: 10,
+        format: Format::Table,
+    })
+}
+
 /// Both runs, or all that keeps them from being read.
 fn both(args: &Args) -> Result<(Named, Named), Problems> {
     let mut problems = Problems::new();

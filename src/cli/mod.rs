@@ -12,16 +12,23 @@ mod environment;
 mod failure;
 mod gate;
 mod history;
+mod import;
 mod init;
 mod interrupt;
+mod merge;
+mod model;
+mod number_format;
 mod output;
 mod plan;
 mod probe;
 mod progress;
+mod quantize;
 mod report;
+mod rewriting;
 mod run;
 mod show;
 mod threads;
+mod train;
 
 pub use output::complain;
 pub use threads::spin_less;
@@ -61,6 +68,16 @@ enum Command {
     Report(report::Args),
     /// Print a suite's runs over time, with what changed between them
     History(history::Args),
+    /// Teach a model: a recipe becomes an adapter or a whole model
+    Train(Box<train::Args>),
+    /// Work an adapter into its model: one file that llama.cpp runs by itself
+    Merge(merge::Args),
+    /// Bring a model to another number format
+    Quantize(quantize::Args),
+    /// Look at a model or an adapter
+    Model(model::Args),
+    /// Bring in what other tools made
+    Import(import::Args),
     /// Look at or empty the cache of answers
     Cache(cache::Args),
     /// Print the completion script of a shell
@@ -110,6 +127,11 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Gate(args) => gate::run(&args, quiet),
         Command::Report(args) => report::run(&args),
         Command::History(args) => history::run(&args),
+        Command::Train(args) => train::run(&args, quiet),
+        Command::Merge(args) => merge::run(&args, quiet),
+        Command::Quantize(args) => quantize::run(&args, quiet),
+        Command::Model(args) => model::run(&args),
+        Command::Import(args) => import::run(&args, quiet),
         Command::Cache(args) => cache::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::ProbeModel(args) => probe::run(&args),

@@ -16,7 +16,7 @@ use crate::suite::Suite;
 use crate::summary::RunSummary;
 use anyhow::Context;
 use clap::ValueEnum;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Arguments of `run`.
@@ -154,6 +154,11 @@ fn finish(args: &Args, done: &Done) -> Result<(), Failure> {
     }
     // That a run was interrupted says more than what its few samples came to.
     if done.outcome == Outcome::Interrupted { Err(Failure::Code(130)) } else { scored(&summary) }
+}
+
+/// Prints the table of a run.
+pub(super) fn table_of(run: &Path) -> Result<(), Failure> {
+    print(&render(&RunSummary::read(run)?, Format::Table, None)?)
 }
 
 /// A run in which nothing could be scored is a failure.

@@ -178,6 +178,11 @@ pub trait Engine: Send + Sync {
     /// The token that begins a text: BOS, or EOS where there is none; `None` where there is neither.
     fn start(&self) -> Option<Token>;
 
+    /// Whether a token ends what the model says: EOS, or what its chat template ends an answer with.
+    fn is_end(&self, _token: Token) -> bool {
+        false
+    }
+
     /// The bytes that tokens stand for; those of control tokens are left out.
     fn bytes(&self, tokens: &[Token]) -> Vec<u8>;
 

@@ -98,6 +98,21 @@ pub struct Plan {
     device: Device,
 }
 
+impl Drop for Plan {
+    /// Results have no memory after this: reading one is an error, and not a read of what others have since.
+    fn drop(&mut self) {
+        let graph = self.graph.raw.as_ptr();
+        // SAFETY: a live graph, nodes by numbers below their count, and nobody computes or reads meanwhile. Nodes are
+        // results: operands with memory of their own are leaves.
+        unsafe {
+            for i in 0..sys::ggml_graph_n_nodes(graph) {
+                let node = &mut *sys::ggml_graph_node(graph, i);
+                (node.buffer, node.data) = (std::ptr::null_mut(), std::ptr::null_mut());
+            }
+        }
+    }
+}
+
 impl Plan {
     /// Computes all of it. Errors when a back end fails or a kernel panics; results are then worth nothing.
     pub fn compute(&self) -> Result<(), GgmlError> {

@@ -5,6 +5,7 @@
 //! device    what computes: GPUs, and the CPU for all that they cannot
 //! arena     where tensors live, with the memory behind them
 //! ops       ggml's own operations, checked before ggml can assert
+//! product   products of matrices, by whatever multiplies fastest here
 //! call      the door through which ggml's threads call operations of ours
 //! kernels   those operations: norms, attention, log-probabilities, the optimiser
 //! graph     operations in order, then memory for them, then computing
@@ -20,6 +21,7 @@ mod graph;
 mod kernels;
 mod machine;
 mod ops;
+mod product;
 pub mod quants;
 
 pub use arena::{Arena, Tensor};
@@ -29,3 +31,4 @@ pub use graph::{Graph, Plan};
 pub use kernels::{ADAMW_SETTINGS, AdamW, Judge, Readings};
 pub use machine::{WrongCpu, check_cpu, explain_aborts, features, version};
 pub use ops::Rope;
+pub use product::{Operand, Products, Sum};

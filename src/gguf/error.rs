@@ -119,6 +119,14 @@ pub enum GgufProblem {
         /// How many there are.
         parts: u64,
     },
+    /// An adapter that was trained on another model.
+    #[error("this adapter was trained on {trained_on}, not on {given}")]
+    OtherBase {
+        /// The model that it was trained on.
+        trained_on: String,
+        /// The model that it is to be applied to.
+        given: String,
+    },
     /// The file holds something other than a model or an adapter.
     #[error("this GGUF file holds `{general_type}`, not a language model or an adapter")]
     OtherKind {
@@ -180,6 +188,9 @@ impl Explain for GgufError {
             GgufProblem::Split { .. } => {
                 "join the parts first: `llama-gguf-split --merge <first part> <whole.gguf>`".into()
             }
+            GgufProblem::OtherBase { .. } => "name the model that it was trained on, or train one on this model; \
+                 a copy in another format is another model too: merge into the original, then quantize"
+                .into(),
             GgufProblem::OtherKind { .. } => "name the language model's own file; this one goes beside it".into(),
         })
     }

@@ -104,6 +104,11 @@ impl Gguf {
         self.report(check::adapter_fits(self, base))
     }
 
+    /// Checks that this adapter was trained on `base`, whose SHA-256 is given; one that does not say is let through.
+    pub fn check_trained_on(&self, base: &Self, sha256: &str) -> Result<(), Problems> {
+        self.report(check::adapter_made_for(self, base, sha256).into_iter().collect())
+    }
+
     fn report(&self, found: Vec<GgufProblem>) -> Result<(), Problems> {
         let mut problems = Problems::new();
         problems.extend(found.into_iter().map(|problem| problem.at(&self.place)));

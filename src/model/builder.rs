@@ -4,7 +4,7 @@ use super::config::Config;
 use super::error::ModelError;
 use super::settings::{Precision, Settings};
 use super::weights::Weights;
-use crate::ggml::{Arena, Device, Graph, Judge, Tensor};
+use crate::ggml::{Arena, Device, Graph, Judge, Operand, Products, Sum, Tensor};
 use crate::gguf::TensorType;
 
 /// Numbers that a computation is given, and where its results are put: they have memory of their own.
@@ -103,8 +103,8 @@ pub(super) struct Builder<'a> {
     pub(super) settings: &'a Settings,
     pub(super) inputs: &'a Inputs,
     pub(super) judge: &'a Judge,
-    /// What products are computed from.
-    pub(super) kind: TensorType,
+    /// What computes products.
+    pub(super) by: Products,
     /// Whether it goes back too.
     pub(super) learns: bool,
 }
@@ -123,6 +123,11 @@ impl Builder<'_> {
     pub(super) fn add_to(&self, gradient: &Tensor, part: &Tensor) -> Result<(), ModelError> {
         self.need(&self.arena().add_to(gradient, part)?);
         Ok(())
+    }
+
+    /// The product Aᵀ B, whose sums run as said.
+    pub(super) fn product(&self, a: (&Operand, Sum), b: (&Operand, Sum)) -> Result<Tensor, ModelError> {
+        Ok(self.arena().product(a, b, self.by)?)
     }
 
     pub(super) fn tokens(&self) -> usize {

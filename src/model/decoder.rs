@@ -9,7 +9,7 @@ use super::saved::{Parameter, Saved};
 use super::settings::Settings;
 use super::update::{Optimiser, Update};
 use super::weights::Weights;
-use crate::ggml::{Device, Graph, Judge, Plan, Tensor};
+use crate::ggml::{Device, Graph, Judge, Plan, Products, Tensor};
 use crate::gguf::Gguf;
 use std::path::Path;
 
@@ -78,8 +78,8 @@ pub fn estimate(base: &Path, settings: &Settings) -> Result<Estimate, ModelError
     let config = Config::read(&gguf)?;
     let weights = Weights::plan(&gguf, &config, settings)?;
     let (inputs, judge) = (Inputs::new(settings)?, Judge::default());
-    let part = Part { config: &config, settings, weights: &weights, inputs: &inputs, judge: &judge };
     let device = Device::new(settings.threads)?;
+    let part = Part { device: &device, config: &config, settings, weights: &weights, inputs: &inputs, judge: &judge };
     let activations = part.graph(true)?.measure(&device, &[weights.arena(), inputs.arena()])?;
     let bytes = (weights.bytes() + activations) as u64;
     Ok(Estimate { parameters: weights.parameters, trained: trained(&weights), bytes })
@@ -101,6 +101,7 @@ fn trained(weights: &Weights) -> u64 {
 
 /// What graphs are built from.
 struct Part<'a> {
+    device: &'a Device,
     config: &'a Config,
     settings: &'a Settings,
     weights: &'a Weights,
@@ -123,7 +124,7 @@ impl Part<'_> {
             settings: self.settings,
             inputs: self.inputs,
             judge: self.judge,
-            kind: self.settings.precision.kind(),
+            by: Products::on(self.device, self.settings.precision.kind()),
             learns,
         };
         builder.whole()?;
@@ -217,6 +218,7 @@ impl Decoder {
 
     fn plan(&self, learns: bool) -> Result<Plan, ModelError> {
         let part = Part {
+            device: &self.device,
             config: &self.config,
             settings: &self.settings,
             weights: &self.weights,

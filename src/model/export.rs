@@ -106,7 +106,9 @@ pub fn full(export: &Export<'_>, kind: Option<TensorType>) -> Result<Written, Pr
     });
     let rewrite = Rewrite { base: export.base, path: export.path, metadata, kinds: kinds.collect() };
     rewrite
-        .write(&|tensor, _| Ok(trained.get(tensor.name.as_str()).map(|saved| saved.values.clone())), &mut |_, _| true)
+        .write(&mut |tensor, _| Ok(trained.get(tensor.name.as_str()).map(|saved| saved.values.clone())), &mut |_, _| {
+            true
+        })
 }
 
 fn info(saved: &Saved, kind: TensorType) -> TensorInfo {

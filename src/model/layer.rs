@@ -2,8 +2,8 @@
 
 use super::builder::Builder;
 use super::error::ModelError;
-use super::linear::{AdapterState, Input, Output};
-use crate::ggml::Tensor;
+use super::linear::{AdapterState, Output};
+use crate::ggml::{Operand, Tensor};
 use crate::gguf::TensorType;
 
 /// What is needed to go back through a layer; F32 unless said otherwise.
@@ -11,20 +11,20 @@ use crate::gguf::TensorType;
 pub(super) struct LayerState {
     x: Tensor,
     /// Normed `x`, as products read it.
-    normed: Input,
+    normed: Operand,
     query: Head,
     key: Head,
     value: Tensor,
     value_adapter: Option<AdapterState>,
     /// What attention gives, as products read it.
-    mixed: Input,
+    mixed: Operand,
     output_adapter: Option<AdapterState>,
     /// Between attention and the feed-forward network.
     middle: Tensor,
-    middle_normed: Input,
+    middle_normed: Operand,
     gate: Output,
     up: Output,
-    hidden: Input,
+    hidden: Operand,
     down_adapter: Option<AdapterState>,
 }
 
@@ -49,14 +49,14 @@ impl Builder<'_> {
         let values = self.linear(&name("attn_v"), &normed)?;
         let value = arena.reshape(&values.value, &[config.head, config.kv_heads, self.tokens()])?;
         let (qkv, starts) = ([&query.turned, &key.turned, &value], &self.inputs.starts);
-        let mixed = Input::new(arena.attention(qkv, starts, self.settings.shape.len, self.kind)?);
+        let mixed = Operand::new(arena.attention(qkv, starts, self.settings.shape.len, self.by.kind())?);
         let output = self.linear(&name("attn_output"), &mixed)?;
         let middle = arena.add(x, &output.value)?;
 
         let middle_normed = self.norm(&name("ffn_norm"), &middle)?;
         let gate = self.linear(&name("ffn_gate"), &middle_normed)?;
         let up = self.linear(&name("ffn_up"), &middle_normed)?;
-        let hidden = Input::new(arena.swiglu(&gate.value, &up.value, self.kind)?);
+        let hidden = Operand::new(arena.swiglu(&gate.value, &up.value, self.by.kind())?);
         let down = self.linear(&name("ffn_down"), &hidden)?;
         let y = arena.add(&middle, &down.value)?;
         let state = LayerState {
@@ -78,12 +78,12 @@ impl Builder<'_> {
         Ok((y, state))
     }
 
-    fn norm(&self, name: &str, x: &Tensor) -> Result<Input, ModelError> {
+    fn norm(&self, name: &str, x: &Tensor) -> Result<Operand, ModelError> {
         let weight = self.weights.get(&format!("{name}.weight"))?;
-        Ok(Input::new(self.arena().rms_norm(x, &weight.value, self.config.eps, self.kind)?))
+        Ok(Operand::new(self.arena().rms_norm(x, &weight.value, self.config.eps, self.by.kind())?))
     }
 
-    fn head(&self, layer: usize, part: &str, heads: usize, x: &Input) -> Result<Head, ModelError> {
+    fn head(&self, layer: usize, part: &str, heads: usize, x: &Operand) -> Result<Head, ModelError> {
         let (arena, config) = (self.arena(), self.config);
         let product = self.linear(&format!("blk.{layer}.attn_{part}"), x)?;
         let raw = arena.reshape(&product.value, &[config.head, heads, self.tokens()])?;
@@ -142,7 +142,7 @@ impl Builder<'_> {
         let arena = self.arena();
         let down = (&state.hidden, state.down_adapter.as_ref());
         let d_hidden = self.linear_back(&name("ffn_down"), down, dy, true)?.ok_or_else(|| unwanted("ffn_down"))?;
-        let (d_gate, d_up) = arena.swiglu_back((&state.gate.value, &state.up.value), &d_hidden, self.kind)?;
+        let (d_gate, d_up) = arena.swiglu_back((&state.gate.value, &state.up.value), &d_hidden, self.by.kind())?;
         let (x, gate, up) = (&state.middle_normed, state.gate.adapter.as_ref(), state.up.adapter.as_ref());
         let by_gate = self.linear_back(&name("ffn_gate"), (x, gate), &d_gate, true)?;
         let by_up = self.linear_back(&name("ffn_up"), (x, up), &d_up, true)?;

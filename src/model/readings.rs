@@ -3,7 +3,7 @@
 
 use super::builder::{Builder, Ends, Targets};
 use super::error::ModelError;
-use crate::ggml::Tensor;
+use crate::ggml::{Operand, Sum, Tensor};
 use crate::gguf::TensorType;
 
 /// Most bytes of logits computed at once. A vocabulary is wide: the logits of a whole batch would be the largest thing in
@@ -20,7 +20,7 @@ pub(super) struct TargetState {
     /// After it, as products read them.
     normed: Tensor,
     /// The output matrix, as products read it.
-    matrix: Tensor,
+    matrix: Operand,
     /// The logits, if they were few enough to be kept.
     logits: Option<Tensor>,
 }
@@ -31,8 +31,8 @@ impl Builder<'_> {
         let arena = self.arena();
         let picked = arena.get_rows(x, &targets.places)?;
         let norm = self.weights.get("output_norm.weight")?;
-        let normed = arena.rms_norm(&picked, &norm.value, self.config.eps, self.kind)?;
-        let matrix = arena.cast(&self.weights.get(self.output())?.value, self.kind)?;
+        let normed = arena.rms_norm(&picked, &norm.value, self.config.eps, self.by.kind())?;
+        let matrix = Operand::new(self.weights.get(self.output())?.value.clone());
         let mut state = TargetState { picked, normed, matrix, logits: None };
         for chunk in self.chunks(targets) {
             let logits = self.logits(&state, chunk)?;
@@ -52,7 +52,8 @@ impl Builder<'_> {
 
     fn logits(&self, state: &TargetState, (first, count): (usize, usize)) -> Result<Tensor, ModelError> {
         let (arena, width) = (self.arena(), self.config.width);
-        Ok(arena.mul_mat(&state.matrix, &arena.part(&state.normed, first * width, &[width, count])?)?)
+        let states = Operand::new(arena.part(&state.normed, first * width, &[width, count])?);
+        self.product((&state.matrix, Sum::Rows), (&states, Sum::Rows))
     }
 
     /// The output matrix: the embedding, in models that use it for both.
@@ -69,7 +70,6 @@ impl Builder<'_> {
     ) -> Result<Option<Tensor>, ModelError> {
         let (arena, width) = (self.arena(), self.config.width);
         let weight = self.weights.get(self.output())?;
-        let turned = arena.transposed(&weight.value, self.kind)?;
         let mut sum: Option<Tensor> = None;
         for chunk @ (first, count) in self.chunks(targets) {
             let logits = match &state.logits {
@@ -79,13 +79,13 @@ impl Builder<'_> {
             let tokens = arena.part(&targets.tokens, first, &[count])?;
             let logprobs = arena.part(&targets.logprobs, 2 * first, &[2, count])?;
             let coefficients = arena.part(coefficients, first, &[count])?;
-            let d_logits = arena.logprob_back((&logits, &tokens), &logprobs, &coefficients, self.kind)?;
+            let d_logits = arena.logprob_back((&logits, &tokens), &logprobs, &coefficients, self.by.kind())?;
+            let d_logits = Operand::new(d_logits);
             if let Some(gradient) = &weight.gradient {
-                let normed = arena.part(&state.normed, first * width, &[width, count])?;
-                let normed = arena.transposed(&normed, self.kind)?;
-                self.add_to(gradient, &arena.mul_mat(&normed, &arena.transposed(&d_logits, self.kind)?)?)?;
+                let normed = Operand::new(arena.part(&state.normed, first * width, &[width, count])?);
+                self.add_to(gradient, &self.product((&normed, Sum::Columns), (&d_logits, Sum::Columns))?)?;
             }
-            let d_normed = arena.mul_mat(&turned, &d_logits)?;
+            let d_normed = self.product((&state.matrix, Sum::Columns), (&d_logits, Sum::Rows))?;
             let picked = arena.part(&state.picked, first * width, &[width, count])?;
             let d_picked = self.norm_back("output_norm", &picked, &d_normed, None)?;
             let places = arena.part(&targets.places, first, &[count])?;

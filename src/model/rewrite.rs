@@ -90,7 +90,7 @@ pub(super) struct Rewrite<'a> {
 }
 
 /// Gives a tensor's new numbers, or none where they stay.
-pub(super) type Change<'a> = &'a dyn Fn(&TensorInfo, &mut TensorReader) -> Result<Option<Vec<f32>>, FileError>;
+pub(super) type Change<'a> = &'a mut dyn FnMut(&TensorInfo, &mut TensorReader) -> Result<Option<Vec<f32>>, FileError>;
 
 impl Rewrite<'_> {
     /// The new file's tensors.
@@ -162,7 +162,7 @@ pub(super) fn plan(file: &Gguf, wanted: TensorType) -> (Vec<TensorType>, Vec<Str
                 *fallbacks.entry((kind, tensor.dims.first().copied().unwrap_or(1))).or_default() += 1;
             }
             Because::Output => {
-                notes.push(format!("{} is the output matrix, where bits count most: {kind}", tensor.name))
+                notes.push(format!("{} is the output matrix, where bits count most: {kind}", tensor.name));
             }
             Because::Asked | Because::Kept => {}
         }

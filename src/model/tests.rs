@@ -65,19 +65,21 @@ fn small() -> (Shape, Batch) {
 #[test]
 fn one_batch_is_learned_by_heart() {
     let shape = Shape { rows: 1, len: 32, targets: 32, ends: 1 };
-    let batch = batch(&documents(&[12]), &[1], &shape);
-    for (trained, lr) in [(lora(), 1e-2), (Trained::Full, 2e-3)] {
+    // Letters that the model knows: tokens that it was never taught are all alike to an adapter.
+    let letters = Document { tokens: vec![74, 82, 90, 68, 78, 82, 68, 90, 78, 74, 90, 82], learn: vec![true; 12] };
+    let batch = batch(&[letters], &[1], &shape);
+    for (trained, lr) in [(lora(), 5e-3), (Trained::Full, 2e-3)] {
         for precision in [Precision::F32, Precision::Bf16] {
             let settings = Settings { precision, ..settings(trained.clone(), shape.clone()) };
             let mut decoder = Decoder::open(Path::new(TINY), &settings).unwrap();
             let first = loss(&decoder.read(&batch).unwrap());
             let n = batch.targets();
-            for step in 1..=40 {
+            for step in 1..=60 {
                 decoder.learn(&batch, step, mean_loss(n)).unwrap();
                 decoder.update(&Update { step, lr, ..Update::default() }).unwrap();
             }
             let last = loss(&decoder.read(&batch).unwrap());
-            assert!(first > 4.0 && last < 0.5, "{precision:?} {trained:?}: {first} to {last}");
+            assert!(first > 2.0 && last < 0.2, "{precision:?} {trained:?}: {first} to {last}");
         }
     }
 }
@@ -111,17 +113,19 @@ fn against_differences(trained: Trained, outputs: usize) {
         // Along the gradient itself, where the loss moves most and noise counts least.
         let length = norm(std::slice::from_ref(gradient));
         assert!(length > 1e-6, "{} has no gradient", gradient.name);
-        // So far that the loss moves by 0.3: far more than rounding moves it, and not so far that it curves.
-        let h = 0.15 / (length * length);
-        let mut at = |sign: f64| {
+        // So far that the loss moves by 0.3, far more than rounding moves it; but by no more than a tenth of the tensor,
+        // where it curves. What is left of the curve falls out of two steps (Richardson).
+        let room = 0.1 * norm(std::slice::from_ref(&saved[i])) / length;
+        #[allow(clippy::cast_possible_truncation, reason = "a step of any size will do")]
+        let h = (0.15 / (length * length)).min(room) as f32;
+        let mut at = |h: f32| {
             let mut moved = saved.clone();
-            for (value, g) in moved[i].values.iter_mut().zip(&gradient.values) {
-                *value += (sign * h * f64::from(*g)) as f32;
-            }
+            moved[i].values.iter_mut().zip(&gradient.values).for_each(|(value, g)| *value += h * g);
             decoder.restore(&moved).unwrap();
             value(&decoder.read(&batch).unwrap())
         };
-        let measured = (at(1.0) - at(-1.0)) / (2.0 * h);
+        let mut slope = |h: f32| (at(h) - at(-h)) / (2.0 * f64::from(h));
+        let measured = (4.0 * slope(h / 2.0) - slope(h)) / 3.0;
         let exact = length * length;
         if (measured - exact).abs() / exact > 0.02 {
             off.push(format!("{}: {measured} where {exact} was computed", gradient.name));
@@ -274,5 +278,5 @@ fn tokens_that_are_none_and_batches_of_nothing_are_refused() {
     let mute = Document { tokens: vec![1, 2, 3], learn: vec![false; 3] };
     let batch = Batch::new(&[vec![&mute]], &shape).unwrap();
     assert_eq!(decoder.learn(&batch, 1, mean_loss(1)).unwrap(), Readings::default());
-    assert_eq!(norm(&decoder.gradients().unwrap()), 0.0);
+    assert!(norm(&decoder.gradients().unwrap()) == 0.0);
 }

@@ -97,6 +97,34 @@ impl Controls {
         })
     }
 
+    /// The place itself, or where the control token begins that it lies inside of.
+    pub(super) fn boundary(&self, text: &str, at: usize) -> usize {
+        let inside = self.written(text).find(|found| found.start < at && at < found.end);
+        inside.map_or(at, |found| found.start)
+    }
+
+    /// Behind the first of the control tokens that a rendered text ends with, white space among them aside; marks are
+    /// still in the text.
+    pub(super) fn ending(&self, text: &str) -> Option<usize> {
+        let written: Vec<Range<usize>> = self.written(text).collect();
+        let mut end = text.trim_end().len();
+        let mut first = None;
+        for found in written.into_iter().rev().take_while(|found| {
+            let next = found.end == end;
+            end = text[..found.start].trim_end().len();
+            next
+        }) {
+            first = Some(found.end);
+        }
+        first
+    }
+
+    /// The control tokens in a text; those that data spells have a mark in them and are none.
+    fn written(&self, text: &str) -> impl Iterator<Item = Range<usize>> {
+        let spelt = self.automaton.find_iter(text).filter(|found| found.pattern().as_usize() < self.spellings.len());
+        spelt.map(|found| found.range())
+    }
+
     /// Takes the marks out of a rendered text. `case_start` is a byte offset into `raw`.
     pub(super) fn unmark(&self, raw: String, case_start: usize) -> Prompt {
         if !raw.contains(QUOTE) {

@@ -10,6 +10,7 @@ mod control;
 mod data;
 mod error;
 mod examples;
+mod lesson;
 mod render;
 mod strftime;
 mod template;
@@ -21,6 +22,7 @@ pub use chat_template::{ChatFailure, ChatSettings, ChatTemplate, DEFAULT_DATE, M
 pub use control::Controls;
 pub use error::PromptError;
 pub use examples::{ExampleOrder, Nearest};
+pub use lesson::Lesson;
 pub use render::Renderer;
 pub use template::TextTemplate;
 

@@ -28,15 +28,15 @@ use tera::{Context, Value};
 /// ```
 #[derive(Debug)]
 pub struct Renderer<'a> {
-    kind: Kind<'a>,
-    controls: &'a Controls,
+    pub(super) kind: Kind<'a>,
+    pub(super) controls: &'a Controls,
     examples: Option<(ExampleOrder<'a>, Block)>,
     /// The few-shot head of a chat that was rendered first. Only a memory: another head is rendered anew.
     head: OnceLock<(Vec<Message>, Option<String>)>,
 }
 
 #[derive(Debug)]
-enum Kind<'a> {
+pub(super) enum Kind<'a> {
     Text(&'a TextTemplate),
     Chat(&'a ChatPrompt, &'a ChatTemplate),
 }
@@ -143,8 +143,6 @@ impl<'a> Renderer<'a> {
 
     /// A chat. The case begins where the rendering of the messages up to the last example ends, if the prompt begins
     /// with it; examples that a message prints itself (`{{ examples }}`) do not count.
-    ///
-    /// A prefill is rendered as a finished message with a mark at its end, and the text is cut at that mark.
     fn chat(
         &self,
         prompt: &ChatPrompt,
@@ -153,23 +151,30 @@ impl<'a> Renderer<'a> {
         block: &Block,
     ) -> Result<Prompt, PromptError> {
         context.insert_value("examples", block.values.clone());
-        let (mut messages, head) = prompt.messages(&context, &block.messages)?;
-        let explain = |failure| explain(failure, prompt.file());
-        let raw = match prompt.prefill() {
-            None => template.render(&messages, true).map_err(explain)?,
-            Some(place) => {
-                if let Some(last) = messages.last_mut() {
-                    last.content = format!("{}{MARK}", last.content).into();
-                }
-                let mut raw = template.render(&messages, false).map_err(explain)?;
-                let end = raw.rfind(MARK).ok_or_else(|| PromptError::PrefillLost { place: place.clone() })?;
-                raw.truncate(end);
-                raw.replace(MARK, "")
-            }
-        };
+        let (messages, head) = prompt.messages(&context, &block.messages)?;
+        let raw = Self::asked(prompt, template, &messages)?;
         let head = messages.get(..head).unwrap_or_default();
         let start = self.head_text(head, template).filter(|head| raw.starts_with(head.as_ref())).map_or(0, |h| h.len());
         Ok(self.controls.unmark(raw, start))
+    }
+
+    /// Messages as they are put to the model, marks and all. A prefill is rendered as a finished message with a mark at
+    /// its end, and the text is cut at that mark.
+    pub(super) fn asked(
+        prompt: &ChatPrompt,
+        template: &ChatTemplate,
+        messages: &[Message],
+    ) -> Result<String, PromptError> {
+        let explain = |failure| explain(failure, prompt.file());
+        let Some(place) = prompt.prefill() else { return template.render(messages, true).map_err(explain) };
+        let mut messages = messages.to_vec();
+        if let Some(last) = messages.last_mut() {
+            last.content = format!("{}{MARK}", last.content).into();
+        }
+        let mut raw = template.render(&messages, false).map_err(explain)?;
+        let end = raw.rfind(MARK).ok_or_else(|| PromptError::PrefillLost { place: place.clone() })?;
+        raw.truncate(end);
+        Ok(raw.replace(MARK, ""))
     }
 
     /// The few-shot head as text; `None` where there is none or the template does not take it alone.
@@ -193,7 +198,7 @@ impl Block {
     }
 }
 
-fn explain(failure: ChatFailure, place: &Place) -> PromptError {
+pub(super) fn explain(failure: ChatFailure, place: &Place) -> PromptError {
     match failure {
         ChatFailure::Refused(message) => PromptError::Refused { message, place: place.clone() },
         ChatFailure::Failed(message) => PromptError::ChatTemplateFails { message, place: place.clone() },

@@ -112,6 +112,11 @@ impl TextTemplate {
         Self::compile_at(&file.text, Origin::file(&file.path))
     }
 
+    /// Compiles a template that is a value of another file, such as a recipe; `place` is that of the value.
+    pub fn compile_part(source: &str, place: &Place) -> Result<Self, PromptError> {
+        Self::compile_at(source, Origin { file: place.file.clone(), line: place.line, columns: Columns::Unknown })
+    }
+
     /// Compiles a template that is a part of a file.
     pub(super) fn compile_at(source: &str, origin: Origin) -> Result<Self, PromptError> {
         if holds_mark(source) {

@@ -20,6 +20,7 @@ mod probe;
 mod reliability;
 mod samples;
 mod steps;
+mod sweep;
 mod table;
 pub mod training;
 
@@ -33,4 +34,5 @@ pub use json::json;
 pub use junit::{gate_junit, junit};
 pub use markdown::markdown;
 pub use samples::{dim, show_case, told_apart};
+pub use sweep::{SweepRow, sweep};
 pub use table::{by_tag, table};

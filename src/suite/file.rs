@@ -7,7 +7,7 @@ use super::cases::Cases;
 use super::shape::{ExamplesWanted, ScorerEntry, Text};
 use super::{KvType, Reduce, Select};
 use crate::sampling::SamplingSpec;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A whole suite as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -70,22 +70,22 @@ pub(super) struct CaseFile {
     pub limit: Option<usize>,
 }
 
-/// `generate:` cases made by rule.
-#[derive(Debug, Clone, Deserialize)]
+/// `generate:` cases made by rule: draws, and the templates that turn them into cases.
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Generate {
-    pub count: usize,
+pub struct Generate {
+    pub(super) count: usize,
     #[serde(default)]
-    pub seed: u64,
+    pub(super) seed: u64,
     #[serde(rename = "let")]
-    pub bindings: serde_yaml::Mapping,
+    pub(super) bindings: serde_yaml::Mapping,
     #[serde(default)]
-    pub split: Split,
-    pub case: CaseTemplate,
+    pub(super) split: Split,
+    pub(super) case: CaseTemplate,
 }
 
 /// The case that a generator fills in; every text is a Tera template.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CaseTemplate {
     pub id: Option<String>,
@@ -96,7 +96,8 @@ pub(super) struct CaseTemplate {
 }
 
 /// Which bindings a generator keeps; the names are the variables that count, empty for all.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Split {
     #[default]
     All,

@@ -34,6 +34,13 @@ enum Draw {
     Pick(Vec<Value>),
 }
 
+impl Generate {
+    /// Makes the cases, ids `0…` unless the template says otherwise.
+    pub fn cases(&self) -> Result<Vec<Case>, SuiteProblem> {
+        generate(self)
+    }
+}
+
 /// Makes the cases of a generator, ids `0…` unless its template says otherwise.
 pub(super) fn generate(spec: &Generate) -> Result<Vec<Case>, SuiteProblem> {
     let draws = draws(spec)?;

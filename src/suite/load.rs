@@ -174,7 +174,7 @@ impl<'a> Loader<'a> {
 
     /// A path as written, seen from the suite's folder.
     pub(super) fn join(&self, written: &str) -> PathBuf {
-        tidy(self.path.parent().unwrap_or(Path::new("")).join(written))
+        beside(self.path, written)
     }
 
     /// The same for a model or an adapter, which may lie beside another suite.
@@ -299,6 +299,12 @@ pub fn split_scale(written: &str) -> (&str, f32) {
         Some((file, scale)) => (file, scale),
         None => (written, 1.0),
     }
+}
+
+/// A path that a file writes, seen from the file's folder.
+#[must_use]
+pub fn beside(file: &Path, written: &str) -> PathBuf {
+    tidy(file.parent().unwrap_or(Path::new("")).join(written))
 }
 
 /// `suites/../prompts/a.txt` as `prompts/a.txt`, where that is the same file (a link could make it another).

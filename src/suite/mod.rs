@@ -35,17 +35,20 @@ pub use case::{Case, Vars, text_of};
 pub use choice::{Choice, ChoiceFault, ChoiceTarget, Choices};
 pub use classifier::Classifier;
 pub use error::{SuiteError, SuiteProblem};
+pub use file::Generate;
 pub use judge::JudgeModel;
-pub use load::{Overrides, load, load_text, split_scale};
+pub use load::{Overrides, beside, load, load_text, split_scale};
 pub use probe::{Counterpart, Probe, Unit};
+pub use prune::Pruned;
 pub use repeats::Reduce;
+pub use rows::read_rows;
 pub use run_metrics::{Quantity, RUN_METRICS, RunMetric};
 pub use scorer::{
     Chrf, Command, Contains, EditDistance, Exact, Json, Label, LabelBy, Number, Perplexity, Regex, RougeL, ScorerKind,
     ScorerSpec,
 };
 pub use text::TextCases;
-pub use yaml::Document;
+pub use yaml::{Document, Reading, read_text};
 
 use crate::error::Place;
 use crate::sampling::Sampling;
@@ -148,6 +151,13 @@ pub struct PromptFile {
 }
 
 impl PromptFile {
+    /// A prompt file and its text as read: one trailing newline is dropped.
+    #[must_use]
+    pub fn new(path: PathBuf, text: &str) -> Self {
+        let text = text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(text).to_owned();
+        Self { path, text }
+    }
+
     /// Whether it is a chat (a list of roles) rather than a completion prompt.
     #[must_use]
     pub fn is_chat(&self) -> bool {

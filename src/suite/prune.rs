@@ -16,7 +16,7 @@ enum Step {
 
 /// What was taken out of a document so that the rest could be read.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pruned {
+pub struct Pruned {
     /// Original paths that were taken out.
     paths: BTreeSet<String>,
     /// Original indices taken out of each list, by the list's original path.
@@ -91,7 +91,8 @@ impl Pruned {
     }
 
     /// The path in the document as written of a path in what is left of it.
-    pub(super) fn original(&self, path: &str) -> String {
+    #[must_use]
+    pub fn original(&self, path: &str) -> String {
         let mut original = String::new();
         let mut rest = path;
         while !rest.is_empty() {
@@ -111,7 +112,8 @@ impl Pruned {
     }
 
     /// Whether anything at a path or inside it was taken out.
-    pub(super) fn within(&self, path: &str) -> bool {
+    #[must_use]
+    pub fn within(&self, path: &str) -> bool {
         let inside =
             |p: &String| p.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
         self.paths.iter().any(inside)

@@ -13,25 +13,34 @@ use std::path::Path;
 /// A case and the place it was read from.
 pub(super) type Placed = (Case, Place);
 
-/// Reads every row of a file; broken rows are problems, the others are kept. Ids are 1-based row numbers where the
-/// row has none.
-pub(super) fn read(path: &Path, columns: Option<&CaseFile>, problems: &mut Vec<SuiteError>) -> Vec<Placed> {
-    let limit = columns.and_then(|c| c.limit).unwrap_or(usize::MAX);
-    let rows = match path.extension().and_then(|e| e.to_str()) {
+/// Reads the first `limit` rows of a .jsonl, .csv or .yaml file as they are, each with its place. Broken rows are
+/// problems, the others are kept.
+#[must_use]
+pub fn read_rows(path: &Path, limit: usize) -> (Vec<(Vars, Place)>, Vec<SuiteError>) {
+    let mut problems = Vec::new();
+    let rows = rows(path, limit, &mut problems);
+    (rows, problems)
+}
+
+fn rows(path: &Path, limit: usize, problems: &mut Vec<SuiteError>) -> Vec<(Vars, Place)> {
+    match path.extension().and_then(|e| e.to_str()) {
         Some("jsonl" | "ndjson") => json_lines(path, limit, problems),
         Some("csv") => csv_rows(path, limit, problems),
         Some("yaml" | "yml") => yaml_rows(path, limit, problems),
         _ => {
-            problems.push(SuiteError::new(
-                Place::file(path),
-                SuiteProblem::Contradiction {
-                    what: "the ending of a case file says how it is read, and this one is unknown".into(),
-                    help: "use .jsonl, .csv or .yaml".into(),
-                },
-            ));
+            let what = "the ending of a file of rows says how it is read, and this one is unknown".into();
+            let problem = SuiteProblem::Contradiction { what, help: "use .jsonl, .csv or .yaml".into() };
+            problems.push(SuiteError::new(Place::file(path), problem));
             Vec::new()
         }
-    };
+    }
+}
+
+/// Reads every row of a file; broken rows are problems, the others are kept. Ids are 1-based row numbers where the
+/// row has none.
+pub(super) fn read(path: &Path, columns: Option<&CaseFile>, problems: &mut Vec<SuiteError>) -> Vec<Placed> {
+    let limit = columns.and_then(|c| c.limit).unwrap_or(usize::MAX);
+    let rows = rows(path, limit, problems);
     let csv = path.extension().is_some_and(|e| e == "csv");
     let mut cases = Vec::with_capacity(rows.len());
     for (number, (row, place)) in rows.into_iter().enumerate() {

@@ -254,7 +254,6 @@ impl Loader<'_> {
 
     pub(super) fn prompt_file(&mut self, at: &str, written: &str) -> Option<PromptFile> {
         let (path, text) = self.named_file(at, written, "the prompt")?;
-        let text = text.strip_suffix("\r\n").or(text.strip_suffix('\n')).unwrap_or(&text).to_owned();
-        Some(PromptFile { path, text })
+        Some(PromptFile::new(path, &text))
     }
 }

@@ -33,9 +33,9 @@ pub struct Document {
     places: HashMap<String, (usize, usize)>,
 }
 
-/// What became of a document.
+/// What became of a document that was read as a `T`.
 #[derive(Debug)]
-pub(super) struct Reading<T> {
+pub struct Reading<T> {
     /// `None` where too much was refused to build one.
     pub value: Option<T>,
     /// Every problem.
@@ -88,7 +88,8 @@ impl Document {
     }
 
     /// Reads the document as a `T`, and reports everything that serde refuses.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Reading<T> {
+    #[must_use]
+    pub fn read<T: DeserializeOwned>(&self) -> Reading<T> {
         let mut left = self.value.clone();
         let mut pruned = Pruned::default();
         let mut problems = Vec::new();
@@ -184,7 +185,7 @@ pub(super) fn open_file(path: &Path) -> std::io::Result<File> {
 }
 
 /// Reads a text file with the checks that every file of ours gets.
-pub(super) fn read_text(path: &Path, what: &str) -> Result<String, SuiteError> {
+pub fn read_text(path: &Path, what: &str) -> Result<String, SuiteError> {
     let fail = |problem| SuiteError::new(Place::file(path), problem);
     let unreadable =
         |e: std::io::Error| fail(SuiteProblem::Unreadable { what: what.to_owned(), reason: e.to_string() });

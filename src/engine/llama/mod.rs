@@ -147,7 +147,9 @@ impl Llama {
         let gguf = Gguf::open_checked(path)?;
         let sha256 = hash(path, memory)?;
         if let Some((adapter, _)) = &settings.adapter {
-            Gguf::open_checked(adapter)?.check_fits(&gguf)?;
+            let adapter = Gguf::open_checked(adapter)?;
+            adapter.check_trained_on(&gguf, &sha256)?;
+            adapter.check_fits(&gguf)?;
         }
         if let Some(probe) = probe {
             let known = settings.adapter.is_none() && memory.is_some_and(|m| m.was_tried(&sha256, build));
@@ -273,6 +275,10 @@ impl Engine for Llama {
 
     fn start(&self) -> Option<Token> {
         self.tokenizer.start()
+    }
+
+    fn is_end(&self, token: Token) -> bool {
+        self.tokenizer.is_end(token)
     }
 
     fn bytes(&self, tokens: &[Token]) -> Vec<u8> {

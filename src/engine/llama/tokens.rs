@@ -83,6 +83,11 @@ impl Tokenizer {
         [vocab.bos(), vocab.eos()].into_iter().find(|token| token.0 >= 0).map(|token| token.0.cast_unsigned())
     }
 
+    /// Whether a token ends an answer.
+    pub(super) fn is_end(&self, token: u32) -> bool {
+        self.model.vocab().is_eog(LlamaToken(token.cast_signed()))
+    }
+
     /// The bytes of tokens, control tokens left out.
     pub(super) fn bytes(&self, tokens: &[u32]) -> Vec<u8> {
         let vocab = self.model.vocab();

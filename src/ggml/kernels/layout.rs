@@ -42,13 +42,13 @@ impl Arena {
 
 /// How rows of a type are read.
 #[derive(Clone, Copy)]
-struct Source {
+pub(super) struct Source {
     kind: TensorType,
     /// ggml's own conversion; `None` for F32, which is copied.
     convert: sys::ggml_to_float_t,
 }
 
-fn source(op: &'static str, a: &Tensor) -> Result<Source, GgmlError> {
+pub(super) fn source(op: &'static str, a: &Tensor) -> Result<Source, GgmlError> {
     let kind = a.kind().filter(|kind| kind.is_weight()).ok_or_else(|| GgmlError::shape(op, a.shape()))?;
     // SAFETY: a type number of ggml's own; the traits are a static table.
     let convert = unsafe { sys::ggml_get_type_traits(kind.code()).as_ref() }.and_then(|traits| traits.to_float);
@@ -60,7 +60,7 @@ fn source(op: &'static str, a: &Tensor) -> Result<Source, GgmlError> {
 
 impl Source {
     /// Row `row` of an operand whose rows have `out.len()` numbers, as f32.
-    fn row(self, call: &Call<'_>, row: usize, out: &mut [f32]) {
+    pub(super) fn row(self, call: &Call<'_>, row: usize, out: &mut [f32]) {
         let k = out.len();
         match self.kind {
             TensorType::F32 => out.copy_from_slice(&call.source::<f32>(0)[row * k..(row + 1) * k]),

@@ -14,6 +14,7 @@ mod optimiser;
 mod product;
 mod readings;
 mod swiglu;
+pub(super) mod tiles;
 
 pub use optimiser::{ADAMW_SETTINGS, AdamW};
 pub use readings::{Judge, Readings};

@@ -116,6 +116,21 @@ pub(crate) fn fits(adapter: &Gguf, base: &Gguf) -> Vec<GgufProblem> {
     faults
 }
 
+/// Why an adapter was not trained on the model of this hash; nothing where it does not say on which it was.
+pub(crate) fn made_for(adapter: &Gguf, base: &Gguf, sha256: &str) -> Option<GgufProblem> {
+    let trained_on = adapter.metadata().text("tripos.base.sha256").filter(|trained_on| *trained_on != sha256)?;
+    let known_as = adapter.metadata().text("tripos.base.file").unwrap_or("another file");
+    Some(GgufProblem::OtherBase {
+        trained_on: format!("{known_as} (SHA-256 {})", short(trained_on)),
+        given: format!("{} ({})", base.path().display(), short(sha256)),
+    })
+}
+
+/// Enough of a hash to recognise it.
+fn short(sha256: &str) -> String {
+    if sha256.chars().count() > 12 { sha256.chars().take(12).chain(['…']).collect() } else { sha256.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,6 +203,24 @@ mod tests {
         insta::assert_snapshot!(refusals(|m, _| { m.set("adapter.lora.alpha", Value::F64(8.0)); }), @"metadata `adapter.lora.alpha` has type f64; llama.cpp expects f32");
         insta::assert_snapshot!(refusals(|m, _| { m.set("adapter.lora.alpha", Value::F32(f32::INFINITY)); }), @"metadata `adapter.lora.alpha` is inf, not a number to compute with");
         insta::assert_snapshot!(refusals(|m, _| { m.remove("adapter.type"); }), @"the metadata lacks `adapter.type` (a text)");
+    }
+
+    #[test]
+    fn an_adapter_knows_the_model_that_it_was_trained_on() {
+        let base = untied();
+        let trained = adapter(|m, _| {
+            m.set("tripos.base.sha256", "0123456789abcdef".repeat(4).as_str().into());
+            m.set("tripos.base.file", "tiny.gguf".into());
+        });
+        assert!(trained.check_trained_on(&base, &"0123456789abcdef".repeat(4)).is_ok());
+        let other = trained.check_trained_on(&base, &"f".repeat(64)).unwrap_err().to_string();
+        let name = trained.path().display().to_string();
+        insta::assert_snapshot!(other.replace(&name, "ADAPTER"), @r"
+        error: this adapter was trained on tiny.gguf (SHA-256 0123456789ab…), not on models/tripos-tiny.gguf (ffffffffffff…)
+          --> ADAPTER
+          help: name the model that it was trained on, or train one on this model; a copy in another format is another model too: merge into the original, then quantize
+        ");
+        assert!(adapter(|_, _| ()).check_trained_on(&base, "").is_ok());
     }
 
     #[test]

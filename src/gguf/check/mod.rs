@@ -10,7 +10,7 @@ mod hyperparameters;
 mod tensors;
 mod vocabulary;
 
-pub(super) use adapter::fits as adapter_fits;
+pub(super) use adapter::{fits as adapter_fits, made_for as adapter_made_for};
 
 use super::architecture::{Family, family};
 use super::{Gguf, GgufProblem, Value};

@@ -92,22 +92,28 @@ pub struct Material {
     pub held_out_tokens: u64,
     /// Rows into which they are packed.
     pub held_out_rows: usize,
-    /// SHA-256 over all documents, in hex.
+    /// SHA-256 over all documents that are learned from, in hex.
     pub sha256: String,
+    /// The same over those held out.
+    pub held_out_sha256: String,
 }
 
 /// One source of documents.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceRecord {
-    /// What it is: a file, a generator, a run.
+    /// Its file, its run, or `generate`.
     pub name: String,
-    /// Documents taken from it.
+    /// Rows that were read.
+    pub rows: usize,
+    /// Documents that they became.
     pub documents: usize,
-    /// Of those, cut to the sequence length.
-    #[serde(default)]
+    /// Tokens of those.
+    pub tokens: u64,
+    /// Of those, the tokens that are learned.
+    pub targets: u64,
+    /// Documents that lost their end because they are longer than a row.
     pub cut: usize,
-    /// Rows left out because they are longer than the sequence.
-    #[serde(default)]
+    /// Documents that were left out.
     pub dropped: usize,
 }
 

@@ -1,0 +1,240 @@
+//! `tripos train`: a recipe becomes a trained model, recorded step by step in a folder of its own.
+
+mod dry_run;
+mod observer;
+mod suite;
+mod sweep;
+mod text;
+
+use super::failure::{Failure, print_problems};
+use super::interrupt;
+use super::output::{complain, print};
+use super::plan::PlanArgs;
+use super::run::MachineArgs;
+use crate::error::Place;
+use crate::run::RunSettings;
+use crate::store::Status;
+use crate::store::training::{TrainingFolder, TrainingHeader, latest, read_training};
+use crate::train::recipe::{Overrides, Recipe, load};
+use crate::train::trainer::Ended;
+use crate::train::{Prepared, Sitting, TrainingFailure, Watch};
+use clap::ValueEnum;
+use observer::Lines;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use sweep::Sweep;
+
+/// Where training runs are kept unless said otherwise.
+const PARENT: &str = "reports/train";
+
+/// Arguments of `train`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The recipe
+    #[arg(value_name = "RECIPE")]
+    recipe: PathBuf,
+    /// Teach this model (a GGUF file) instead of the recipe's
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Folder that gets the folder of the run [default: reports/train]; the recipe's output is left alone
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with this run, or with the latest of this recipe
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["sweep", "dry_run"])]
+    #[allow(clippy::option_option, reason = "without the flag, without a run, with one")]
+    resume: Option<Option<PathBuf>>,
+    /// So many steps instead of the recipe's; the recipe's output is left alone
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    steps: Option<u64>,
+    /// The learning rate at its highest
+    #[arg(long, value_name = "X", value_parser = rate)]
+    lr: Option<f64>,
+    /// Moves the order of the rows, dropout and what adapters begin with
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Train once with each value (of lr, steps or seed) and compare them in one table; no suite is run
+    #[arg(long, value_name = "KEY=A,B,…")]
+    sweep: Option<Sweep>,
+    /// Print parameters, tokens, memory and time expected; learn nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Threads that compute [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// What is printed at the end
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// What was learned, for people
+    Text,
+    /// A JSON document
+    Json,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
+        _ => Err("a learning rate is a number above 0, such as 2e-4".to_owned()),
+    }
+}
+
+/// A training run whose folder is closed.
+struct Done {
+    folder: PathBuf,
+    ended: Ended,
+}
+
+/// Trains, or says what training would take.
+pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
+    let settings = args.settings()?;
+    if let Some(sweep) = &args.sweep {
+        return sweep::run(args, sweep, &settings, quiet);
+    }
+    if let Some(run) = &args.resume {
+        return resume(args, run.as_deref(), &settings, quiet);
+    }
+    let overrides = args.overrides();
+    let prepared = args.prepare(&overrides, &settings, quiet)?;
+    if args.dry_run {
+        return dry_run::run(&prepared, &settings, args.format);
+    }
+    let done = args.learn(&prepared, &overrides, (&settings, args.copies()), quiet)?;
+    args.finish(&prepared.recipe, &done, &settings, quiet)
+}
+
+/// Goes on with a run, by the flags that it was begun with.
+fn resume(args: &Args, run: Option<&Path>, settings: &RunSettings, quiet: bool) -> Result<(), Failure> {
+    let folder = match run {
+        Some(run) => super::compare::run_folder(run),
+        None => latest(args.parent(), &args.recipe)?,
+    };
+    let recorded = read_training(&folder)?;
+    let begun = args.begun(&recorded, &folder)?;
+    let prepared = args.prepare(&begun, settings, quiet)?;
+    if recorded.status == Status::Complete {
+        complain("the training run is complete; nothing is left to learn\n");
+        return args.say(&folder);
+    }
+    let lines = Lines::new(folder.clone(), quiet);
+    let copy = !recorded.flags.contains_key("out") && !recorded.flags.contains_key("steps");
+    let watch = Watch { observer: &lines, stop: interrupt::listen() };
+    let sitting = Sitting { prepared: &prepared, machine: settings, watch, flags: &recorded.flags, copy };
+    let ended = sitting.go_on(TrainingFolder::open(&folder)?, args.lr);
+    lines.page();
+    let (folder, ended) = ended?;
+    args.finish(&prepared.recipe, &Done { folder, ended }, settings, quiet)
+}
+
+impl Args {
+    fn settings(&self) -> Result<RunSettings, Failure> {
+        let plan = PlanArgs { threads: self.threads, ..PlanArgs::default() };
+        self.machine.settings(&plan, false)
+    }
+
+    /// The folder that gets the folder of the run.
+    fn parent(&self) -> &Path {
+        self.out.as_deref().unwrap_or(Path::new(PARENT))
+    }
+
+    /// Whether the trained file goes where the recipe says.
+    fn copies(&self) -> bool {
+        self.out.is_none() && self.steps.is_none()
+    }
+
+    fn overrides(&self) -> Overrides {
+        Overrides { model: self.model.clone(), steps: self.steps, lr: self.lr, seed: self.seed }
+    }
+
+    /// The flags that shape a run, as its header keeps them.
+    fn flags(&self, overrides: &Overrides) -> BTreeMap<String, Value> {
+        let whole = |path: &PathBuf| json!(path.canonicalize().unwrap_or_else(|_| path.clone()));
+        let flags = [
+            ("model", overrides.model.as_ref().map(whole)),
+            ("out", self.out.as_ref().map(whole)),
+            ("steps", overrides.steps.map(Value::from)),
+            ("lr", overrides.lr.map(Value::from)),
+            ("seed", overrides.seed.map(Value::from)),
+        ];
+        flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    /// What a run was begun with; each flag given beside --resume must say the same, but for the rate.
+    fn begun(&self, recorded: &TrainingHeader, run: &Path) -> Result<Overrides, Failure> {
+        let mut problems = crate::error::Problems::new();
+        for (flag, given) in self.flags(&self.overrides()) {
+            let before = recorded.flags.get(&flag);
+            if flag != "lr" && flag != "out" && before != Some(&given) {
+                let recorded = before.map_or_else(|| "none".to_owned(), Value::to_string);
+                let (given, place) = (given.to_string(), Place::file(run));
+                problems.push(TrainingFailure::OtherFlag { flag, given, recorded, place });
+            }
+        }
+        let flag = |name: &str| recorded.flags.get(name);
+        Ok(problems.or_ok(Overrides {
+            model: flag("model").and_then(Value::as_str).map(PathBuf::from),
+            steps: flag("steps").and_then(Value::as_u64),
+            lr: flag("lr").and_then(Value::as_f64),
+            seed: flag("seed").and_then(Value::as_u64),
+        })?)
+    }
+
+    /// The recipe with its data, or all that is wrong with either.
+    fn prepare(&self, overrides: &Overrides, settings: &RunSettings, quiet: bool) -> Result<Prepared, Failure> {
+        let (recipe, problems) = load(&self.recipe, overrides);
+        let recipe: Recipe = match recipe {
+            Some(recipe) if !problems.any_error() => recipe,
+            _ => return Err(problems.into()),
+        };
+        let prepared = Prepared::new(recipe, settings)?;
+        if !quiet {
+            print_problems(&problems);
+            print_problems(&prepared.data.warnings);
+        }
+        Ok(prepared)
+    }
+
+    /// A run of its own.
+    fn learn(
+        &self,
+        prepared: &Prepared,
+        overrides: &Overrides,
+        (settings, copy): (&RunSettings, bool),
+        quiet: bool,
+    ) -> Result<Done, Failure> {
+        let lines = Lines::new(self.parent().to_path_buf(), quiet);
+        let flags = self.flags(overrides);
+        let watch = Watch { observer: &lines, stop: interrupt::listen() };
+        let sitting = Sitting { prepared, machine: settings, watch, flags: &flags, copy };
+        let ended = sitting.begin(self.parent());
+        lines.page();
+        let (folder, ended) = ended?;
+        Ok(Done { folder, ended })
+    }
+
+    /// Runs the recipe's suite, prints what was learned, and says where the run lies.
+    fn finish(&self, recipe: &Recipe, done: &Done, settings: &RunSettings, quiet: bool) -> Result<(), Failure> {
+        if done.ended == Ended::Interrupted {
+            complain(&format!("{}\n", text::go_on(&self.recipe, &done.folder)));
+            return Err(Failure::Code(130));
+        }
+        self.say(&done.folder)?;
+        suite::run(recipe, &done.folder, (settings, self.format == Format::Text), quiet)?;
+        complain(&format!("run: {}\n", done.folder.display()));
+        Ok(())
+    }
+
+    /// Prints what a complete run came to.
+    fn say(&self, folder: &Path) -> Result<(), Failure> {
+        let header = read_training(folder)?;
+        print(&match self.format {
+            Format::Text => text::outcome(&header, folder),
+            Format::Json => format!("{}\n", json!({"schema": 1, "folder": folder, "run": header})),
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! What a training run says of itself, as lines of text.
+
+use crate::store::training::{EvaluationRecord, ParityRecord, StepRecord, TrainingHeader};
+use crate::train::rate_text;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Longest part of a question or an answer that is shown in a line.
+const SHOWN: usize = 48;
+
+/// Facts one under the other, their names in a column.
+pub(super) fn facts(rows: &[(&str, String)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    rows.iter().map(|(name, fact)| format!("{name:<width$}  {fact}\n")).collect()
+}
+
+/// `1234567` as `1,234,567`.
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev();
+    groups.map(|group| String::from_utf8_lossy(group)).collect::<Vec<_>>().join(",")
+}
+
+/// `12s`, `4m12s`, `1h02m`.
+pub(super) fn duration(seconds: f64) -> String {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates")]
+    let whole = seconds.max(0.0).round() as u64;
+    match (whole / 3600, whole / 60 % 60, whole % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds:02}s"),
+        (hours, minutes, _) => format!("{hours}h{minutes:02}m"),
+    }
+}
+
+/// `step 0412/1000 | loss 1.2345 | lr 3.0e-5 | 5,832 tok/s | eta 4m12s`
+pub(super) fn step(record: &StepRecord, steps: u64, left_s: f64) -> String {
+    let width = steps.to_string().len().max(4);
+    let loss = record.loss.map_or_else(|| "none".to_owned(), |loss| format!("{loss:.4}"));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates")]
+    let speed = thousands(record.tokens_per_s.round() as u64);
+    format!(
+        "step {:0width$}/{steps:0width$} | loss {loss} | lr {} | {speed} tok/s | eta {}\n",
+        record.step,
+        rate_text(record.lr),
+        duration(left_s)
+    )
+}
+
+/// `eval 0050/1000 | held-out loss 0.1234 | perplexity 1.13 | best so far`, and under it what the model says.
+pub(super) fn evaluation(record: &EvaluationRecord, steps: u64) -> String {
+    let width = steps.to_string().len().max(4);
+    let mut line = format!("eval {:0width$}/{steps:0width$} | held-out loss {:.4}", record.step, record.held_out_loss);
+    if let Some(perplexity) = record.perplexity {
+        let _ = write!(line, " | perplexity {perplexity:.2}");
+    }
+    if let Some(accuracy) = record.accuracy {
+        let _ = write!(line, " | accuracy {accuracy:.3}");
+    }
+    line += if record.best && record.step > 0 { " | best so far\n" } else { "\n" };
+    for said in &record.says {
+        let _ = writeln!(line, "     {} → {}", shown(&said.prompt, true), shown(&said.completion, false));
+    }
+    line
+}
+
+/// The end of a text, or its beginning, on one line.
+fn shown(text: &str, end: bool) -> String {
+    let one_line: String = text.trim().chars().map(|c| if c.is_control() { '⏎' } else { c }).collect();
+    let all: Vec<char> = one_line.chars().collect();
+    if all.len() <= SHOWN {
+        return format!("“{one_line}”");
+    }
+    let part: String = if end { &all[all.len() - SHOWN..] } else { &all[..SHOWN] }.iter().collect();
+    if end { format!("“…{part}”") } else { format!("“{part}…”") }
+}
+
+/// `parity with llama.cpp over 320 tokens: mean |Δ log p| 3.1e-6 in f32 (at most 1e-4), 4.0e-3 in bf16 (at most 2e-2)`
+pub(super) fn parity(found: &ParityRecord) -> String {
+    let ParityRecord { tokens, f32, f32_limit, bf16, bf16_limit } = found;
+    let bf16 = bf16.map_or_else(String::new, |bf16| format!(", {bf16:.1e} in bf16 (at most {bf16_limit:.0e})"));
+    format!(
+        "parity with llama.cpp over {tokens} tokens: mean |Δ log p| {f32:.1e} in f32 (at most {f32_limit:.0e}){bf16}\n"
+    )
+}
+
+/// How an interrupted run is gone on with.
+pub(super) fn go_on(recipe: &Path, folder: &Path) -> String {
+    format!("what was learned is kept: tripos train {} --resume {}", recipe.display(), folder.display())
+}
+
+/// What a complete run came to.
+pub(super) fn outcome(header: &TrainingHeader, folder: &Path) -> String {
+    let Some(outcome) = &header.outcome else { return String::new() };
+    let file = outcome.copied_to.clone().unwrap_or_else(|| folder.join(&outcome.output.path));
+    let mut rows =
+        vec![("trained", format!("{} (step {} of {})", file.display(), outcome.exported_step, header.steps))];
+    if let Some(best) = header.best {
+        rows.push(("held-out loss", format!("{:.4} at step {}", best.loss, best.step)));
+    }
+    facts(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::training::Said;
+
+    #[test]
+    fn a_step_is_one_line() {
+        let record = StepRecord {
+            step: 412,
+            loss: Some(1.23446),
+            lr: 3e-5,
+            grad_norm: Some(0.7),
+            tokens: 900,
+            targets: 400,
+            tokens_per_s: 5831.7,
+            peak_mib: None,
+            elapsed_s: 0.15,
+        };
+        insta::assert_snapshot!(step(&record, 1000, 252.0), @"step 0412/1000 | loss 1.2345 | lr 3.0e-5 | 5,832 tok/s | eta 4m12s");
+    }
+
+    #[test]
+    fn durations_and_numbers_are_read_at_a_glance() {
+        assert_eq!([0.4, 59.6, 252.0, 3725.0].map(duration), ["0s", "1m00s", "4m12s", "1h02m"]);
+        assert_eq!([7, 1_000, 1_234_567].map(thousands), ["7", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn an_evaluation_shows_what_the_model_says() {
+        let record = EvaluationRecord {
+            step: 50,
+            held_out_loss: 0.12344,
+            perplexity: Some(1.1314),
+            accuracy: None,
+            best: true,
+            says: vec![Said { prompt: "Question:\nWhat is 2 + 3?".into(), completion: format!("5{}", "!".repeat(60)) }],
+            elapsed_s: 1.0,
+        };
+        insta::assert_snapshot!(evaluation(&record, 200), @r"
+        eval 0050/0200 | held-out loss 0.1234 | perplexity 1.13 | best so far
+             “Question:⏎What is 2 + 3?” → “5!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!…”
+        ");
+    }
+}

@@ -1,0 +1,82 @@
+//! Training runs that differ in one setting, side by side.
+
+use super::layout::{Align, Cell, Column, tables};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// One training run of a sweep.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct SweepRow {
+    /// The value that it was made with, as it was written.
+    pub value: String,
+    /// Steps made.
+    pub steps: u64,
+    /// The loss of the last step, where it is a number.
+    pub loss: Option<f64>,
+    /// The smallest held-out loss, where documents were held out.
+    pub held_out_loss: Option<f64>,
+    /// The step behind which that was measured.
+    pub best_step: Option<u64>,
+    /// Tokens read a second, over all steps.
+    pub tokens_per_s: f64,
+    /// How long its steps took, in words.
+    pub time: String,
+    /// The folder of the run; `None` where it failed.
+    pub run: Option<PathBuf>,
+}
+
+/// The runs of a sweep over `key`, a row each, the best (by held-out loss, else by the last loss) in bold with a star.
+#[must_use]
+pub fn sweep(key: &str, rows: &[SweepRow], width: usize, colour: bool) -> String {
+    let measure = |row: &SweepRow| if row.run.is_some() { row.held_out_loss.or(row.loss) } else { None };
+    let best = rows.iter().filter_map(measure).min_by(f64::total_cmp);
+    let is_best = |row: &SweepRow| measure(row).is_some_and(|loss| Some(loss) == best);
+    let value = |row: &SweepRow| {
+        let star = if is_best(row) { " *" } else { "" };
+        Cell { text: format!("{}{star}", row.value), bold: is_best(row) }
+    };
+    let number = |number: Option<f64>| number.map_or_else(|| "–".to_owned(), |number| format!("{number:.4}"));
+    let column = |title: &str, text: &dyn Fn(&SweepRow) -> String| {
+        Column::new(title, Align::Right, rows.iter().map(text).collect::<Vec<_>>())
+    };
+    let run = |row: &SweepRow| {
+        row.run
+            .as_ref()
+            .and_then(|run| run.file_name())
+            .map_or_else(|| "failed".to_owned(), |name| name.to_string_lossy().into_owned())
+    };
+    let columns = [
+        column("held-out loss", &|row| number(row.held_out_loss)),
+        column("at step", &|row| row.best_step.map_or_else(|| "–".to_owned(), |step| step.to_string())),
+        column("last loss", &|row| number(row.loss)),
+        column("tok/s", &|row| format!("{:.0}", row.tokens_per_s)),
+        column("time", &|row| row.time.clone()),
+        Column::new("run", Align::Left, rows.iter().map(run).collect::<Vec<_>>()),
+    ];
+    tables(&Column::new(key, Align::Left, rows.iter().map(value).collect::<Vec<_>>()), &columns, width, colour)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_is_starred_and_what_failed_says_so() {
+        let row = |value: &str, held_out_loss: Option<f64>, run: Option<&str>| SweepRow {
+            value: value.to_owned(),
+            steps: 50,
+            loss: held_out_loss.map(|loss| loss + 0.1),
+            held_out_loss,
+            best_step: held_out_loss.map(|_| 50),
+            tokens_per_s: 5832.4,
+            time: "1m02s".into(),
+            run: run.map(PathBuf::from),
+        };
+        let rows = [
+            row("1e-4", Some(0.4321), Some("reports/train/a-1")),
+            row("3e-4", Some(0.1234), Some("reports/train/a-2")),
+            row("1", None, None),
+        ];
+        insta::assert_snapshot!(sweep("lr", &rows, 80, false), @"");
+    }
+}

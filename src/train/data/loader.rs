@@ -1,0 +1,215 @@
+//! Hands out packed rows, step by step.
+
+use super::Dataset;
+use super::pack::pack;
+use crate::model::Document;
+use crate::seed;
+use rand::seq::SliceRandom;
+
+/// The rows of a data set, in an order that the seed and the step alone decide: to go on after a stop, the number of the
+/// step is all that has to be known.
+///
+/// Each epoch goes over all rows in a new order; a batch may hold the last rows of one and the first of the next.
+///
+/// ```
+/// use tripos::model::Document;
+/// use tripos::train::data::{Dataset, Loader};
+/// let document = |len: usize| Document { tokens: vec![7; len], learn: vec![true; len] };
+/// let data = Dataset { documents: vec![document(5), document(3), document(8)], ..Dataset::default() };
+/// let loader = Loader::new(&data, 8, 1);
+/// assert_eq!((loader.rows(), loader.steps_per_epoch(1)), (2, 2.0));
+/// assert_eq!(loader.batch(1, 2).iter().flatten().count(), 3);
+/// ```
+#[derive(Debug)]
+pub struct Loader<'a> {
+    data: &'a Dataset,
+    /// The documents of each row, by index.
+    rows: Vec<Vec<usize>>,
+    sequence: usize,
+    seed: u64,
+}
+
+impl<'a> Loader<'a> {
+    /// Packs a data set into rows of `sequence` tokens.
+    #[must_use]
+    pub fn new(data: &'a Dataset, sequence: usize, seed: u64) -> Self {
+        let lengths: Vec<usize> = data.documents.iter().map(|document| document.tokens.len()).collect();
+        Self { data, rows: pack(&lengths, sequence), sequence, seed }
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The share of all rows together that is filled; 1 where there are none.
+    #[must_use]
+    pub fn fill(&self) -> f64 {
+        let places = self.rows.len() * self.sequence;
+        if places == 0 { 1.0 } else { self.data.tokens() as f64 / places as f64 }
+    }
+
+    /// Steps of `batch` rows that go over all of them once.
+    #[must_use]
+    pub fn steps_per_epoch(&self, batch: usize) -> f64 {
+        self.rows.len() as f64 / batch.max(1) as f64
+    }
+
+    /// The rows of a step, counted from 1: each the documents that stand in it.
+    #[must_use]
+    pub fn batch(&self, step: u64, batch: usize) -> Vec<Vec<&'a Document>> {
+        self.drawn(step, batch).into_iter().map(|row| self.documents(row)).collect()
+    }
+
+    /// The labels of the documents of [`Loader::batch`], row by row.
+    #[must_use]
+    pub fn labels(&self, step: u64, batch: usize) -> Vec<Vec<usize>> {
+        self.drawn(step, batch).into_iter().map(|row| self.labels_of(row)).collect()
+    }
+
+    /// All rows once, `batch` at a time and in a fixed order: the documents of each, and their labels. For evaluation.
+    pub fn in_order(&self, batch: usize) -> impl Iterator<Item = (Vec<Vec<&'a Document>>, Vec<Vec<usize>>)> {
+        self.rows.chunks(batch.max(1)).map(|rows| {
+            let documents = rows.iter().map(|row| self.documents(row)).collect();
+            (documents, rows.iter().map(|row| self.labels_of(row)).collect())
+        })
+    }
+
+    /// The most targets that `rows` rows can have together.
+    #[must_use]
+    pub fn most_targets(&self, rows: usize) -> usize {
+        self.most(rows, |row| self.documents(row).into_iter().map(Document::targets).sum())
+    }
+
+    /// The most documents that `rows` rows can hold together.
+    #[must_use]
+    pub fn most_documents(&self, rows: usize) -> usize {
+        self.most(rows, Vec::len)
+    }
+
+    /// The largest sum over `rows` rows; where there are fewer, they come up again.
+    fn most(&self, rows: usize, count: impl Fn(&Vec<usize>) -> usize) -> usize {
+        let mut counts: Vec<usize> = self.rows.iter().map(count).collect();
+        counts.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
+        counts.iter().cycle().take(if counts.is_empty() { 0 } else { rows }).sum()
+    }
+
+    fn documents(&self, row: &[usize]) -> Vec<&'a Document> {
+        row.iter().filter_map(|document| self.data.documents.get(*document)).collect()
+    }
+
+    fn labels_of(&self, row: &[usize]) -> Vec<usize> {
+        row.iter().filter_map(|document| self.data.labels.get(*document).copied()).collect()
+    }
+
+    /// The rows of a step.
+    fn drawn(&self, step: u64, batch: usize) -> Vec<&Vec<usize>> {
+        let rows = self.rows.len();
+        if rows == 0 {
+            return Vec::new();
+        }
+        let first = usize::try_from(step.saturating_sub(1)).unwrap_or(usize::MAX).saturating_mul(batch);
+        let mut drawn = Vec::with_capacity(batch);
+        let (mut epoch, mut order) = (first / rows, self.order(first / rows));
+        for at in first..first.saturating_add(batch) {
+            if at / rows != epoch {
+                (epoch, order) = (at / rows, self.order(at / rows));
+            }
+            drawn.extend(order.get(at % rows).and_then(|row| self.rows.get(*row)));
+        }
+        drawn
+    }
+
+    /// The order of the rows in an epoch.
+    fn order(&self, epoch: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.shuffle(&mut seed::rng(seed::key(self.seed, &["rows", &epoch.to_string()])));
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Documents of 1 to 30 tokens, each of one token that no other has.
+    fn data() -> Dataset {
+        let lengths = (0..200_u32).map(|i| (i, 1 + (i * 7 % 30) as usize));
+        let document = |(i, len)| Document { tokens: vec![i; len], learn: vec![true; len] };
+        Dataset { documents: lengths.map(document).collect(), labels: (0..200).collect(), ..Dataset::default() }
+    }
+
+    fn names(rows: &[Vec<&Document>]) -> Vec<Vec<u32>> {
+        rows.iter().map(|row| row.iter().map(|document| document.tokens[0]).collect()).collect()
+    }
+
+    #[test]
+    fn an_epoch_shows_each_document_once_and_the_next_in_another_order() {
+        let data = data();
+        let loader = Loader::new(&data, 32, 7);
+        let epoch = |first: u64| -> Vec<Vec<Vec<u32>>> {
+            (first..first + loader.rows() as u64).map(|step| names(&loader.batch(step, 1))).collect()
+        };
+        let (one, two) = (epoch(1), epoch(1 + loader.rows() as u64));
+        let mut seen: Vec<u32> = one.iter().flatten().flatten().copied().collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..200).collect::<Vec<_>>());
+        assert_ne!(one, two);
+        let sorted = |mut rows: Vec<Vec<Vec<u32>>>| {
+            rows.sort();
+            rows
+        };
+        assert_eq!(sorted(one), sorted(two));
+    }
+
+    #[test]
+    fn a_batch_depends_on_seed_and_step_alone() {
+        let data = data();
+        let (loader, again) = (Loader::new(&data, 32, 7), Loader::new(&data, 32, 7));
+        let last = again.batch(40, 6);
+        for step in 1..40 {
+            let _ = loader.batch(step, 6);
+        }
+        assert_eq!(names(&loader.batch(40, 6)), names(&last));
+        assert_ne!(names(&Loader::new(&data, 32, 8).batch(40, 6)), names(&last));
+        // Step and batch only cut the same line of rows.
+        let two = [loader.batch(1, 6), loader.batch(2, 6)].concat();
+        assert_eq!(names(&two), names(&loader.batch(1, 12)));
+    }
+
+    #[test]
+    fn labels_stand_beside_their_documents() {
+        let data = data();
+        let loader = Loader::new(&data, 32, 7);
+        let labels = loader.labels(3, 5);
+        for (row, labels) in names(&loader.batch(3, 5)).iter().zip(&labels) {
+            assert_eq!(row.iter().map(|name| *name as usize).collect::<Vec<_>>(), *labels);
+        }
+        let in_order: BTreeMap<u32, usize> = loader
+            .in_order(4)
+            .flat_map(|(rows, labels)| names(&rows).concat().into_iter().zip(labels.concat()).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(in_order.len(), 200);
+        assert!(in_order.iter().all(|(name, label)| *name as usize == *label));
+    }
+
+    #[test]
+    fn no_micro_batch_holds_more_than_was_said() {
+        let data = data();
+        let loader = Loader::new(&data, 32, 7);
+        for rows in [1, 4, loader.rows() + 3] {
+            for step in 1..60 {
+                let batch = loader.batch(step, rows);
+                assert_eq!(batch.len(), rows);
+                assert!(batch.iter().flatten().count() <= loader.most_documents(rows));
+                assert!(batch.iter().flatten().map(|d| d.targets()).sum::<usize>() <= loader.most_targets(rows));
+            }
+        }
+        assert!(loader.fill() > 0.95, "{}", loader.fill());
+        let empty = Dataset::default();
+        assert!(Loader::new(&empty, 32, 7).batch(1, 4).is_empty());
+        assert_eq!(Loader::new(&empty, 32, 7).most_targets(3), 0);
+    }
+}

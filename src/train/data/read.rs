@@ -1,0 +1,348 @@
+//! From a recipe's sources to the documents that are learned and those that are held out.
+
+use super::Dataset;
+use super::fit::Fitter;
+use super::gather::Gathered;
+use super::mask;
+use super::passed::Passed;
+use super::rows::{self, Row};
+use super::teacher::{Teacher, Templates};
+use crate::engine::llama::{KvStorage, Llama, LlamaSettings};
+use crate::engine::{Engine, KvMode, Token};
+use crate::error::{Explain, Place, Problems};
+use crate::model::Document;
+use crate::prompt::PromptError;
+use crate::run::RunSettings;
+use crate::seed;
+use crate::suite::{SuiteError, SuiteProblem, Vars, read_rows};
+use crate::train::error::{TrainError, TrainProblem};
+use crate::train::recipe::{HeldOut, Kind, Origin, Recipe, Source};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+
+/// All that a recipe teaches.
+#[derive(Debug, Default)]
+pub struct Data {
+    /// What is learned from.
+    pub train: Dataset,
+    /// What is evaluated on; empty where nothing is.
+    pub held_out: Dataset,
+    /// The labels of what is classified: the recipe's, else those of the data, sorted.
+    pub labels: Vec<String>,
+    /// What the user should know.
+    pub warnings: Problems,
+}
+
+/// Something that the model is asked while it learns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// As it is put to the model.
+    pub text: String,
+    /// The same as tokens.
+    pub tokens: Vec<Token>,
+}
+
+/// One row's documents.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub place: Place,
+    pub documents: Vec<Document>,
+    /// Hash of what they say: decides who is held out.
+    pub key: u64,
+    pub label: Option<usize>,
+}
+
+impl Found {
+    pub(super) fn new(place: Place, documents: Vec<Document>, text: &str) -> Self {
+        Self { place, documents, key: seed::first_u64(&Sha256::digest(text.as_bytes())), label: None }
+    }
+}
+
+/// Opens the model of a recipe for its tokenizer and its chat template; the weights stay on disk.
+pub fn tokenizer(recipe: &Recipe, settings: &RunSettings) -> Result<Llama, Problems> {
+    let llama = LlamaSettings {
+        context: None,
+        threads: settings.threads,
+        gpu_layers: settings.gpu_layers,
+        kv_type: KvStorage::F16,
+        kv: KvMode::Exact,
+        parallel: 1,
+        adapter: None,
+    };
+    Llama::open(&recipe.model, llama, (settings.probe.as_ref(), &settings.llama_cpp), settings.memory.as_deref())
+}
+
+/// The prompts of a recipe's evaluations.
+pub fn asked(recipe: &Recipe, engine: &dyn Engine) -> Result<Vec<Asked>, Problems> {
+    let teacher = Teacher::new(recipe, engine).map_err(|error| of_model(recipe, &error))?;
+    let mut problems = Problems::new();
+    let mut prompts = Vec::new();
+    for (index, ask) in recipe.evaluate.prompts.iter().enumerate() {
+        match teacher.ask(recipe, index, ask) {
+            Ok((text, tokens)) => prompts.push(Asked { text, tokens }),
+            Err(error) => problems.push(error),
+        }
+    }
+    problems.or_ok(prompts)
+}
+
+/// Reads, renders and tokenises all data of a recipe. `engine` is the recipe's model ([`tokenizer`]).
+pub fn read(recipe: &Recipe, engine: &dyn Engine) -> Result<Data, Problems> {
+    let teacher = Teacher::new(recipe, engine).map_err(|error| of_model(recipe, &error))?;
+    let mut reader = Reader { recipe, teacher: &teacher, problems: Problems::new(), warnings: Problems::new() };
+    let own = match &recipe.held_out {
+        HeldOut::Share(_) => &[][..],
+        HeldOut::Data(own) => own,
+    };
+    let (written, written_own) = (reader.written(&recipe.data), reader.written(own));
+    let labels = reader.labels(&written);
+    let (found, found_own) = (reader.found(written, &labels), reader.found(written_own, &labels));
+    let mut data = Data { labels, ..Data::default() };
+    reader.fill(&mut data, found, found_own);
+    reader.sound(&data);
+    if let Some((asked, finished)) = teacher.other_start.get().cloned() {
+        reader.warn("data", TrainProblem::OtherStart { asked, finished });
+    }
+    data.warnings = reader.warnings;
+    reader.problems.or_ok(data)
+}
+
+/// A problem of the model's own template, or of the day that it is to see, at its place in the recipe.
+fn of_model(recipe: &Recipe, error: &PromptError) -> TrainError {
+    let path = if matches!(error, PromptError::Date { .. }) { "date" } else { "model" };
+    let problem = TrainProblem::Setting { what: error.to_string(), help: error.help().unwrap_or_default() };
+    TrainError::new(recipe.place(path), problem)
+}
+
+/// What stands in a source.
+enum Written {
+    Rows(Vec<Row>),
+    Found(Vec<Found>),
+}
+
+/// One reading of all data: the problems gather here.
+struct Reader<'a> {
+    recipe: &'a Recipe,
+    teacher: &'a Teacher<'a>,
+    problems: Problems,
+    warnings: Problems,
+}
+
+impl<'a> Reader<'a> {
+    fn fail(&mut self, path: &str, problem: TrainProblem) {
+        self.problems.push(TrainError::new(self.recipe.place(path), problem));
+    }
+
+    fn warn(&mut self, path: &str, problem: TrainProblem) {
+        self.warnings.push(TrainError::new(self.recipe.place(path), problem));
+    }
+
+    /// Each source with what stands in it.
+    fn written(&mut self, sources: &'a [Source]) -> Vec<(&'a Source, Written)> {
+        sources.iter().map(|source| (source, self.written_in(source))).collect()
+    }
+
+    fn written_in(&mut self, source: &Source) -> Written {
+        let before = self.problems.len();
+        let limit = source.limit.unwrap_or(usize::MAX);
+        let written = match &source.origin {
+            Origin::File { file } => {
+                let (rows, problems) = read_rows(file, limit);
+                Written::Rows(self.rows(source, rows, problems))
+            }
+            Origin::Generate { generate } => {
+                let place = self.recipe.place(&format!("{}.generate", source.at));
+                let (cases, problems) = match generate.cases() {
+                    Ok(cases) => (cases, Vec::new()),
+                    Err(problem) => (Vec::new(), vec![SuiteError::new(place.clone(), problem)]),
+                };
+                let rows = cases.into_iter().map(|case| {
+                    let target = case.target.map(|target| ("target".to_owned(), target.into()));
+                    (case.vars.into_iter().chain(target).collect(), place.clone())
+                });
+                Written::Rows(self.rows(source, rows.collect(), problems))
+            }
+            Origin::Run { run, variant, scorer } => {
+                let place = self.recipe.place(&format!("{}.run", source.at));
+                let passed = Passed { run, variant: variant.as_deref(), scorer: scorer.as_deref(), place, limit };
+                Written::Found(self.passed(source, &passed))
+            }
+        };
+        let empty = match &written {
+            Written::Rows(rows) => rows.is_empty(),
+            Written::Found(found) => found.is_empty(),
+        };
+        if empty && self.problems.len() == before {
+            let help = match source.origin {
+                Origin::Run { .. } => "no sample of the run passes: choose another variant, scorer or run",
+                Origin::File { .. } | Origin::Generate { .. } => "the source has no row: name another, or leave it out",
+            };
+            self.fail(&source.at, TrainProblem::NoData { help: help.to_owned() });
+        }
+        written
+    }
+
+    fn rows(&mut self, source: &Source, rows: Vec<(Vars, Place)>, broken: Vec<SuiteError>) -> Vec<Row> {
+        let mut gathered = Gathered::default();
+        for error in broken {
+            let kind = if matches!(error.problem, SuiteProblem::Row { .. }) { "broken line" } else { "file" };
+            gathered.push(kind, &error.place.clone(), error);
+        }
+        let mut read = Vec::with_capacity(rows.len());
+        for (row, place) in rows {
+            match rows::row(source, self.recipe.kind, row, place.clone()) {
+                Ok(row) => read.push(row),
+                Err(problem) => gathered.row(&place, problem),
+            }
+        }
+        self.problems.append(gathered.done());
+        read
+    }
+
+    fn passed(&mut self, source: &Source, passed: &Passed) -> Vec<Found> {
+        match passed.read(self.teacher) {
+            Ok((found, cut)) => {
+                if cut > 0 {
+                    let why = "they passed, but were cut at `max_tokens` before their end".to_owned();
+                    self.warn(&source.at, TrainProblem::Dropped { rows: cut, of: cut + found.len(), why });
+                }
+                found
+            }
+            Err(found) => {
+                self.problems.append(found);
+                Vec::new()
+            }
+        }
+    }
+
+    /// The labels of what is classified.
+    fn labels(&mut self, written: &[(&Source, Written)]) -> Vec<String> {
+        if self.recipe.kind != Kind::Classify || !self.recipe.labels.is_empty() {
+            return self.recipe.labels.clone();
+        }
+        let rows = written.iter().flat_map(|(_, written)| match written {
+            Written::Rows(rows) => &rows[..],
+            Written::Found(_) => &[],
+        });
+        let labels: BTreeSet<&String> = rows.filter_map(|row| row.label.as_ref()).collect();
+        if labels.len() == 1 {
+            let what = "all rows have one label, and there is nothing to tell apart".to_owned();
+            let help =
+                "give rows of other labels as well, or name the right column: `columns: {label: COLUMN}`".to_owned();
+            self.fail("data", TrainProblem::Setting { what, help });
+        }
+        labels.into_iter().cloned().collect()
+    }
+
+    /// Renders and tokenises, on every core, in the order of the rows.
+    fn found(&mut self, written: Vec<(&'a Source, Written)>, labels: &[String]) -> Vec<(&'a Source, Vec<Found>)> {
+        let render = |(source, written): (&'a Source, Written)| match written {
+            Written::Found(found) => (source, found),
+            Written::Rows(rows) => (source, self.taught(source, rows, labels)),
+        };
+        written.into_iter().map(render).collect()
+    }
+
+    fn taught(&mut self, source: &Source, rows: Vec<Row>, labels: &[String]) -> Vec<Found> {
+        let templates = match Templates::compile(self.recipe, source) {
+            Ok(templates) => templates,
+            Err(error) => {
+                self.problems.push(error);
+                return Vec::new();
+            }
+        };
+        let teacher = self.teacher;
+        let teach = |row: &Row| match &row.label {
+            None => teacher.learned(row, &templates),
+            Some(_) => teacher.classified(row, &templates),
+        };
+        let taught: Vec<_> = rows.par_iter().map(teach).collect();
+        let (mut found, mut gathered) = (Vec::with_capacity(rows.len()), Gathered::default());
+        for (row, taught) in rows.into_iter().zip(taught) {
+            let label = row.label.as_ref().map(|name| labels.iter().position(|label| label == name));
+            match (taught, label) {
+                (Err(refused), _) => refused.gather(&row.place, &mut gathered),
+                (Ok(_), Some(None)) => {
+                    let name = row.label.unwrap_or_default();
+                    gathered.row(&row.place, TrainProblem::Unknown { what: "label", name, known: labels.to_vec() });
+                }
+                (Ok(taught), label) => {
+                    let found_here = Found::new(row.place, taught.documents, &taught.text);
+                    found.push(Found { label: label.flatten(), ..found_here });
+                }
+            }
+        }
+        self.problems.append(gathered.done());
+        found
+    }
+
+    /// Divides what was found into what is learned and what is held out, and makes it fit.
+    fn fill(&mut self, data: &mut Data, found: Vec<(&Source, Vec<Found>)>, own: Vec<(&Source, Vec<Found>)>) {
+        let share = match self.recipe.held_out {
+            HeldOut::Share(share) => share,
+            HeldOut::Data(_) => 0.0,
+        };
+        for (source, found) in found {
+            let (held, learned) = found.into_iter().partition(|row: &Found| (row.key as f64) < share * 2_f64.powi(64));
+            let mut fitter = Fitter::new(self.recipe, self.teacher.engine, source);
+            fitter.add(learned, &mut data.train);
+            if share > 0.0 {
+                fitter.add(held, &mut data.held_out);
+            }
+            self.fitted(fitter);
+        }
+        for (source, found) in own {
+            let mut fitter = Fitter::new(self.recipe, self.teacher.engine, source);
+            fitter.add(found, &mut data.held_out);
+            self.fitted(fitter);
+        }
+    }
+
+    fn fitted(&mut self, fitter: Fitter) {
+        let (problems, warnings) = fitter.done();
+        self.problems.append(problems);
+        self.warnings.append(warnings);
+    }
+
+    /// What must hold of all data together. Follow-up mistakes of rows that were refused are not said.
+    fn sound(&mut self, data: &Data) {
+        if self.problems.any_error() {
+            return;
+        }
+        let (learned, held) = (&data.train.documents, &data.held_out.documents);
+        let documents = learned.len() + held.len();
+        if documents == 0 {
+            let help = "every document was left out: set a larger `sequence`".to_owned();
+            return self.fail("data", TrainProblem::NoData { help });
+        }
+        if learned.is_empty() {
+            return self.fail("held_out", TrainProblem::AllHeldOut { documents });
+        }
+        if held.is_empty() && self.recipe.evaluate.every > 0 {
+            self.fail("held_out", TrainProblem::NoHeldOut { documents });
+        }
+        let engine = self.teacher.engine;
+        if self.recipe.kind == Kind::Sft && !learned.iter().any(|document| mask::ends(engine, document)) {
+            let help = self.no_stop(data);
+            self.fail("data", TrainProblem::NoStop { help });
+        }
+    }
+
+    fn no_stop(&self, data: &Data) -> String {
+        let cut: usize = data.train.sources.iter().map(|source| source.cut).sum();
+        if cut == data.train.documents.len() {
+            return "every document was cut before its end: set a larger `sequence`, or `too_long: drop`".to_owned();
+        }
+        match self.teacher.end {
+            None => {
+                "the model's file names no such token (`tokenizer.ggml.eos_token_id`): take another GGUF of it".into()
+            }
+            Some(_) => {
+                "the model's chat template writes none behind an answer: teach texts (`prompt` and `completion`), \
+                        whose end token Tripos writes itself, or take a GGUF with a better template"
+                    .into()
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The documents of a run as its steps see them: which rows belong to which micro-batch, and what counts in each.
+
+use super::data::{Dataset, Loader, SourceFacts};
+use super::recipe::{Kind, Recipe};
+use crate::model::{Document, Shape};
+use crate::store::training::{Material, SourceRecord};
+use std::collections::HashMap;
+
+/// Rows of documents: what is computed at once.
+pub type Rows<'a> = Vec<Vec<&'a Document>>;
+
+/// What is learned, in the order in which it is. The order is a pure function of the step's number.
+#[derive(Debug)]
+pub struct Lessons<'a> {
+    kind: Kind,
+    loader: Loader<'a>,
+    held_out: Rows<'a>,
+    batch: usize,
+    micro_batch: usize,
+    steps: u64,
+    /// The label of each document, where a head learns; documents are known by where they lie.
+    labels: HashMap<*const Document, usize>,
+}
+
+impl<'a> Lessons<'a> {
+    /// Packs the documents of a recipe into rows.
+    #[must_use]
+    pub fn new(recipe: &Recipe, train: &'a Dataset, held_out: &'a Dataset) -> Self {
+        let loader = Loader::new(train, recipe.sequence, recipe.seed);
+        // Whatever the seed: the same rows, so that two runs are measured alike.
+        let packed = Loader::new(held_out, recipe.sequence, 0);
+        let rows = packed.rows();
+        let labelled = [train, held_out].into_iter().flat_map(|set| set.documents.iter().zip(&set.labels));
+        Self {
+            kind: recipe.kind,
+            held_out: if rows == 0 { Vec::new() } else { packed.batch(1, rows) },
+            steps: recipe.length.steps(loader.rows(), recipe.batch),
+            loader,
+            batch: recipe.batch,
+            micro_batch: recipe.micro_batch.clamp(1, recipe.batch.max(1)),
+            labels: labelled.map(|(document, label)| (std::ptr::from_ref(document), *label)).collect(),
+        }
+    }
+
+    /// Steps that the recipe asks for.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Rows into which what is learned is packed.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.loader.rows()
+    }
+
+    /// The micro-batches of a step, from 1.
+    #[must_use]
+    pub fn parts(&self, step: u64) -> Vec<Rows<'a>> {
+        self.loader.batch(step, self.batch).chunks(self.micro_batch).map(<[_]>::to_vec).collect()
+    }
+
+    /// The micro-batches in which all held-out documents come once; none where nothing is held out.
+    pub fn held_out(&self) -> impl Iterator<Item = &[Vec<&'a Document>]> {
+        self.held_out.chunks(self.micro_batch)
+    }
+
+    /// What counts in the loss of some rows: targets, or documents where a head learns.
+    #[must_use]
+    pub fn targets(&self, rows: &[Vec<&Document>]) -> usize {
+        let counts = rows.iter().flatten().map(|document| match self.kind {
+            Kind::Sft => document.targets(),
+            Kind::Classify => 1,
+        });
+        counts.sum()
+    }
+
+    /// The label of each document of some rows, in order; empty where no head learns.
+    #[must_use]
+    pub fn labels(&self, rows: &[Vec<&Document>]) -> Vec<usize> {
+        let label = |document: &&Document| self.labels.get(&std::ptr::from_ref(*document)).copied();
+        rows.iter().flatten().filter_map(label).collect()
+    }
+
+    /// Whether a head learns to tell labels apart.
+    #[must_use]
+    pub fn tells_labels(&self) -> bool {
+        self.kind == Kind::Classify
+    }
+
+    /// The most that any micro-batch of the run holds, in rows of so many tokens.
+    #[must_use]
+    pub fn shape(&self, sequence: usize) -> Shape {
+        let mut shape = Shape { rows: self.micro_batch, len: sequence, targets: 1, ends: 1 };
+        let mut widen = |rows: &[Vec<&Document>]| {
+            let targets: usize = rows.iter().flatten().map(|document| document.targets()).sum();
+            shape.targets = shape.targets.max(targets);
+            shape.ends = shape.ends.max(rows.iter().map(Vec::len).sum());
+        };
+        self.held_out().for_each(&mut widen);
+        (1..=self.steps).for_each(|step| self.parts(step).iter().for_each(|rows| widen(rows)));
+        shape
+    }
+
+    /// The first of the held-out documents, else of those that are learned.
+    pub fn examples(&self) -> impl Iterator<Item = &'a Document> {
+        let learned = if self.held_out.is_empty() { self.loader.batch(1, self.rows()) } else { Vec::new() };
+        self.held_out.clone().into_iter().chain(learned).flatten()
+    }
+}
+
+/// What the header keeps of the documents.
+#[must_use]
+pub fn material(lessons: &Lessons, train: &Dataset, held_out: &Dataset) -> Material {
+    let all: Vec<Vec<&Document>> = vec![train.documents.iter().collect()];
+    Material {
+        sources: train.sources.iter().chain(&held_out.sources).map(source).collect(),
+        documents: train.documents.len(),
+        tokens: train.tokens() as u64,
+        targets: lessons.targets(&all) as u64,
+        rows: lessons.rows(),
+        held_out_documents: held_out.documents.len(),
+        held_out_tokens: held_out.tokens() as u64,
+        held_out_rows: lessons.held_out.len(),
+        sha256: train.sha256(),
+        held_out_sha256: held_out.sha256(),
+    }
+}
+
+fn source(facts: &SourceFacts) -> SourceRecord {
+    let SourceFacts { name, rows, documents, tokens, targets, cut, dropped, .. } = facts.clone();
+    SourceRecord { name, rows, documents, tokens: tokens as u64, targets: targets as u64, cut, dropped }
+}

@@ -1,0 +1,53 @@
+//! Losses: pure functions of what a model says of a batch.
+//!
+//! Each takes the readings of a micro-batch and how many targets the WHOLE optimiser step has, and gives the micro-batch's
+//! share of the step's loss and how that loss moves with each reading. Shares and gradients of several micro-batches add
+//! up to exactly those of one large batch. The backward pass of the model starts from the coefficients; a loss knows no
+//! tensors.
+
+mod classify;
+mod sft;
+
+pub use classify::{classify, right};
+pub use sft::sft;
+
+use crate::model::Coefficients;
+
+/// What a loss gives back for one micro-batch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loss {
+    /// Its share of the step's mean loss (natural logarithm).
+    pub loss: f64,
+    /// ∂ loss / ∂ reading, of each reading.
+    pub coefficients: Coefficients,
+}
+
+/// Finite differences of a loss, for its tests.
+#[cfg(test)]
+mod differences {
+    use super::Loss;
+    use crate::model::Readings;
+
+    /// Asserts that each coefficient is what the loss moves by when its reading moves.
+    pub(super) fn assert_gradient(loss: impl Fn(&Readings) -> Loss, at: &Readings) {
+        let parts: [fn(&mut Readings) -> &mut Vec<f32>; 2] = [|r| &mut r.logprobs, |r| &mut r.outputs];
+        let found = loss(at).coefficients;
+        for part in parts {
+            let given = part(&mut found.clone()).clone();
+            assert_eq!(given.len(), part(&mut at.clone()).len());
+            for (i, given) in given.iter().enumerate() {
+                let moved = |by: f32| {
+                    let mut moved = at.clone();
+                    part(&mut moved)[i] += by;
+                    (loss(&moved).loss, f64::from(part(&mut moved)[i]))
+                };
+                let ((more, above), (less, below)) = (moved(1e-2), moved(-1e-2));
+                let slope = (more - less) / (above - below);
+                assert!(
+                    (slope - f64::from(*given)).abs() < 1e-5 + 1e-4 * slope.abs(),
+                    "{i}: {given}, {slope} measured"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The product of a recipe: an adapter or a whole model, and the engine that lets it speak.
+
+use super::data::Asked;
+use super::product::Product;
+use super::recipe::Recipe;
+use crate::engine::llama::{KvStorage, Llama, LlamaSettings};
+use crate::engine::{Answer, Ask, Engine, KvMode, Request};
+use crate::error::Problems;
+use crate::gguf::{Gguf, TensorType};
+use crate::model::export::{Export, adapter, full};
+use crate::model::{Classifier, Lineage, Saved, Trained};
+use crate::run::RunSettings;
+use crate::sampling::Sampling;
+use crate::store::training::Said;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// Makes the trained file of a recipe.
+#[derive(Debug)]
+pub struct Maker<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// The header of the model that is trained.
+    pub base: &'a Gguf,
+    /// Where the file will say that it comes from.
+    pub lineage: &'a Lineage,
+    /// The labels and how texts are rendered (`text` or `chat`), where a head learns.
+    pub labels: Option<(&'a [String], &'a str)>,
+    /// What it is asked at each evaluation.
+    pub questions: &'a [Asked],
+    /// How the engine runs.
+    pub machine: &'a RunSettings,
+}
+
+impl Maker<'_> {
+    /// The head as the file holds it; none where no head learns.
+    fn classifier(&self, saved: &[Saved]) -> Option<Classifier> {
+        let (labels, render) = self.labels?;
+        let part = |name: &str| saved.iter().find(|one| one.name == name).map(|one| one.values.clone());
+        Some(Classifier {
+            labels: labels.to_vec(),
+            weights: part("head.weight").unwrap_or_default(),
+            bias: part("head.bias").unwrap_or_default(),
+            render: render.to_owned(),
+        })
+    }
+
+    /// The longest question and its answer.
+    fn context(&self) -> usize {
+        let longest = self.questions.iter().map(|question| question.tokens.len()).max().unwrap_or(0);
+        longest + self.recipe.evaluate.max_tokens as usize + 1
+    }
+
+    /// The engine with what was learned.
+    fn engine(&self, file: &Path) -> Result<Llama, Problems> {
+        let (model, adapter) = match self.recipe.train {
+            Trained::Full => (file, None),
+            Trained::Lora(_) => (self.recipe.model.as_path(), Some((file.to_path_buf(), 1.0))),
+        };
+        let settings = LlamaSettings {
+            context: u32::try_from(self.context().next_multiple_of(256)).ok(),
+            threads: self.machine.threads,
+            gpu_layers: self.machine.gpu_layers,
+            kv_type: KvStorage::F16,
+            kv: KvMode::Tree,
+            parallel: self.questions.len().max(1),
+            adapter,
+        };
+        Llama::open(model, settings, (None, &self.machine.llama_cpp), self.machine.memory.as_deref())
+    }
+}
+
+impl Product for Maker<'_> {
+    fn file_name(&self) -> String {
+        match self.recipe.train {
+            Trained::Full => format!("{}.gguf", self.recipe.name),
+            Trained::Lora(_) => format!("{}.adapter.gguf", self.recipe.name),
+        }
+    }
+
+    fn export(&self, saved: &[Saved], file: &Path) -> Result<(), Problems> {
+        let classifier = self.classifier(saved);
+        let export = Export {
+            path: file,
+            name: &self.recipe.name,
+            base: self.base,
+            saved,
+            lineage: self.lineage,
+            classifier: classifier.as_ref(),
+        };
+        match &self.recipe.train {
+            Trained::Lora(lora) => adapter(&export, lora),
+            // What was learned in small steps would be lost in a quantised format; `tripos quantize` makes one of it.
+            Trained::Full => {
+                let exact = self.base.tensors().iter().all(|tensor| tensor.kind == TensorType::F32);
+                full(&export, (!exact).then_some(TensorType::F16)).map(|_| ())
+            }
+        }
+    }
+
+    fn says(&self, file: &Path, stop: &AtomicBool) -> Result<Vec<Said>, Problems> {
+        if self.questions.is_empty() || self.labels.is_some() {
+            return Ok(Vec::new());
+        }
+        let engine = self.engine(file)?;
+        let sampling =
+            Sampling { max_tokens: self.recipe.evaluate.max_tokens, temperature: 0.0, ..Sampling::default() };
+        let request = |(id, question): (usize, &Asked)| Request {
+            id,
+            tokens: question.tokens.clone(),
+            ask: Ask::Generate { sampling: sampling.clone(), seed: 0 },
+        };
+        let requests = self.questions.iter().enumerate().map(request).collect();
+        let mut said: Vec<Said> =
+            self.questions.iter().map(|one| Said { prompt: one.text.clone(), completion: String::new() }).collect();
+        let mut keep = |id: usize, answer: Answer| {
+            if let (Answer::Completion(completion), Some(place)) = (answer, said.get_mut(id)) {
+                place.completion = completion.text;
+            }
+        };
+        engine.answer(requests, &mut keep, stop)?;
+        Ok(said)
+    }
+}

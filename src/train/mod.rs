@@ -1,0 +1,45 @@
+//! Room 9: a recipe and its data become an adapter, or a whole model.
+//!
+//! A [`Recipe`] says what is taught to which model and how; [`recipe::load`] reads it and reports all problems at once,
+//! as suites are read. [`data::read`] renders its data by the code that renders prompts in evaluation, and says of each
+//! token whether it is learned; [`data::Loader`] packs the documents into rows and hands them out step by step.
+//!
+//! [`lessons`] says which rows make up which step, [`trainer`] makes the steps: [`loss`] and [`schedule`] are pure
+//! functions, [`checkpoint`] keeps what was learned, [`evaluate()`] measures it, [`parity`] holds the trainer to what the
+//! engine says of the same tokens.
+
+pub mod checkpoint;
+pub mod data;
+mod error;
+mod evaluate;
+mod failure;
+mod learner;
+pub mod lessons;
+pub mod loss;
+pub mod maker;
+pub mod memory;
+mod observer;
+pub mod parity;
+mod prepare;
+mod product;
+mod progress;
+pub mod recipe;
+pub mod schedule;
+mod sitting;
+pub mod trainer;
+
+#[cfg(test)]
+mod bigram;
+#[cfg(test)]
+mod trainer_tests;
+
+pub use error::{TrainError, TrainProblem};
+pub use evaluate::{Measured, evaluate};
+pub use failure::{TrainingFailure, bytes_text, rate_text};
+pub use learner::{Learner, Pupil, Slopes};
+pub use observer::{Silent, TrainObserver, Watch};
+pub use prepare::Prepared;
+pub use product::Product;
+pub use progress::Progress;
+pub use recipe::Recipe;
+pub use sitting::Sitting;

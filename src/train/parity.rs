@@ -1,0 +1,176 @@
+//! The trainer held to the engine: the same tokens, the same log-probabilities.
+//!
+//! Training on another forward pass than the one that is run later teaches the wrong model in silence. So before the first
+//! step some documents are read by both: by llama.cpp with keys and values in f32 and without flash attention, and by
+//! the trainer in f32. On F32 weights only the order of sums differs. Quantised weights are multiplied by activations that
+//! llama.cpp rounds to 8 bits first, so that more is allowed there; so it is for bf16, which is measured beside.
+
+use super::failure::TrainingFailure;
+use super::learner::{Learner, Pupil};
+use crate::engine::llama::{KvStorage, Llama, LlamaSettings};
+use crate::engine::{Answer, Ask, Engine, EngineError, KvMode, Request};
+use crate::error::{Place, Problems};
+use crate::gguf::{Gguf, TensorType};
+use crate::model::{Decoder, Document, Precision, Settings, Shape};
+use crate::run::RunSettings;
+use crate::store::training::ParityRecord;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// The most that mean |Δ log p| may be where every weight is F32.
+pub const EXACT: f64 = 1e-4;
+/// The same for quantised weights, and for bf16.
+pub const ROUNDED: f64 = 2e-2;
+/// Tokens that are compared, about.
+const TOKENS: usize = 320;
+
+/// Documents of which every token counts, about 320 tokens in all: the first ones, each cut to half of that.
+pub fn sample<'a>(documents: impl Iterator<Item = &'a Document>) -> Vec<Document> {
+    let mut left = TOKENS;
+    let mut found = Vec::new();
+    for document in documents.filter(|document| document.tokens.len() > 1) {
+        let len = document.tokens.len().min(left).min(TOKENS / 2);
+        if len < 2 {
+            break;
+        }
+        found.push(Document { tokens: document.tokens[..len].to_vec(), learn: vec![true; len] });
+        left -= len;
+    }
+    found
+}
+
+/// Measures how far trainer and engine lie apart on a model.
+///
+/// # Errors
+/// They lie too far apart, or one of them fails.
+pub fn measure(
+    base: &Path,
+    settings: &Settings,
+    documents: &[Document],
+    machine: &RunSettings,
+) -> Result<ParityRecord, Problems> {
+    let gguf = Gguf::open(base)?;
+    let exact = gguf.tensors().iter().all(|tensor| tensor.kind == TensorType::F32);
+    let said = by_engine(&engine(base, documents, machine)?, documents)?;
+    let longest = documents.iter().map(|document| document.tokens.len()).max().unwrap_or(1);
+    let shape = Shape { rows: 1, len: longest, targets: longest, ends: 1 };
+    let distance = |precision: Precision| -> Result<f64, Problems> {
+        let settings = Settings { precision, shape: shape.clone(), outputs: 0, ..settings.clone() };
+        let mut pupil = Pupil { decoder: Decoder::open(base, &settings)?, shape: shape.clone() };
+        Ok(distance(&said, &by_learner(&mut pupil, documents)?))
+    };
+    let record = ParityRecord {
+        tokens: said.len(),
+        f32: distance(Precision::F32)?,
+        f32_limit: if exact { EXACT } else { ROUNDED },
+        bf16: if settings.precision == Precision::Bf16 { Some(distance(Precision::Bf16)?) } else { None },
+        bf16_limit: ROUNDED,
+    };
+    check(&record, base)?;
+    Ok(record)
+}
+
+/// Refuses a trainer that computes another model than the engine.
+fn check(record: &ParityRecord, base: &Path) -> Result<(), Problems> {
+    let mut problems = Problems::new();
+    let measured = [("f32", Some(record.f32), record.f32_limit), ("bf16", record.bf16, record.bf16_limit)];
+    for (precision, measured, limit) in measured {
+        if let Some(measured) = measured.filter(|measured| measured.is_nan() || *measured > limit) {
+            let (tokens, place) = (record.tokens, Place::file(base));
+            problems.push(TrainingFailure::Parity { precision, measured, limit, tokens, place });
+        }
+    }
+    problems.or_ok(())
+}
+
+/// llama.cpp as it rounds least.
+fn engine(base: &Path, documents: &[Document], machine: &RunSettings) -> Result<Llama, Problems> {
+    let longest = documents.iter().map(|document| document.tokens.len()).max().unwrap_or(1);
+    let settings = LlamaSettings {
+        // Rounded up: llama.cpp pads it anyway.
+        context: u32::try_from(longest.next_multiple_of(256)).ok(),
+        threads: machine.threads,
+        gpu_layers: machine.gpu_layers,
+        kv_type: KvStorage::F32,
+        kv: KvMode::Exact,
+        parallel: 1,
+        adapter: None,
+    };
+    Llama::open(base, settings, (None, &machine.llama_cpp), machine.memory.as_deref())
+}
+
+/// The log-probability of each token behind the first of each document, as the engine has it.
+pub fn by_engine(engine: &dyn Engine, documents: &[Document]) -> Result<Vec<f32>, EngineError> {
+    let request = |(id, document): (usize, &Document)| {
+        let (first, rest) = document.tokens.split_first()?;
+        Some(Request { id, tokens: vec![*first], ask: Ask::Likelihood { continuations: vec![rest.to_vec()] } })
+    };
+    let requests: Vec<Request> = documents.iter().enumerate().filter_map(request).collect();
+    let mut found: Vec<Vec<f32>> = vec![Vec::new(); documents.len()];
+    let mut keep = |id: usize, answer: Answer| {
+        if let (Answer::Likelihood(told), Some(place)) = (answer, found.get_mut(id)) {
+            *place = told.logprobs.into_iter().flatten().collect();
+        }
+    };
+    engine.answer(requests, &mut keep, &AtomicBool::new(false))?;
+    engine.unload();
+    Ok(found.concat())
+}
+
+/// The same as a learner has it, one document at a time.
+pub fn by_learner(learner: &mut dyn Learner, documents: &[Document]) -> Result<Vec<f32>, crate::model::ModelError> {
+    let mut found = Vec::new();
+    for document in documents {
+        found.extend(learner.read(&[vec![document]])?.logprobs);
+    }
+    Ok(found)
+}
+
+/// The mean of |Δ log p|; infinite where the two did not say as much.
+fn distance(one: &[f32], other: &[f32]) -> f64 {
+    if one.len() != other.len() || one.is_empty() {
+        return f64::INFINITY;
+    }
+    let apart = one.iter().zip(other).map(|(one, other)| f64::from(one - other).abs());
+    apart.sum::<f64>() / one.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::render;
+
+    fn document(len: usize) -> Document {
+        Document { tokens: (0..len).map(|i| u32::try_from(i).unwrap()).collect(), learn: vec![false; len] }
+    }
+
+    #[test]
+    fn about_three_hundred_tokens_of_the_first_documents_are_compared() {
+        let all = [document(1), document(400), document(100), document(90), document(50)];
+        let lengths: Vec<usize> = sample(all.iter()).iter().map(|one| one.tokens.len()).collect();
+        assert_eq!(lengths, [160, 100, 60]);
+        assert_eq!(sample(all.iter())[0].targets(), 159);
+        assert!(sample([document(1)].iter()).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_infinitely_far_apart() {
+        assert!((distance(&[-1.0, -2.0], &[-1.5, -2.0]) - 0.25).abs() < 1e-12);
+        assert!(distance(&[-1.0], &[]).is_infinite() && distance(&[], &[]).is_infinite());
+        assert!(distance(&[f32::NAN], &[-1.0]).is_nan());
+    }
+
+    #[test]
+    fn a_trainer_of_another_model_is_refused() {
+        let record = |f32, bf16| ParityRecord { tokens: 312, f32, f32_limit: EXACT, bf16, bf16_limit: ROUNDED };
+        let refusal = |record| check(&record, Path::new("models/x.gguf"));
+        assert!(refusal(record(9e-5, Some(1e-2))).is_ok() && refusal(record(0.0, None)).is_ok());
+        let problems = refusal(record(0.0123, Some(f64::NAN))).unwrap_err();
+        assert_eq!(problems.len(), 2);
+        insta::assert_snapshot!(render(problems.iter().next().unwrap(), false), @r"
+        error: the trainer in f32 and llama.cpp disagree: mean |Δ log p| is 1.2e-2 over 312 tokens, at most 1e-4 is allowed
+          --> models/x.gguf
+          help: the file may be damaged, or have something that the trainer does not compute: examine it with `tripos run`, and report it
+        ");
+    }
+}

@@ -1,0 +1,120 @@
+//! A recipe made ready: its data read, its base opened, its memory counted.
+
+use super::checkpoint::Identity;
+use super::data::{self, Asked, Data};
+use super::failure::{TrainingFailure, bytes_text};
+use super::lessons::Lessons;
+use super::memory;
+use super::recipe::{Kind, Recipe};
+use crate::engine::Engine;
+use crate::engine::llama::Llama;
+use crate::error::Problems;
+use crate::gguf::Gguf;
+use crate::model::{Estimate, Settings, Trained, estimate};
+use crate::run::RunSettings;
+use crate::store::training::MemoryRecord;
+
+/// Held-out documents whose beginnings the model is asked where the recipe has no prompts.
+const QUESTIONS: usize = 3;
+/// Most tokens of a text without a prompt that it is asked to go on with.
+const BEGINNING: usize = 32;
+
+/// A recipe with all that it needs, none of it on the way to change.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// Its documents.
+    pub data: Data,
+    /// The header of its base.
+    pub base: Gguf,
+    /// What its checkpoints belong to.
+    pub identity: Identity,
+    /// What the model is asked at each evaluation.
+    pub questions: Vec<Asked>,
+}
+
+impl Prepared {
+    /// Reads the data of a recipe and opens its base.
+    pub fn new(recipe: Recipe, machine: &RunSettings) -> Result<Self, Problems> {
+        let engine = data::tokenizer(&recipe, machine)?;
+        let mut problems = Problems::new();
+        let mut or_problems = |found: Problems| problems.append(found);
+        let data = data::read(&recipe, &engine).map_err(&mut or_problems).ok();
+        let asked = data::asked(&recipe, &engine).map_err(&mut or_problems).ok();
+        let (Some(data), Some(asked)) = (data, asked) else { return Err(problems) };
+        let identity = Identity { recipe: recipe.sha256(), base: engine.facts().sha256.clone() };
+        let base = Gguf::open(&recipe.model)?;
+        let mut prepared = Self { recipe, data, base, identity, questions: asked };
+        if prepared.questions.is_empty() {
+            prepared.questions = prepared.usual_questions(&engine);
+        }
+        Ok(prepared)
+    }
+
+    /// The documents as the steps see them.
+    #[must_use]
+    pub fn lessons(&self) -> Lessons<'_> {
+        Lessons::new(&self.recipe, &self.data.train, &self.data.held_out)
+    }
+
+    /// How the decoder is made.
+    #[must_use]
+    pub fn settings(&self, lessons: &Lessons, threads: usize) -> Settings {
+        Settings {
+            trained: self.recipe.train.clone(),
+            precision: self.recipe.precision,
+            shape: lessons.shape(self.recipe.sequence),
+            outputs: if self.recipe.kind == Kind::Classify { self.data.labels.len() } else { 0 },
+            recompute: self.recipe.recompute,
+            threads,
+            seed: self.recipe.seed,
+        }
+    }
+
+    /// What it will take, or that there is too little memory for it.
+    pub fn estimate(&self, settings: &Settings) -> Result<(Estimate, MemoryRecord), Problems> {
+        let needs = estimate(&self.recipe.model, settings)?;
+        let available = memory::available();
+        if let Some(available) = available.filter(|available| needs.bytes > *available) {
+            let (place, help) = (self.recipe.place("micro_batch"), self.to_need_less());
+            return Err(TrainingFailure::Memory { needed: needs.bytes, available, place, help }.into());
+        }
+        Ok((needs, MemoryRecord { estimated: needs.bytes, available, held: None }))
+    }
+
+    /// The settings that would need less memory, most telling first.
+    fn to_need_less(&self) -> String {
+        let recipe = &self.recipe;
+        let mut ways = Vec::new();
+        if recipe.micro_batch > 1 {
+            ways.push(format!("`micro_batch: {}` (now {})", recipe.micro_batch / 2, recipe.micro_batch));
+        }
+        if !recipe.recompute {
+            ways.push("`recompute: true`".to_owned());
+        }
+        ways.push(format!("a shorter `sequence` (now {})", recipe.sequence));
+        if recipe.train == Trained::Full {
+            ways.push("`train: lora`".to_owned());
+        }
+        format!("set {}; or free some memory", ways.join(", or "))
+    }
+
+    /// The beginnings of the first documents held out: up to the first token that is learned, or some of a text.
+    fn usual_questions(&self, engine: &Llama) -> Vec<Asked> {
+        let lessons = self.lessons();
+        let ask = |document: &crate::model::Document| {
+            let learned = document.learn.iter().skip(1).position(|learn| *learn).map_or(0, |at| at + 1);
+            let end = if learned > 1 { learned } else { (document.tokens.len() / 2).clamp(1, BEGINNING) };
+            let tokens = document.tokens.get(..end)?.to_vec();
+            Some(Asked { text: String::from_utf8_lossy(&engine.bytes(&tokens)).into_owned(), tokens })
+        };
+        lessons.examples().take(QUESTIONS).filter_map(ask).collect()
+    }
+
+    /// What tells a run of this recipe from another, for messages: `12.6 million parameters, 0.4 million trained`.
+    #[must_use]
+    pub fn summary(needs: &Estimate) -> String {
+        format!("{} parameters, {} trained, about {}", needs.parameters, needs.trained, bytes_text(needs.bytes))
+    }
+}

@@ -1,0 +1,315 @@
+//! From a recipe's file to a [`Recipe`]: paths joined, defaults filled in, all problems listed.
+
+use super::file::{LabelEntry, RecipeFile, ScheduleEntry};
+use super::shape::{AskEntry, Sources, TrainEntry};
+use super::{Ask, Checkpoint, Evaluate, HeldOut, Kind, Length, Optimiser, Recipe, Schedule, Shape, Source, Written};
+use crate::error::{Place, Problems};
+use crate::gguf::Gguf;
+use crate::model::{LoraSettings, Trained};
+use crate::suite::{Document, beside, text_of};
+use crate::train::error::{TrainError, TrainProblem};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Share of the documents that is held out where the recipe does not say.
+const SHARE: f64 = 0.05;
+/// Tokens a row, where the recipe does not say and the model allows it.
+const SEQUENCE: usize = 512;
+/// Rows an optimiser step.
+const BATCH: usize = 16;
+/// Steps between two evaluations.
+const EVALUATE: u64 = 50;
+/// Tokens said to a prompt of an evaluation.
+const SAY: u32 = 48;
+/// Steps between two checkpoints, and how many are kept.
+const CHECKPOINT: (u64, usize) = (100, 2);
+
+/// What the command line puts in the place of what a recipe says.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Trained instead of the recipe's model.
+    pub model: Option<PathBuf>,
+    /// Optimiser steps, instead of `steps` or `epochs`.
+    pub steps: Option<u64>,
+    /// The learning rate.
+    pub lr: Option<f64>,
+    /// The seed.
+    pub seed: Option<u64>,
+}
+
+/// Reads a recipe. `None` where it is too broken to describe; the problems hold everything that was found, that of the
+/// model's header and of the suite included.
+#[must_use]
+pub fn load(path: &Path, overrides: &Overrides) -> (Option<Recipe>, Problems) {
+    match Document::open(path, "the recipe") {
+        Ok(document) => read(path, document, overrides),
+        Err(error) => (None, error.into()),
+    }
+}
+
+/// The same for a text, as if it stood at `path`.
+#[must_use]
+pub fn load_text(path: &Path, text: &str, overrides: &Overrides) -> (Option<Recipe>, Problems) {
+    match Document::parse(path, text) {
+        Ok(document) => read(path, document, overrides),
+        Err(error) => (None, error.into()),
+    }
+}
+
+fn read(path: &Path, document: Document, overrides: &Overrides) -> (Option<Recipe>, Problems) {
+    let read = document.read::<RecipeFile>();
+    let mut problems = Problems::new();
+    problems.extend(read.problems);
+    let written = Arc::new(Written { document, pruned: read.pruned });
+    let mut loader = Loader { path, overrides, problems, written };
+    let recipe = read.value.and_then(|file| loader.resolve(&file));
+    (recipe, loader.problems)
+}
+
+/// One reading of one recipe: the problems gather here.
+pub(super) struct Loader<'a> {
+    path: &'a Path,
+    pub(super) overrides: &'a Overrides,
+    pub(super) problems: Problems,
+    written: Arc<Written>,
+}
+
+impl Loader<'_> {
+    /// Whether serde refused the value at a path, so that it is missing without being left out.
+    pub(super) fn refused(&self, path: &str) -> bool {
+        self.written.pruned.within(&self.written.pruned.original(path))
+    }
+
+    /// The place of a value by its path in what was read.
+    pub(super) fn place(&self, path: &str) -> Place {
+        self.written.document.place(&self.written.pruned.original(path))
+    }
+
+    /// Reports a problem at a path.
+    pub(super) fn push(&mut self, path: &str, problem: TrainProblem) {
+        self.problems.push(TrainError::new(self.place(path), problem));
+    }
+
+    /// Reports a setting that does not fit.
+    pub(super) fn fail(&mut self, path: &str, what: &str, help: &str) {
+        self.push(path, TrainProblem::Setting { what: what.to_owned(), help: help.to_owned() });
+    }
+
+    /// A path as written, seen from the recipe's folder.
+    pub(super) fn join(&self, written: &str) -> PathBuf {
+        beside(self.path, written)
+    }
+
+    /// Whether a file is there; reported where it is not.
+    pub(super) fn must_be_file(&mut self, at: &str, what: &str, path: &Path) -> bool {
+        let reason = match std::fs::metadata(path) {
+            Ok(meta) if meta.is_file() => return true,
+            Ok(_) => "it is not a file".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.push(at, TrainProblem::Unreadable { what: format!("{what} `{}`", path.display()), reason });
+        false
+    }
+
+    fn resolve(&mut self, file: &RecipeFile) -> Option<Recipe> {
+        let kind = self.kind(&file.kind);
+        let model = self.model(file.model.as_deref());
+        let data = self.sources("data", &file.data, kind);
+        let held_out = self.held_out(file, kind);
+        let context = model.as_deref().and_then(|model| self.trainable(model));
+        let batch = file.batch.unwrap_or(BATCH);
+        let train = file.train.clone().map_or(Trained::Lora(LoraSettings::default()), |TrainEntry(train)| train);
+        let recipe = Recipe {
+            name: file.recipe.clone(),
+            path: self.path.to_path_buf(),
+            kind: kind.unwrap_or(Kind::Sft),
+            description: file.description.clone(),
+            schedule: self.schedule(&file.schedule, kind.unwrap_or(Kind::Sft), &train),
+            model: model.clone().unwrap_or_default(),
+            data,
+            held_out,
+            train,
+            sequence: file.sequence.unwrap_or(context.map_or(SEQUENCE, |context| context.min(SEQUENCE))),
+            batch,
+            micro_batch: file.micro_batch.unwrap_or(batch),
+            length: self.length(file),
+            optimiser: self.optimiser(file),
+            precision: file.precision,
+            recompute: file.recompute,
+            too_long: file.too_long,
+            evaluate: self.evaluate(file),
+            checkpoint: Checkpoint {
+                every: file.checkpoint.every.unwrap_or(CHECKPOINT.0),
+                keep: file.checkpoint.keep.unwrap_or(CHECKPOINT.1),
+            },
+            suite: file.suite.as_ref().map(|suite| self.join(suite)),
+            output: file.output.as_ref().map(|output| self.join(output)),
+            seed: self.overrides.seed.unwrap_or(file.seed),
+            labels: self.labels(&file.labels),
+            template_vars: file.template_vars.clone(),
+            date: file.date.clone(),
+            written: Arc::clone(&self.written),
+        };
+        self.check(&recipe, kind, context);
+        // What is not known here was taken for the usual above, to see what else there is to say.
+        model.and(kind).map(|_| recipe)
+    }
+
+    fn kind(&mut self, written: &str) -> Option<Kind> {
+        match written {
+            "sft" => Some(Kind::Sft),
+            "classify" => Some(Kind::Classify),
+            "pretrain" | "reward" | "dpo" | "grpo" | "ppo" => {
+                self.push("kind", TrainProblem::LaterKind { kind: written.to_owned() });
+                None
+            }
+            other => {
+                let known = vec!["sft".to_owned(), "classify".to_owned()];
+                self.push("kind", TrainProblem::Unknown { what: "kind", name: other.to_owned(), known });
+                None
+            }
+        }
+    }
+
+    fn model(&mut self, written: Option<&str>) -> Option<PathBuf> {
+        let model = match (&self.overrides.model, written) {
+            (Some(model), _) => model.clone(),
+            (None, Some(remote)) if ["hf://", "https://", "http://"].iter().any(|start| remote.starts_with(start)) => {
+                let help = "download the GGUF and write its path";
+                self.fail("model", "models from elsewhere come with a later version of Tripos", help);
+                return None;
+            }
+            (None, Some(written)) => self.join(written),
+            (None, None) => {
+                if !self.refused("model") {
+                    self.fail("", "the recipe has no `model`", "add `model: FILE.gguf`, or give --model FILE.gguf");
+                }
+                return None;
+            }
+        };
+        self.must_be_file("model", "the model", &model).then_some(model)
+    }
+
+    /// Looks into the model's header: its context, in tokens, where it can be trained.
+    fn trainable(&mut self, model: &Path) -> Option<usize> {
+        let gguf = match Gguf::open_checked(model) {
+            Ok(gguf) => gguf,
+            Err(found) => {
+                self.problems.append(found);
+                return None;
+            }
+        };
+        if gguf.is_adapter() {
+            let what = format!("`{}` is an adapter, not a model", model.display());
+            self.fail("model", &what, "name the base model; merge an adapter into it to train on from there");
+            return None;
+        }
+        let name = gguf.architecture().unwrap_or_default();
+        if !crate::model::architectures().contains(&name) {
+            self.push("model", TrainProblem::Architecture { name: name.to_owned() });
+        }
+        gguf.context_length().and_then(|context| usize::try_from(context).ok())
+    }
+
+    fn sources(&mut self, at: &str, sources: &Sources, kind: Option<Kind>) -> Vec<Source> {
+        let placed = sources.placed(at);
+        if placed.is_empty() && !self.refused(at) {
+            self.push(at, TrainProblem::NoData { help: "write at least one source: `{file: rows.jsonl}`".into() });
+        }
+        placed.into_iter().filter_map(|(at, entry)| self.source(&at, entry, kind)).collect()
+    }
+
+    fn held_out(&mut self, file: &RecipeFile, kind: Option<Kind>) -> HeldOut {
+        match file.held_out.as_ref().map(|entry| (entry.share, &entry.data)) {
+            None => HeldOut::Share(SHARE),
+            Some((Some(share), None)) => HeldOut::Share(share),
+            Some((None, Some(data))) => HeldOut::Data(self.sources("held_out.data", data, kind)),
+            Some(_) => {
+                if !self.refused("held_out") {
+                    let help = "write `{share: 0.05}`, or `{data: …}` with sources of its own";
+                    self.fail("held_out", "`held_out` is one of two things", help);
+                }
+                HeldOut::Share(SHARE)
+            }
+        }
+    }
+
+    fn length(&mut self, file: &RecipeFile) -> Length {
+        if file.steps.is_some() && file.epochs.is_some() {
+            self.fail("epochs", "`steps` and `epochs` both say how long is trained", "leave one of them out");
+        }
+        match (self.overrides.steps.or(file.steps), file.epochs) {
+            (Some(steps), _) => Length::Steps(steps),
+            (None, epochs) => Length::Epochs(epochs.unwrap_or(1.0)),
+        }
+    }
+
+    /// Starting values: field-notes.md, section 5. A head learns faster than the words of a whole vocabulary.
+    fn schedule(&self, entry: &ScheduleEntry, kind: Kind, train: &Trained) -> Schedule {
+        let usual = match (kind, train) {
+            (Kind::Sft, Trained::Full) => 2e-5,
+            (Kind::Sft, Trained::Lora(_)) => 2e-4,
+            (Kind::Classify, Trained::Full) => 1e-4,
+            (Kind::Classify, Trained::Lora(_)) => 1e-3,
+        };
+        let warmup = entry.warmup.unwrap_or(0.02);
+        let fall = if entry.shape == Shape::Constant { 0.0 } else { 1.0 - warmup };
+        Schedule {
+            lr: self.overrides.lr.or(entry.lr).unwrap_or(usual),
+            warmup,
+            shape: entry.shape,
+            r#final: entry.r#final.unwrap_or(0.1),
+            warmdown: entry.warmdown.unwrap_or(fall),
+        }
+    }
+
+    fn optimiser(&mut self, file: &RecipeFile) -> Optimiser {
+        let entry = &file.optimiser;
+        let betas = match entry.betas.as_deref() {
+            None => (0.9, 0.95),
+            Some(&[first, second]) => (first, second),
+            Some(_) => {
+                self.fail("optimiser.betas", "`betas` are two numbers", "write `betas: [0.9, 0.95]`");
+                (0.9, 0.95)
+            }
+        };
+        Optimiser {
+            betas,
+            eps: entry.eps.unwrap_or(1e-8),
+            weight_decay: entry.weight_decay.unwrap_or(0.0),
+            clip: entry.clip.unwrap_or(1.0),
+        }
+    }
+
+    fn evaluate(&mut self, file: &RecipeFile) -> Evaluate {
+        let entry = &file.evaluate;
+        let ask = |(i, ask): (usize, &AskEntry)| match ask {
+            AskEntry::Text(text) => Some(Ask::Text(text.clone())),
+            AskEntry::File { prompt, vars } => {
+                let prompt = self.prompt_file(&format!("evaluate.prompts[{i}].prompt"), prompt)?;
+                Some(Ask::File { prompt, vars: vars.clone() })
+            }
+        };
+        Evaluate {
+            prompts: entry.prompts.iter().enumerate().filter_map(ask).collect(),
+            every: entry.every.unwrap_or(EVALUATE),
+            patience: entry.patience,
+            max_tokens: entry.max_tokens.unwrap_or(SAY),
+        }
+    }
+
+    fn labels(&mut self, written: &[LabelEntry]) -> Vec<String> {
+        let mut labels: Vec<String> = Vec::new();
+        for (i, label) in written.iter().enumerate() {
+            let path = format!("labels[{i}]");
+            match text_of(label) {
+                None => self.fail(&path, "a label is a text", "write `labels: [negative, positive]`"),
+                Some(label) if labels.contains(&label) => {
+                    self.fail(&path, &format!("label `{label}` is there twice"), "leave one of them out");
+                }
+                Some(label) => labels.push(label),
+            }
+        }
+        labels
+    }
+}

@@ -1,0 +1,87 @@
+//! Values that may be written in more than one shape: a word or a map, one or a list.
+
+use super::file::SourceEntry;
+use crate::model::{LoraSettings, Trained};
+use crate::suite::Vars;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_untagged::UntaggedEnumVisitor;
+use serde_untagged::de::Error;
+
+/// `data:` one source, or a list of them.
+#[derive(Debug, Clone)]
+pub(super) enum Sources {
+    One(Box<SourceEntry>),
+    Several(Vec<SourceEntry>),
+}
+
+impl Sources {
+    /// Each source with its path in the recipe; `at` is the path of them all.
+    pub(super) fn placed<'a>(&'a self, at: &str) -> Vec<(String, &'a SourceEntry)> {
+        match self {
+            Self::One(source) => vec![(at.to_owned(), source)],
+            Self::Several(sources) => {
+                sources.iter().enumerate().map(|(i, source)| (format!("{at}[{i}]"), source)).collect()
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Sources {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        UntaggedEnumVisitor::new()
+            .expecting("{file: …}, {generate: …}, {run: …}, or a list of them")
+            .map(|map| map.deserialize().map(Self::One))
+            .seq(|list| list.deserialize().map(Self::Several))
+            .deserialize(deserializer)
+    }
+}
+
+/// `train:` `full`, `lora`, or `{lora: {…}}`.
+#[derive(Debug, Clone)]
+pub(super) struct TrainEntry(pub Trained);
+
+impl<'de> Deserialize<'de> for TrainEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Named {
+            lora: LoraSettings,
+        }
+        UntaggedEnumVisitor::new()
+            .expecting("full, lora, or {lora: {rank: …}}")
+            .string(|word| match word {
+                "full" => Ok(Self(Trained::Full)),
+                "lora" => Ok(Self(Trained::Lora(LoraSettings::default()))),
+                other => {
+                    Err(Error::custom(format!("found the text \"{other}\", expected full, lora, or {{lora: {{…}}}}")))
+                }
+            })
+            .map(|map| map.deserialize().map(|Named { lora }| Self(Trained::Lora(lora))))
+            .deserialize(deserializer)
+    }
+}
+
+/// One of `evaluate.prompts`: a text to go on with, or a prompt file and its variables.
+#[derive(Debug, Clone)]
+pub(super) enum AskEntry {
+    Text(String),
+    File { prompt: String, vars: Vars },
+}
+
+impl<'de> Deserialize<'de> for AskEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Named {
+            prompt: String,
+            #[serde(default)]
+            vars: Vars,
+        }
+        UntaggedEnumVisitor::new()
+            .expecting("a text to go on with, or {prompt: FILE, vars: {…}}")
+            .string(|text| Ok(Self::Text(text.to_owned())))
+            .map(|map| map.deserialize().map(|Named { prompt, vars }| Self::File { prompt, vars }))
+            .deserialize(deserializer)
+    }
+}

@@ -1,0 +1,222 @@
+//! Where a recipe's data comes from: a file of rows, a generator, or the passing samples of a run.
+
+use super::Kind;
+use super::file::SourceEntry;
+use super::load::Loader;
+use crate::prompt::{PromptTemplate, TextTemplate};
+use crate::suite::{Generate, PromptFile};
+use crate::train::data::{Format, ROLES};
+use crate::train::error::TrainProblem;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// One source of data, resolved.
+#[derive(Debug, Clone, Serialize)]
+pub struct Source {
+    /// Its path in the recipe: `data`, `data[1]`, `held_out.data`.
+    #[serde(skip)]
+    pub at: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// What a row's parts (or a prompt's variables) are called, to the columns they are in; `None` where the columns are
+    /// called so already. Other columns are then passed over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<BTreeMap<String, String>>,
+    /// Only the first rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// The prompt that a row fills in: the one that a suite asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<PromptFile>,
+    /// The answer to it, a template that sees the row and its `target`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion: Option<String>,
+}
+
+/// What a source is.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Origin {
+    /// A .jsonl, .csv or .yaml file of rows.
+    File {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Rows made by rule, as a suite's cases are.
+    Generate {
+        /// The rule.
+        generate: Box<Generate>,
+    },
+    /// What a model said in a run, as far as it passed.
+    Run {
+        /// The run's folder.
+        run: PathBuf,
+        /// Which variant; `None` where the run has one only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        variant: Option<String>,
+        /// Which scorer decides; `None`: all of them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scorer: Option<String>,
+    },
+}
+
+impl Source {
+    /// What people know it by.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.origin {
+            Origin::File { file } => file.display().to_string(),
+            Origin::Generate { .. } => "generate".to_owned(),
+            Origin::Run { run, .. } => run.display().to_string(),
+        }
+    }
+
+    /// The files that it names.
+    pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let own = match &mut self.origin {
+            Origin::File { file } => Some(file),
+            Origin::Run { run, .. } => Some(run),
+            Origin::Generate { .. } => None,
+        };
+        own.into_iter().chain(self.prompt.iter_mut().map(|prompt| &mut prompt.path))
+    }
+}
+
+impl Loader<'_> {
+    /// A source; `None` where it cannot be read, which is then reported. `kind` is `None` where it is not known.
+    pub(super) fn source(&mut self, at: &str, entry: &SourceEntry, kind: Option<Kind>) -> Option<Source> {
+        let origin = self.origin(at, entry)?;
+        self.belongs(at, entry, &origin, kind);
+        let prompt = entry.prompt.as_ref().map(|written| self.prompt_file(&format!("{at}.prompt"), written));
+        if let Some(completion) = &entry.completion {
+            let place = self.place(&format!("{at}.completion"));
+            if let Err(error) = TextTemplate::compile_part(completion, &place) {
+                self.problems.push(error);
+            }
+        }
+        self.columns(at, entry, kind);
+        Some(Source {
+            at: at.to_owned(),
+            origin,
+            columns: entry.columns.clone(),
+            limit: entry.limit,
+            prompt: match prompt {
+                Some(prompt) => Some(prompt?),
+                None => None,
+            },
+            completion: entry.completion.clone(),
+        })
+    }
+
+    fn origin(&mut self, at: &str, entry: &SourceEntry) -> Option<Origin> {
+        match (&entry.file, &entry.generate, &entry.run) {
+            (Some(file), None, None) => {
+                let file = self.join(file);
+                self.must_be_file(&format!("{at}.file"), "the data", &file);
+                Some(Origin::File { file })
+            }
+            (None, Some(generate), None) => Some(Origin::Generate { generate: Box::new(generate.clone()) }),
+            (None, None, Some(run)) => {
+                let run = self.join(run);
+                self.must_be_file(&format!("{at}.run"), "the run", &run.join("header.json"));
+                Some(Origin::Run { run, variant: entry.variant.clone(), scorer: entry.scorer.clone() })
+            }
+            _ => {
+                if !self.refused(at) {
+                    let help = "write one of `file: FILE`, `generate: {…}` and `run: FOLDER`";
+                    self.fail(at, "a source of data is one thing", help);
+                }
+                None
+            }
+        }
+    }
+
+    /// Each field has the sources it belongs to.
+    fn belongs(&mut self, at: &str, entry: &SourceEntry, origin: &Origin, kind: Option<Kind>) {
+        let (name, allowed): (_, &[&str]) = match origin {
+            Origin::File { .. } => ("file", &["columns", "limit", "prompt", "completion"]),
+            Origin::Generate { .. } => ("generate", &["prompt", "completion"]),
+            Origin::Run { .. } => ("run", &["variant", "scorer", "limit"]),
+        };
+        let given = [
+            ("columns", entry.columns.is_some()),
+            ("limit", entry.limit.is_some()),
+            ("prompt", entry.prompt.is_some()),
+            ("completion", entry.completion.is_some()),
+            ("variant", entry.variant.is_some()),
+            ("scorer", entry.scorer.is_some()),
+        ];
+        for (field, _) in given.iter().filter(|(field, given)| *given && !allowed.contains(field)) {
+            let help = format!("beside `{name}:` there may be: {}", allowed.join(", "));
+            self.fail(&format!("{at}.{field}"), &format!("`{field}` does not belong beside `{name}:`"), &help);
+        }
+        if entry.limit == Some(0) {
+            self.fail(&format!("{at}.limit"), "`limit` is 0", "leave it out to read all rows");
+        }
+        match (kind, &entry.prompt, &entry.completion) {
+            (Some(Kind::Classify), _, Some(_)) => {
+                let what = "a classifier says nothing, so there is no `completion` to learn";
+                let help = "the label of a row is its column `label`, or `target`: `columns: {label: COLUMN}`";
+                self.fail(&format!("{at}.completion"), what, help);
+            }
+            (Some(Kind::Sft), Some(_), None) if !self.refused(&format!("{at}.completion")) => {
+                let help = "add what is to be said, a template over the same row: `completion: \" {{ target }}\"`";
+                self.fail(&format!("{at}.prompt"), "`prompt` without a `completion`", help);
+            }
+            (_, None, Some(_)) if !self.refused(&format!("{at}.prompt")) => {
+                let help = "add what is asked, a prompt file: `prompt: ../prompts/qa.txt`";
+                self.fail(&format!("{at}.completion"), "`completion` without a `prompt`", help);
+            }
+            _ => {}
+        }
+        if let (Some(Kind::Classify), Origin::Run { .. }) = (kind, origin) {
+            let help = "use `file: …` or `generate: …`, whose rows have labels";
+            self.fail(&format!("{at}.run"), "a classifier does not learn from what a model said", help);
+        }
+    }
+
+    /// Where no prompt gives names of its own a meaning, `columns` names the parts of a row.
+    fn columns(&mut self, at: &str, entry: &SourceEntry, kind: Option<Kind>) {
+        let (Some(columns), None) = (&entry.columns, &entry.prompt) else { return };
+        let known: &[&str] = if kind == Some(Kind::Classify) { &["text", "label"] } else { &ROLES };
+        let strange: Vec<&String> = columns.keys().filter(|name| !known.contains(&name.as_str())).collect();
+        for name in &strange {
+            let known = known.iter().map(|&name| name.to_owned()).collect();
+            let problem = TrainProblem::Unknown { what: "part of a row", name: (*name).clone(), known };
+            self.push(&format!("{at}.columns.{name}"), problem);
+        }
+        let complete = match kind {
+            Some(Kind::Classify) => columns.contains_key("text"),
+            _ => Format::of(columns.keys().map(String::as_str)).is_some(),
+        };
+        if strange.is_empty() && !complete {
+            let help = match kind {
+                Some(Kind::Classify) => "write `columns: {text: COLUMN, label: COLUMN}`".to_owned(),
+                _ => format!("write {}", Format::KNOWN),
+            };
+            self.fail(&format!("{at}.columns"), "these columns do not make up something to learn", &help);
+        }
+    }
+
+    /// A prompt file that compiles.
+    pub(super) fn prompt_file(&mut self, at: &str, written: &str) -> Option<PromptFile> {
+        let path = self.join(written);
+        if !self.must_be_file(at, "the prompt", &path) {
+            return None;
+        }
+        let text = match crate::suite::read_text(&path, "the prompt") {
+            Ok(text) => text,
+            Err(error) => {
+                self.problems.push(error);
+                return None;
+            }
+        };
+        let prompt = PromptFile::new(path, &text);
+        if let Err(error) = PromptTemplate::compile(&prompt) {
+            self.problems.push(error);
+        }
+        Some(prompt)
+    }
+}

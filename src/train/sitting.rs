@@ -1,0 +1,245 @@
+//! One sitting of a training run: from parity to the trained file, whether it begins or goes on.
+
+use super::checkpoint;
+use super::failure::TrainingFailure;
+use super::learner::{Learner, Pupil};
+use super::lessons::{Lessons, material};
+use super::maker::Maker;
+use super::observer::Watch;
+use super::parity;
+use super::prepare::Prepared;
+use super::product::Product;
+use super::progress::Progress;
+use super::recipe::{Kind, Schedule};
+use super::trainer::{Ended, Lesson, Trainer};
+use crate::error::{Place, Problems};
+use crate::gguf::sha256_file;
+use crate::model::{Decoder, Estimate, Lineage, Settings};
+use crate::run::RunSettings;
+use crate::store::Status;
+use crate::store::training::{
+    FileRecord, MemoryRecord, Outcome, ParityRecord, SCHEMA, Stop, TrainingFolder, TrainingHeader, TrainingSegment,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What a sitting works with.
+#[derive(Debug, Clone, Copy)]
+pub struct Sitting<'a> {
+    /// The recipe, ready.
+    pub prepared: &'a Prepared,
+    /// How the machine is used.
+    pub machine: &'a RunSettings,
+    /// Who watches.
+    pub watch: Watch<'a>,
+    /// The flags that shape the run, for its header.
+    pub flags: &'a BTreeMap<String, Value>,
+    /// Copy the trained file to the recipe's `output`.
+    pub copy: bool,
+}
+
+/// What was measured before the first step.
+struct Measured<'a> {
+    lessons: Lessons<'a>,
+    settings: Settings,
+    needs: Estimate,
+    memory: MemoryRecord,
+    parity: ParityRecord,
+}
+
+impl<'a> Sitting<'a> {
+    /// Begins a run in a folder of its own in `parent`.
+    pub fn begin(&self, parent: &Path) -> Result<(PathBuf, Ended), Problems> {
+        let measured = self.measure()?;
+        let mut folder = TrainingFolder::create(parent, self.header(&measured), self.segment(0, self.peak()))?;
+        let ended = self.attend(&measured, &mut folder, self.peak(), None);
+        Self::closed(folder, ended)
+    }
+
+    /// Goes on with a run from its newest checkpoint, with another peak of the learning rate where one is given.
+    pub fn go_on(&self, mut folder: TrainingFolder, lr: Option<f64>) -> Result<(PathBuf, Ended), Problems> {
+        self.is_same(folder.header(), folder.path())?;
+        let newest = checkpoint::list(&folder.checkpoints()).pop();
+        let saved = newest.map(|(_, file)| checkpoint::read(&file, &self.prepared.identity)).transpose()?;
+        let measured = self.measure()?;
+        let lr = lr.or(folder.header().lr()).unwrap_or(self.peak());
+        let from = saved.as_ref().map_or(0, |(step, _)| *step);
+        folder.begin_again(self.segment(from, lr))?;
+        folder.note(|header| header.parity = Some(measured.parity.clone()))?;
+        let ended = self.attend(&measured, &mut folder, lr, saved.map(|(_, saved)| saved));
+        Self::closed(folder, ended)
+    }
+
+    /// Notes how it ended. Where it failed, the problem at hand is what is said, not that the header could not be written.
+    fn closed(mut folder: TrainingFolder, ended: Result<Ended, Problems>) -> Result<(PathBuf, Ended), Problems> {
+        let status = match &ended {
+            Ok(Ended::Complete(_)) => Status::Complete,
+            Ok(Ended::Interrupted) => Status::Interrupted,
+            Err(_) => Status::Failed,
+        };
+        let closed = folder.close(status);
+        let ended = ended?;
+        closed?;
+        Ok((folder.path().to_path_buf(), ended))
+    }
+
+    /// The peak of the learning rate, as the recipe has it.
+    fn peak(&self) -> f64 {
+        self.prepared.recipe.schedule.lr
+    }
+
+    fn segment(&self, from_step: u64, lr: f64) -> TrainingSegment {
+        let build = format!("tripos {}, {}", env!("CARGO_PKG_VERSION"), self.machine.llama_cpp);
+        TrainingSegment { started: String::new(), ended: None, from_step, lr, build, threads: self.machine.threads }
+    }
+
+    /// Whether a run was begun with the same recipe, base and data.
+    fn is_same(&self, recorded: &TrainingHeader, run: &Path) -> Result<(), Problems> {
+        let lessons = self.prepared.lessons();
+        let data = &self.prepared.data;
+        let now = material(&lessons, &data.train, &data.held_out);
+        let mut problems = Problems::new();
+        for (what, recorded, now) in [
+            ("the recipe", &recorded.recipe_sha256, &self.prepared.identity.recipe),
+            ("the base model", &recorded.base.sha256, &self.prepared.identity.base),
+            ("what is learned from", &recorded.material.sha256, &now.sha256),
+            ("what is held out", &recorded.material.held_out_sha256, &now.held_out_sha256),
+        ] {
+            if recorded != now {
+                problems.push(TrainingFailure::Changed { what, place: Place::file(run) });
+            }
+        }
+        problems.or_ok(())
+    }
+
+    /// Memory and parity, before anything is made.
+    fn measure(&self) -> Result<Measured<'a>, Problems> {
+        let lessons = self.prepared.lessons();
+        let settings = self.prepared.settings(&lessons, self.machine.threads);
+        let (needs, memory) = self.prepared.estimate(&settings)?;
+        let sample = parity::sample(lessons.examples());
+        let parity = parity::measure(&self.prepared.recipe.model, &settings, &sample, self.machine)?;
+        self.watch.observer.parity(&parity);
+        Ok(Measured { lessons, settings, needs, memory, parity })
+    }
+
+    fn header(&self, measured: &Measured) -> TrainingHeader {
+        let Prepared { recipe, data, identity, .. } = self.prepared;
+        let from_root = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        TrainingHeader {
+            schema: SCHEMA,
+            run: String::new(),
+            status: Status::Started,
+            tripos: env!("CARGO_PKG_VERSION").to_owned(),
+            llama_cpp: self.machine.llama_cpp.clone(),
+            features: self.machine.features.clone(),
+            recipe_name: recipe.name.clone(),
+            recipe_path: from_root(&recipe.path),
+            recipe: recipe.json(),
+            recipe_sha256: identity.recipe.clone(),
+            flags: self.flags.clone(),
+            base: FileRecord { path: from_root(&recipe.model), sha256: identity.base.clone() },
+            material: material(&measured.lessons, &data.train, &data.held_out),
+            labels: data.labels.clone(),
+            parameters: measured.needs.parameters,
+            trained: measured.needs.trained,
+            steps: measured.lessons.steps(),
+            parity: Some(measured.parity.clone()),
+            memory: measured.memory,
+            segments: Vec::new(),
+            started: String::new(),
+            ended: None,
+            best: None,
+            outcome: None,
+        }
+    }
+
+    /// Learns, and exports what was learned best.
+    fn attend(
+        &self,
+        measured: &Measured,
+        folder: &mut TrainingFolder,
+        lr: f64,
+        saved: Option<Vec<crate::model::Saved>>,
+    ) -> Result<Ended, Problems> {
+        let Prepared { recipe, data, base, identity, questions } = self.prepared;
+        let decoder = Decoder::open(&recipe.model, &measured.settings)?;
+        let mut pupil = Pupil { decoder, shape: measured.settings.shape.clone() };
+        if let Some(saved) = saved {
+            pupil.restore(&saved)?;
+        }
+        let held = pupil.decoder.memory();
+        folder.note(|header| header.memory.held = Some(held))?;
+        let lineage = Lineage {
+            base_sha256: identity.base.clone(),
+            base_file: recipe.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            recipe_sha256: identity.recipe.clone(),
+            parent: None,
+        };
+        let labels = (recipe.kind == Kind::Classify).then_some((data.labels.as_slice(), "text"));
+        let maker = Maker { recipe, base, lineage: &lineage, labels, questions, machine: self.machine };
+        let schedule = Schedule { lr, ..recipe.schedule };
+        let lesson = Lesson { recipe, schedule: &schedule, lessons: &measured.lessons, identity };
+        let ended = Trainer::new(lesson, (&mut pupil, &maker), folder, self.watch)?.run()?;
+        drop(pupil);
+        if let Ended::Complete(stop) = ended {
+            self.finish(folder, &maker, stop)?;
+        }
+        Ok(ended)
+    }
+
+    /// Writes what was learned best as the run's file.
+    fn finish(&self, folder: &mut TrainingFolder, product: &dyn Product, stop: Stop) -> Result<(), Problems> {
+        let progress = Progress::of(&folder.evaluations()?);
+        if let (Some(before), Some(best)) = (progress.first(), progress.best())
+            && best.loss >= before
+        {
+            let place = Place::file(folder.path());
+            self.watch.observer.warning(&TrainingFailure::NoBetter { loss: best.loss, before, place });
+        }
+        let kept = checkpoint::list(&folder.checkpoints());
+        let last = kept.last().map_or(0, |(step, _)| *step);
+        let step = progress.best().map_or(last, |best| best.step);
+        let (_, saved) = checkpoint::read(&checkpoint::path(&folder.checkpoints(), step), &self.prepared.identity)?;
+        let file = folder.path().join(product.file_name());
+        product.export(&saved, &file)?;
+        let copied_to = match &self.prepared.recipe.output {
+            Some(output) if self.copy => Some(copy(&file, output)?),
+            _ => None,
+        };
+        let sha256 = sha256_file(&file).map_err(|e| unwritten(&file, &e))?;
+        let path = PathBuf::from(product.file_name());
+        let outcome = Outcome {
+            stop,
+            steps: last,
+            exported_step: step,
+            output: FileRecord { path, sha256 },
+            copied_to,
+            suite_runs: Vec::new(),
+        };
+        folder.note(|header| header.outcome = Some(outcome))?;
+        Ok(())
+    }
+}
+
+fn unwritten(file: &Path, error: &std::io::Error) -> TrainingFailure {
+    TrainingFailure::Write { what: "the trained model", reason: error.to_string(), place: Place::file(file) }
+}
+
+/// Copies a file; the copy appears whole or not at all.
+fn copy(from: &Path, to: &Path) -> Result<PathBuf, Problems> {
+    let work = || -> std::io::Result<()> {
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let mut copied = tempfile::NamedTempFile::new_in(folder)?;
+        std::io::copy(&mut std::fs::File::open(from)?, &mut copied)?;
+        copied.as_file().sync_all()?;
+        #[cfg(unix)]
+        std::fs::set_permissions(copied.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        copied.persist(to).map_err(|e| e.error)?;
+        Ok(())
+    };
+    work().map_err(|e| unwritten(to, &e))?;
+    Ok(to.to_path_buf())
+}

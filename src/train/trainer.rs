@@ -1,0 +1,280 @@
+//! The loop: micro-batches, a step, a line; now and then a checkpoint and a look at the held-out documents.
+//!
+//! What is on disk decides where a run goes on: the line of a step is written before its checkpoint, the checkpoint before
+//! the evaluation and the export. A run that is killed anywhere and goes on from its newest checkpoint makes the same
+//! steps with the same numbers, because rows and dropout are functions of the step's number alone.
+
+use super::checkpoint::{self, Identity};
+use super::evaluate::evaluate;
+use super::failure::TrainingFailure;
+use super::learner::{Learner, Slopes};
+use super::lessons::{Lessons, Rows};
+use super::loss::{classify, sft};
+use super::memory;
+use super::observer::Watch;
+use super::product::Product;
+use super::progress::Progress;
+use super::recipe::{Recipe, Schedule};
+use super::schedule::rate;
+use crate::error::{Place, Problems};
+use crate::model::{Document, Readings, Update};
+use crate::seed;
+use crate::store::training::{EvaluationRecord, Said, StepRecord, Stop, TrainingFolder};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// How a training run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It has learned all that it was to.
+    Complete(Stop),
+    /// Stopped from outside; what was learned is in the newest checkpoint.
+    Interrupted,
+}
+
+/// What a run learns and how; nothing in it changes while it goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Lesson<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// Its learning rate, which may have been lowered since the run began.
+    pub schedule: &'a Schedule,
+    /// Its documents.
+    pub lessons: &'a Lessons<'a>,
+    /// What its checkpoints belong to.
+    pub identity: &'a Identity,
+}
+
+/// A run under way.
+pub struct Trainer<'a> {
+    lesson: Lesson<'a>,
+    learner: &'a mut dyn Learner,
+    product: &'a dyn Product,
+    folder: &'a mut TrainingFolder,
+    watch: Watch<'a>,
+    progress: Progress,
+    step: u64,
+}
+
+impl std::fmt::Debug for Trainer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainer").field("step", &self.step).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Trainer<'a> {
+    /// A run that goes on behind the last line of its folder: `learner` is as it was then.
+    pub fn new(
+        lesson: Lesson<'a>,
+        (learner, product): (&'a mut dyn Learner, &'a dyn Product),
+        folder: &'a mut TrainingFolder,
+        watch: Watch<'a>,
+    ) -> Result<Self, Problems> {
+        let step = folder.header().segments.last().map_or(0, |segment| segment.from_step);
+        let progress = Progress::of(&folder.evaluations()?);
+        Ok(Self { lesson, learner, product, folder, watch, progress, step })
+    }
+
+    /// Learns until the recipe is done, the held-out loss no longer falls, or it is stopped.
+    pub fn run(mut self) -> Result<Ended, Problems> {
+        let patience = self.lesson.recipe.evaluate.patience;
+        self.watch.observer.began(self.folder.header(), self.step);
+        if self.is_evaluated(self.step) && !self.progress.has(self.step) {
+            self.evaluate()?;
+        }
+        while self.step < self.lesson.lessons.steps() && !self.progress.is_over(patience) {
+            if self.is_to_stop() || !self.make_step()? {
+                self.keep()?;
+                return Ok(Ended::Interrupted);
+            }
+            if self.is_kept(self.step) {
+                self.keep()?;
+            }
+            if self.is_evaluated(self.step) {
+                self.evaluate()?;
+            }
+        }
+        if self.is_to_stop() && self.is_evaluated(self.step) && !self.progress.has(self.step) {
+            // The last evaluation was cut short, and decides what is exported.
+            return Ok(Ended::Interrupted);
+        }
+        Ok(Ended::Complete(if self.step < self.lesson.lessons.steps() { Stop::Patience } else { Stop::Steps }))
+    }
+
+    fn is_to_stop(&self) -> bool {
+        self.watch.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether the held-out documents are read behind a step.
+    fn is_evaluated(&self, step: u64) -> bool {
+        let every = self.lesson.recipe.evaluate.every;
+        let due = step == self.lesson.lessons.steps() || step.checked_rem(every) == Some(0);
+        every > 0 && due && self.lesson.lessons.held_out().next().is_some()
+    }
+
+    /// Whether a checkpoint is written behind a step.
+    fn is_kept(&self, step: u64) -> bool {
+        let due = step.checked_rem(self.lesson.recipe.checkpoint.every) == Some(0);
+        due || step == self.lesson.lessons.steps() || self.is_evaluated(step)
+    }
+
+    /// Makes one step and records it; false when it was stopped in its middle, which changes nothing.
+    fn make_step(&mut self) -> Result<bool, Problems> {
+        let began = Instant::now();
+        let lessons = self.lesson.lessons;
+        let step = self.step + 1;
+        let parts = lessons.parts(step);
+        let total: usize = parts.iter().map(|rows| lessons.targets(rows)).sum();
+        let mut loss = 0.0;
+        for (part, rows) in parts.iter().enumerate().filter(|(_, rows)| lessons.targets(rows) > 0) {
+            if self.is_to_stop() {
+                return Ok(false);
+            }
+            loss += self.learn((step, part), rows, total)?;
+        }
+        let lr = rate(self.lesson.schedule, step, lessons.steps());
+        // Without a target there is no gradient, and nothing to step along.
+        let norm = if total == 0 { 0.0 } else { self.learner.update(&self.how(step, lr))? };
+        let elapsed_s = began.elapsed().as_secs_f64().max(1e-9);
+        let tokens: u64 = parts.iter().flatten().flatten().map(|document| document.tokens.len() as u64).sum();
+        let record = StepRecord {
+            step,
+            loss: Some(loss).filter(|loss| loss.is_finite()),
+            lr,
+            grad_norm: Some(norm).filter(|norm| norm.is_finite()),
+            tokens,
+            targets: total as u64,
+            tokens_per_s: tokens as f64 / elapsed_s,
+            peak_mib: memory::peak().map(|bytes| bytes as f64 / f64::from(1 << 20)),
+            elapsed_s,
+        };
+        self.folder.step(&record)?;
+        for (what, number) in [("loss", loss), ("gradient norm", norm)] {
+            if !number.is_finite() {
+                return Err(self.not_finite(format!("{what} is {number}"), (step, lr, norm)).into());
+            }
+        }
+        self.step = step;
+        self.watch.observer.step(&record);
+        Ok(true)
+    }
+
+    /// Learns from one micro-batch and gives its share of the loss.
+    fn learn(&mut self, (step, part): (u64, usize), rows: &Rows, total: usize) -> Result<f64, Problems> {
+        let key = seed::key(self.lesson.recipe.seed, &["dropout", &step.to_string(), &part.to_string()]);
+        let loss = self.loss(rows, total);
+        let same = loss.clone();
+        let slopes: Slopes = Box::new(move |readings| same.of(readings).coefficients);
+        let readings = self.learner.learn(rows, key, slopes)?;
+        Ok(loss.of(&readings).loss)
+    }
+
+    fn loss(&self, rows: &[Vec<&Document>], total: usize) -> LossOf {
+        if self.lesson.lessons.tells_labels() {
+            LossOf::Labels(self.lesson.lessons.labels(rows), total)
+        } else {
+            LossOf::Tokens(total)
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // the optimiser counts in f32
+    fn how(&self, step: u64, lr: f64) -> Update {
+        let optimiser = &self.lesson.recipe.optimiser;
+        Update {
+            step,
+            lr: lr as f32,
+            betas: (optimiser.betas.0 as f32, optimiser.betas.1 as f32),
+            eps: optimiser.eps as f32,
+            weight_decay: optimiser.weight_decay as f32,
+            clip: optimiser.clip as f32,
+        }
+    }
+
+    fn not_finite(&self, what: String, (step, lr, grad_norm): (u64, f64, f64)) -> TrainingFailure {
+        let recipe = self.lesson.recipe;
+        TrainingFailure::NotFinite {
+            what,
+            step,
+            lr,
+            grad_norm,
+            batch: recipe.batch,
+            sequence: recipe.sequence,
+            place: Place::new(self.folder.steps(), usize::try_from(step).unwrap_or(0), 0),
+            recipe: recipe.path.clone(),
+            good: checkpoint::list(&self.folder.checkpoints()).last().map(|(step, _)| *step),
+            peak: self.lesson.schedule.lr,
+        }
+    }
+
+    /// Writes the checkpoint of the last step, where it is not there yet, and deletes those that are no longer needed.
+    fn keep(&mut self) -> Result<(), Problems> {
+        let folder = self.folder.checkpoints();
+        if self.step > 0 && !checkpoint::path(&folder, self.step).exists() {
+            checkpoint::write(&folder, self.step, self.lesson.identity, self.learner.save()?)?;
+        }
+        self.prune();
+        Ok(())
+    }
+
+    fn prune(&self) {
+        let best = self.progress.best().map(|best| best.step);
+        checkpoint::prune(&self.folder.checkpoints(), self.lesson.recipe.checkpoint.keep, best);
+    }
+
+    /// Reads the held-out documents, lets the model speak, and records both; nothing when it is stopped meanwhile.
+    fn evaluate(&mut self) -> Result<(), Problems> {
+        let began = Instant::now();
+        let Some(measured) = evaluate(self.learner, self.lesson.lessons, self.watch.stop)? else { return Ok(()) };
+        if !measured.loss.is_finite() {
+            let lr = rate(self.lesson.schedule, self.step.max(1), self.lesson.lessons.steps());
+            let what = format!("held-out loss is {}", measured.loss);
+            return Err(self.not_finite(what, (self.step, lr, f64::NAN)).into());
+        }
+        let says = self.says()?;
+        if self.is_to_stop() {
+            return Ok(());
+        }
+        let record = EvaluationRecord {
+            step: self.step,
+            held_out_loss: measured.loss,
+            perplexity: measured.perplexity,
+            accuracy: measured.accuracy,
+            best: self.progress.add(self.step, measured.loss),
+            says,
+            elapsed_s: began.elapsed().as_secs_f64(),
+        };
+        self.folder.evaluation(&record)?;
+        let best = self.progress.best();
+        self.folder.note(|header| header.best = best)?;
+        self.prune();
+        self.watch.observer.evaluated(&record);
+        Ok(())
+    }
+
+    /// What the model says by now. That it cannot be asked is a warning: the run is worth more than its chatter.
+    fn says(&mut self) -> Result<Vec<Said>, Problems> {
+        let file = self.folder.path().join(self.product.file_name());
+        let saved = self.learner.save()?;
+        let said = self.product.export(&saved, &file).and_then(|()| self.product.says(&file, self.watch.stop));
+        Ok(said.unwrap_or_else(|problems| {
+            problems.iter().for_each(|problem| self.watch.observer.warning(problem));
+            Vec::new()
+        }))
+    }
+}
+
+/// The loss of a micro-batch, with all that it needs beside the readings.
+#[derive(Debug, Clone)]
+enum LossOf {
+    Tokens(usize),
+    Labels(Vec<usize>, usize),
+}
+
+impl LossOf {
+    fn of(&self, readings: &Readings) -> super::loss::Loss {
+        match self {
+            Self::Tokens(total) => sft(readings, *total),
+            Self::Labels(labels, total) => classify(readings, labels, *total),
+        }
+    }
+}
