@@ -38,4 +38,5 @@ mod sharing;
 mod shipped;
 mod states;
 mod tiny_models;
+mod training_page;
 mod workspace;
