@@ -38,5 +38,8 @@ mod sharing;
 mod shipped;
 mod states;
 mod tiny_models;
+mod training;
+mod training_kills;
 mod training_page;
+mod training_parity;
 mod workspace;

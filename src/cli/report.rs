@@ -14,7 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The page beside a run.
-const PAGE: &str = "report.html";
+pub(super) const PAGE: &str = "report.html";
 
 /// Most samples of a run that its page is written for unasked; `tripos report` writes any.
 const MOST_UNASKED: usize = 20_000;

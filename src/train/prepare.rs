@@ -111,10 +111,4 @@ impl Prepared {
         };
         lessons.examples().take(QUESTIONS).filter_map(ask).collect()
     }
-
-    /// What tells a run of this recipe from another, for messages: `12.6 million parameters, 0.4 million trained`.
-    #[must_use]
-    pub fn summary(needs: &Estimate) -> String {
-        format!("{} parameters, {} trained, about {}", needs.parameters, needs.trained, bytes_text(needs.bytes))
-    }
 }
