@@ -2,7 +2,7 @@
 
 use super::checkpoint::Identity;
 use super::data::{self, Asked, Data};
-use super::failure::{TrainingFailure, bytes_text};
+use super::failure::TrainingFailure;
 use super::lessons::Lessons;
 use super::memory;
 use super::recipe::{Kind, Recipe};
