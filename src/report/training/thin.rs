@@ -31,12 +31,12 @@ pub(super) fn thinned(points: &[Point]) -> Vec<Point> {
 }
 
 /// The exponential moving average, without the bias of its beginning (Kingma & Ba 2015, section 3), over about a
-/// twentieth of the points: `m_t = β·m_{t−1} + (1−β)·x_t`, shown as `m_t / (1 − β^t)`. `None` for few points.
+/// fortieth of the points: `m_t = β·m_{t−1} + (1−β)·x_t`, shown as `m_t / (1 − β^t)`. `None` for few points.
 pub(super) fn smoothed(points: &[Point]) -> Option<Vec<Point>> {
     if points.len() < FEW {
         return None;
     }
-    let beta = 1.0 - 2.0 / (points.len() as f64 / 20.0 + 1.0).clamp(3.0, 100.0);
+    let beta = 1.0 - 2.0 / (points.len() as f64 / 40.0 + 1.0).clamp(3.0, 100.0);
     let (mut mean, mut weight) = (0.0, 0.0);
     let course = points.iter().map(|(step, value)| {
         if let Some(value) = value {

@@ -17,7 +17,7 @@ use rand::seq::SliceRandom;
 /// let document = |len: usize| Document { tokens: vec![7; len], learn: vec![true; len] };
 /// let data = Dataset { documents: vec![document(5), document(3), document(8)], ..Dataset::default() };
 /// let loader = Loader::new(&data, 8, 1);
-/// assert_eq!((loader.rows(), loader.steps_per_epoch(1)), (2, 2.0));
+/// assert_eq!(loader.rows(), 2);
 /// assert_eq!(loader.batch(1, 2).iter().flatten().count(), 3);
 /// ```
 #[derive(Debug)]
@@ -25,7 +25,6 @@ pub struct Loader<'a> {
     data: &'a Dataset,
     /// The documents of each row, by index.
     rows: Vec<Vec<usize>>,
-    sequence: usize,
     seed: u64,
 }
 
@@ -34,7 +33,7 @@ impl<'a> Loader<'a> {
     #[must_use]
     pub fn new(data: &'a Dataset, sequence: usize, seed: u64) -> Self {
         let lengths: Vec<usize> = data.documents.iter().map(|document| document.tokens.len()).collect();
-        Self { data, rows: pack(&lengths, sequence), sequence, seed }
+        Self { data, rows: pack(&lengths, sequence), seed }
     }
 
     /// How many rows there are.
@@ -43,64 +42,14 @@ impl<'a> Loader<'a> {
         self.rows.len()
     }
 
-    /// The share of all rows together that is filled; 1 where there are none.
-    #[must_use]
-    pub fn fill(&self) -> f64 {
-        let places = self.rows.len() * self.sequence;
-        if places == 0 { 1.0 } else { self.data.tokens() as f64 / places as f64 }
-    }
-
-    /// Steps of `batch` rows that go over all of them once.
-    #[must_use]
-    pub fn steps_per_epoch(&self, batch: usize) -> f64 {
-        self.rows.len() as f64 / batch.max(1) as f64
-    }
-
     /// The rows of a step, counted from 1: each the documents that stand in it.
     #[must_use]
     pub fn batch(&self, step: u64, batch: usize) -> Vec<Vec<&'a Document>> {
         self.drawn(step, batch).into_iter().map(|row| self.documents(row)).collect()
     }
 
-    /// The labels of the documents of [`Loader::batch`], row by row.
-    #[must_use]
-    pub fn labels(&self, step: u64, batch: usize) -> Vec<Vec<usize>> {
-        self.drawn(step, batch).into_iter().map(|row| self.labels_of(row)).collect()
-    }
-
-    /// All rows once, `batch` at a time and in a fixed order: the documents of each, and their labels. For evaluation.
-    pub fn in_order(&self, batch: usize) -> impl Iterator<Item = (Vec<Vec<&'a Document>>, Vec<Vec<usize>>)> {
-        self.rows.chunks(batch.max(1)).map(|rows| {
-            let documents = rows.iter().map(|row| self.documents(row)).collect();
-            (documents, rows.iter().map(|row| self.labels_of(row)).collect())
-        })
-    }
-
-    /// The most targets that `rows` rows can have together.
-    #[must_use]
-    pub fn most_targets(&self, rows: usize) -> usize {
-        self.most(rows, |row| self.documents(row).into_iter().map(Document::targets).sum())
-    }
-
-    /// The most documents that `rows` rows can hold together.
-    #[must_use]
-    pub fn most_documents(&self, rows: usize) -> usize {
-        self.most(rows, Vec::len)
-    }
-
-    /// The largest sum over `rows` rows; where there are fewer, they come up again.
-    fn most(&self, rows: usize, count: impl Fn(&Vec<usize>) -> usize) -> usize {
-        let mut counts: Vec<usize> = self.rows.iter().map(count).collect();
-        counts.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
-        counts.iter().cycle().take(if counts.is_empty() { 0 } else { rows }).sum()
-    }
-
     fn documents(&self, row: &[usize]) -> Vec<&'a Document> {
         row.iter().filter_map(|document| self.data.documents.get(*document)).collect()
-    }
-
-    fn labels_of(&self, row: &[usize]) -> Vec<usize> {
-        row.iter().filter_map(|document| self.data.labels.get(*document).copied()).collect()
     }
 
     /// The rows of a step.
@@ -132,7 +81,6 @@ impl<'a> Loader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     /// Documents of 1 to 30 tokens, each of one token that no other has.
     fn data() -> Dataset {
@@ -180,36 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn labels_stand_beside_their_documents() {
+    fn a_batch_is_full_however_large_it_is() {
         let data = data();
         let loader = Loader::new(&data, 32, 7);
-        let labels = loader.labels(3, 5);
-        for (row, labels) in names(&loader.batch(3, 5)).iter().zip(&labels) {
-            assert_eq!(row.iter().map(|name| *name as usize).collect::<Vec<_>>(), *labels);
+        for batch in [1, 4, 2 * loader.rows() + 3] {
+            assert!((1..60).all(|step| loader.batch(step, batch).len() == batch));
         }
-        let in_order: BTreeMap<u32, usize> = loader
-            .in_order(4)
-            .flat_map(|(rows, labels)| names(&rows).concat().into_iter().zip(labels.concat()).collect::<Vec<_>>())
-            .collect();
-        assert_eq!(in_order.len(), 200);
-        assert!(in_order.iter().all(|(name, label)| *name as usize == *label));
-    }
-
-    #[test]
-    fn no_micro_batch_holds_more_than_was_said() {
-        let data = data();
-        let loader = Loader::new(&data, 32, 7);
-        for rows in [1, 4, loader.rows() + 3] {
-            for step in 1..60 {
-                let batch = loader.batch(step, rows);
-                assert_eq!(batch.len(), rows);
-                assert!(batch.iter().flatten().count() <= loader.most_documents(rows));
-                assert!(batch.iter().flatten().map(|d| d.targets()).sum::<usize>() <= loader.most_targets(rows));
-            }
-        }
-        assert!(loader.fill() > 0.95, "{}", loader.fill());
-        let empty = Dataset::default();
-        assert!(Loader::new(&empty, 32, 7).batch(1, 4).is_empty());
-        assert_eq!(Loader::new(&empty, 32, 7).most_targets(3), 0);
+        let filled = data.tokens() as f64 / (32 * loader.rows()) as f64;
+        assert!(filled > 0.95, "{filled}");
+        assert!(Loader::new(&Dataset::default(), 32, 7).batch(1, 4).is_empty());
     }
 }

@@ -89,7 +89,8 @@ impl Folder {
             ("data:", "data: {file: rows.jsonl}"),
         ];
         let mut text = format!("recipe: r\nmodel: {}\n{lines}\n", model().display());
-        text.extend(usual.iter().filter(|(key, _)| !lines.contains(key)).map(|(_, line)| format!("{line}\n")));
+        let written = |key: &str| lines.lines().any(|line| line.starts_with(key));
+        text.extend(usual.iter().filter(|(key, _)| !written(key)).map(|(_, line)| format!("{line}\n")));
         let (recipe, problems) = load_text(&self.dir.path().join("r.yaml"), &text, &Overrides::default());
         assert!(!problems.any_error(), "{problems}");
         recipe.unwrap()
@@ -272,22 +273,22 @@ const LONG: &str = r#"{"prompt":"one two three","completion":" four five six"}
 #[test]
 fn long_rows_are_cut_left_out_or_refused_as_the_recipe_says() {
     let folder = Folder::new(LONG);
-    let cut = folder.read("sequence: 10");
+    let cut = folder.read("sequence: 16");
     assert_eq!(all_shown(&cut)[1], "#a⟦b#⟧");
-    assert!(all_shown(&cut)[0].starts_with("#one two three⟦ four") && !all_shown(&cut)[0].contains("#⟧"));
+    assert!(all_shown(&cut)[0].starts_with("#one two three⟦ fo") && !all_shown(&cut)[0].contains("#⟧"));
     assert_eq!((cut.train.sources[0].cut, cut.train.sources[0].dropped), (1, 1));
-    assert!(cut.train.documents.iter().all(|document| document.tokens.len() <= 10));
+    assert!(cut.train.documents.iter().all(|document| document.tokens.len() <= 16));
     insta::assert_snapshot!(folder.plain(&cut.warnings), @"");
-    let dropped = folder.read("sequence: 10\ntoo_long: drop");
+    let dropped = folder.read("sequence: 16\ntoo_long: drop");
     assert_eq!(all_shown(&dropped), ["#a⟦b#⟧"]);
     insta::assert_snapshot!(folder.plain(&dropped.warnings), @"");
-    insta::assert_snapshot!(folder.refused("sequence: 10\ntoo_long: refuse"), @"");
+    insta::assert_snapshot!(folder.refused("sequence: 16\ntoo_long: refuse"), @"");
 }
 
 #[test]
 fn a_recipe_that_would_never_teach_to_stop_is_refused() {
     let folder = Folder::new(&LONG.lines().take(1).collect::<String>());
-    insta::assert_snapshot!(folder.refused("sequence: 10"), @"");
+    insta::assert_snapshot!(folder.refused("sequence: 16"), @"");
     let folder = Folder::new(r#"{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"ho"}]}"#);
     let template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
     insta::assert_snapshot!(folder.read_by(&templated(Some(template)), "").unwrap_err(), @"");
@@ -314,7 +315,7 @@ fn what_is_held_out_never_moves_and_equal_rows_stay_together() {
 fn nothing_held_out_is_refused_where_evaluation_is_on() {
     let folder = Folder::new(&LONG.lines().last().map(|line| format!("{line}\n")).unwrap());
     insta::assert_snapshot!(folder.refused("held_out: {share: 0.001}\nevaluate: {every: 5}"), @"");
-    let own = "held_out: {data: {file: rows.jsonl}}\nevaluate: {every: 5}";
+    let own = "data: {file: rows.jsonl}\nheld_out: {data: {file: rows.jsonl}}\nevaluate: {every: 5}";
     assert_eq!(folder.read(own).held_out.documents.len(), 1);
 }
 

@@ -29,7 +29,7 @@ const SHORT: &str =
 #[test]
 fn what_is_not_written_has_the_usual_values() {
     let recipe = good(SHORT);
-    insta::assert_snapshot!(serde_json::to_string(&recipe.json()).unwrap().replace(&format!("{}/", root().display()), ""), @"");
+    insta::assert_snapshot!(serde_json::to_string(&recipe.json()).unwrap().replace(&format!("{}/", root().display()), ""), @r#"{"name":"r","kind":"sft","model":"models/tripos-tiny.gguf","data":[{"file":"suites/capitals.cases.jsonl"}],"held_out":{"share":0.05},"train":{"lora":{"rank":16,"alpha":32.0,"dropout":0.05,"on":"all"}},"sequence":512,"batch":16,"micro_batch":16,"epochs":1.0,"schedule":{"lr":0.0002,"warmup":0.02,"shape":"cosine","final":0.1,"warmdown":0.98},"optimiser":{"betas":[0.9,0.95],"eps":1e-8,"weight_decay":0.0,"clip":1.0},"precision":"bf16","recompute":false,"too_long":"cut","evaluate":{"every":50,"prompts":[],"max_tokens":48},"checkpoint":{"every":100,"keep":2},"seed":0}"#);
     let full = good(&format!("{SHORT}train: full\n"));
     assert!((full.schedule.lr - 2e-5).abs() < 1e-9);
     let classify = good(&SHORT.replace("sft", "classify"));
@@ -69,7 +69,15 @@ fn the_command_line_comes_first() {
     let recipe = recipe.unwrap_or_else(|| panic!("{problems}"));
     assert_eq!((recipe.length, recipe.schedule.lr, recipe.seed), (Length::Steps(3), 0.5, 9));
     let (_, problems) = read(SHORT, &Overrides { lr: Some(f64::NAN), steps: Some(0), ..Overrides::default() });
-    insta::assert_snapshot!(problems, @"");
+    insta::assert_snapshot!(problems, @r"
+    error: `--steps` is 0
+      --> recipes/tiny/r.yaml
+      help: it is 1 or more
+
+    error: `--lr` is NaN
+      --> recipes/tiny/r.yaml
+      help: it is a number above 0 and at most 1
+    ");
 }
 
 #[test]
@@ -82,7 +90,105 @@ fn every_problem_is_reported_at_once_with_its_place() {
          train: {lora: {rank: 0, droput: 0.1, dropout: 1}}\nsequence: 4096\nbatch: 10\nmicro_batch: 4\nsteps: 0\nepochs: 2\n\
          schedule: {lr: 0, shape: cosin, warmup: 0.6, warmdown: 0.6}\noptimiser: {betas: [0.9], clip: -1}\n\
          evaluate: {every: 0, patience: 2}\ncheckpoint: {every: 0}\noutput: /nowhere/x.bin\nsuite: none.yaml\nlabels: [a, a]\n"
-    ), @"");
+    ), @r"
+    error: unknown field `colums` in `data[0]`
+      --> recipes/tiny/r.yaml:5:22
+      help: did you mean `columns`? (columns, completion, file, generate, limit, prompt, run, scorer, variant)
+
+    error: unknown field `droput` in `train.lora`
+      --> recipes/tiny/r.yaml:9:25
+      help: did you mean `dropout`? (alpha, dropout, on, rank)
+
+    error: `schedule.shape`: unknown variant `cosin`, expected one of `constant`, `linear`, `cosine`
+      --> recipes/tiny/r.yaml:15:19
+
+    error: kind `sfft` does not exist
+      --> recipes/tiny/r.yaml:2:1
+      help: did you mean `sft`? (sft, classify)
+
+    error: cannot read the data `recipes/tiny/nope.jsonl`: No such file or directory (os error 2)
+      --> recipes/tiny/r.yaml:5:4
+      help: check the path; paths are relative to the recipe's file
+
+    error: `limit` does not belong beside `generate:`
+      --> recipes/tiny/r.yaml:6:111
+      help: beside `generate:` there may be: prompt, completion
+
+    error: unexpected end of input
+      --> recipes/tiny/r.yaml:7
+
+    error: a source of data is one thing
+      --> recipes/tiny/r.yaml:8:3
+      help: write one of `file: FILE`, `generate: {…}` and `run: FOLDER`
+
+    error: `steps` and `epochs` both say how long is trained
+      --> recipes/tiny/r.yaml:14:1
+      help: leave one of them out
+
+    error: `betas` are two numbers
+      --> recipes/tiny/r.yaml:16:13
+      help: write `betas: [0.9, 0.95]`
+
+    error: label `a` is there twice
+      --> recipes/tiny/r.yaml:21:13
+      help: leave one of them out
+
+    error: `bad recipe` cannot name a recipe: its runs are folders of that name
+      --> recipes/tiny/r.yaml:1:1
+      help: use letters, digits, `-`, `_` and `.`
+
+    error: `sequence` is 4096, and the model was made for 512 tokens
+      --> recipes/tiny/r.yaml:10:1
+      help: set it to 512 or less
+
+    error: `micro_batch` is 4, and `batch` is 10
+      --> recipes/tiny/r.yaml:12:1
+      help: a batch is made of whole parts: 1, 2, 5, 10
+
+    error: `steps` is 0
+      --> recipes/tiny/r.yaml:13:1
+      help: it is 1 or more
+
+    error: `every` is 0
+      --> recipes/tiny/r.yaml:18:14
+      help: it is 1 or more
+
+    error: `lr` is 0
+      --> recipes/tiny/r.yaml:15:12
+      help: it is a number above 0 and at most 1
+
+    error: `warmup` and `warmdown` together are more than the whole
+      --> recipes/tiny/r.yaml:15:46
+      help: they are shares of all steps: make one smaller
+
+    error: `clip` is -1
+      --> recipes/tiny/r.yaml:16:27
+      help: it is a number above 0
+
+    error: `rank` is 0
+      --> recipes/tiny/r.yaml:9:16
+      help: it is 1 to 4096
+
+    error: `dropout` is 1
+      --> recipes/tiny/r.yaml:9:38
+      help: it is a share, 0 to below 1
+
+    error: `patience` counts evaluations, and there are none
+      --> recipes/tiny/r.yaml:17:22
+      help: set `evaluate: {every: 50}`, or leave `patience` out
+
+    error: cannot read the suite `recipes/tiny/none.yaml`: No such file or directory (os error 2)
+      --> recipes/tiny/r.yaml:20:1
+      help: check the path; paths are relative to the recipe's file
+
+    error: the trained file is a GGUF
+      --> recipes/tiny/r.yaml:19:1
+      help: let `output` end in .gguf
+
+    error: there is no folder `/nowhere` for the output
+      --> recipes/tiny/r.yaml:19:1
+      help: make it, or name another; paths are relative to the recipe's file
+    ");
 }
 
 #[test]
@@ -91,18 +197,66 @@ fn fields_that_do_not_belong_together_are_refused() {
         refused(&format!("{}{line}\n", SHORT.replace("data: {file: ../../suites/capitals.cases.jsonl}\n", "")))
     };
     let file = "file: ../../suites/capitals.cases.jsonl";
-    insta::assert_snapshot!(with(&format!("data: {{{file}, prompt: ../../prompts/qa.txt}}")), @"");
-    insta::assert_snapshot!(with(&format!("data: {{{file}, completion: x}}")), @"");
-    insta::assert_snapshot!(with(&format!("data: {{{file}, columns: {{prompt: a, answer: b}}}}")), @"");
-    insta::assert_snapshot!(with(&format!("data: {{{file}, columns: {{prompt: a}}}}")), @"");
-    insta::assert_snapshot!(with("data: []"), @"");
-    insta::assert_snapshot!(with(&format!("data: {{{file}}}\nheld_out: {{share: 0}}")), @"");
-    insta::assert_snapshot!(with(&format!("data: {{{file}}}\nheld_out: {{share: 0.1, data: {{{file}}}}}")), @"");
-    insta::assert_snapshot!(refused(&SHORT.replace("sft", "dpo")), @"");
-    insta::assert_snapshot!(refused(&SHORT.replace("../../models/tripos-tiny.gguf", "hf://a/b")), @"");
-    insta::assert_snapshot!(refused(&format!("{SHORT}output: ../../models/tripos-tiny.gguf\n")), @"");
+    insta::assert_snapshot!(with(&format!("data: {{{file}, prompt: ../../prompts/qa.txt}}")), @r#"
+    error: `prompt` without a `completion`
+      --> recipes/tiny/r.yaml:4:49
+      help: add what is to be said, a template over the same row: `completion: " {{ target }}"`
+    "#);
+    insta::assert_snapshot!(with(&format!("data: {{{file}, completion: x}}")), @r"
+    error: `completion` without a `prompt`
+      --> recipes/tiny/r.yaml:4:49
+      help: add what is asked, a prompt file: `prompt: ../prompts/qa.txt`
+    ");
+    insta::assert_snapshot!(with(&format!("data: {{{file}, columns: {{prompt: a, answer: b}}}}")), @r"
+    error: part of a row `answer` does not exist
+      --> recipes/tiny/r.yaml:4:70
+      help: known here: messages, prompt, completion, instruction, input, output, text
+    ");
+    insta::assert_snapshot!(with(&format!("data: {{{file}, columns: {{prompt: a}}}}")), @r"
+    error: these columns do not make up something to learn
+      --> recipes/tiny/r.yaml:4:49
+      help: write `messages`, `prompt` and `completion`, `instruction` and `output` (with or without `input`), or `text`
+    ");
+    insta::assert_snapshot!(with("data: []"), @r"
+    error: there is nothing to learn from here
+      --> recipes/tiny/r.yaml:4:1
+      help: write at least one source: `{file: rows.jsonl}`
+    ");
+    insta::assert_snapshot!(with(&format!("data: {{{file}}}\nheld_out: {{share: 0}}")), @r"
+    error: nothing is held out, and there is nothing to evaluate on
+      --> recipes/tiny/r.yaml:5:12
+      help: hold out a share (`0.05`), or do not evaluate (`evaluate: {every: 0}`)
+    ");
+    insta::assert_snapshot!(with(&format!("data: {{{file}}}\nheld_out: {{share: 0.1, data: {{{file}}}}}")), @r"
+    error: `held_out` is one of two things
+      --> recipes/tiny/r.yaml:5:1
+      help: write `{share: 0.05}`, or `{data: …}` with sources of its own
+    ");
+    insta::assert_snapshot!(refused(&SHORT.replace("sft", "dpo")), @r"
+    error: `kind: dpo` comes with a later version of Tripos
+      --> recipes/tiny/r.yaml:2:1
+      help: this version has `kind: sft` and `kind: classify`
+    ");
+    insta::assert_snapshot!(refused(&SHORT.replace("../../models/tripos-tiny.gguf", "hf://a/b")), @r"
+    error: models from elsewhere come with a later version of Tripos
+      --> recipes/tiny/r.yaml:3:1
+      help: download the GGUF and write its path
+    ");
+    insta::assert_snapshot!(refused(&format!("{SHORT}output: ../../models/tripos-tiny.gguf\n")), @r"
+    error: the output would take the place of the base model
+      --> recipes/tiny/r.yaml:5:1
+      help: name another file
+    ");
     insta::assert_snapshot!(
-        refused(&format!("{}completion: x\nlabels: [a]\n", SHORT.replace("sft", "classify"))), @"");
+        refused(&format!("{}completion: x\nlabels: [a]\n", SHORT.replace("sft", "classify"))), @r"
+    error: unknown field `completion` in the file
+      --> recipes/tiny/r.yaml:5:1
+      help: known here: batch, checkpoint, data, date, description, epochs, evaluate, held_out, kind, labels, micro_batch, model, optimiser, output, precision, recipe, recompute, schedule, seed, sequence, steps, suite, template_vars, too_long, train
+
+    error: there is one label, and nothing to tell apart
+      --> recipes/tiny/r.yaml:6:1
+      help: write at least two
+    ");
 }
 
 #[test]
