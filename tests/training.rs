@@ -156,6 +156,38 @@ fn what_was_learned_is_what_the_engine_then_says() {
     }
 }
 
+/// Without an adapter: the file is a model, which is run by itself.
+#[test]
+fn a_whole_model_is_trained_and_runs() {
+    let workspace = workspace();
+    change(&workspace, "train: {lora: {rank: 4, alpha: 8, dropout: 0.1}}", "train: full");
+    change(&workspace, "lr: 2e-3", "lr: 3e-4");
+    let said = workspace.ok(&["train", "sums.yaml"]);
+    assert!(said.stderr.contains(": 3,148,032 of 3,148,032 parameters, "), "{}", said.stderr);
+    let losses = losses(&folder(&workspace));
+    assert!(losses[11] < 0.8 * losses[0], "{losses:?}");
+    let trained = folder(&workspace).join("sums.gguf");
+    workspace.ok(&["run", "suite.yaml", "--no-cache", "--limit", "2", "--model", trained.to_str().unwrap()]);
+}
+
+#[test]
+fn a_head_learns_to_tell_labels_apart() {
+    let workspace = workspace();
+    let recipe = workspace.read("sums.yaml");
+    let (before, rest) = (recipe.split("data:\n").next().unwrap(), recipe.split("held_out").nth(1).unwrap());
+    let data = "labels: [sum, word]\n\
+        data:\n  generate:\n    count: 60\n    seed: 3\n    let: {a: {int: [10, 49]}, of: {pick: [sum, word]}}\n    \
+        case: {vars: {q: \"{% if of == 'sum' %}{{ a }} + 1{% else %}Paris {{ a }}{% endif %}\"}, target: '{{ of }}'}\n  \
+        prompt: qa.txt\n";
+    let recipe = format!("{}{data}held_out{rest}", before.replace("kind: sft", "kind: classify"));
+    workspace.write("sums.yaml", recipe);
+    workspace.ok(&["train", "sums.yaml", "--quiet"]);
+    let evaluations = lines(&folder(&workspace).join("evaluations.jsonl"));
+    assert_eq!(evaluations.last().unwrap()["accuracy"], 1.0, "{evaluations:?}");
+    assert!(evaluations.iter().all(|one| one["says"].is_null() && one["perplexity"].is_null()));
+    assert_eq!(header(&folder(&workspace))["labels"], serde_json::json!(["sum", "word"]));
+}
+
 #[test]
 fn eight_documents_are_known_by_heart_within_fifty_steps() {
     let workspace = workspace();

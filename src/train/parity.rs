@@ -7,6 +7,8 @@
 //! - Quantised weights are multiplied by activations that llama.cpp rounds to 8 bits first; the trainer does not. On a small
 //!   model that alone makes 4e-2, which says nothing of the trainer. So there the trainer is held to llama.cpp while it
 //!   rounds as llama.cpp does, and to itself without rounding for bf16; what rounding makes is shown beside.
+//! - Tokens that llama.cpp gives less than 1 in 10,000 do not count, as long as a tenth of all do: their logarithms move
+//!   with every rounding, on text that is strange to the base by more than is allowed.
 
 use super::failure::TrainingFailure;
 use super::learner::{Learner, Pupil};
@@ -24,10 +26,12 @@ use std::sync::atomic::AtomicBool;
 pub const EXACT: f64 = 1e-4;
 /// The same for quantised weights, and for bf16.
 pub const ROUNDED: f64 = 2e-2;
-/// Tokens that are compared, about.
+/// Tokens that are read by both, about.
 const TOKENS: usize = 320;
+/// ln 1/10,000: what a token must have to count.
+const LEAST: f32 = -9.21;
 
-/// Documents of which every token counts, about 320 tokens in all: the first ones, each cut to half of that.
+/// Documents of which every token is read, about 320 tokens in all: the first ones, each cut to half of that.
 pub fn sample<'a>(documents: impl Iterator<Item = &'a Document>) -> Vec<Document> {
     let mut left = TOKENS;
     let mut found = Vec::new();
@@ -74,13 +78,15 @@ pub fn hold(base: &Path, settings: &Settings, documents: &[Document], said: &[f3
         let mut pupil = Pupil { decoder: Decoder::open(base, &settings)?, shape };
         Ok(by_learner(&mut pupil, documents)?)
     };
+    let counted = counted(said);
+    let distance = |one: &[f32], other: &[f32]| distance(one, other, &counted);
     let plain = read(Precision::F32)?;
     let rounds = if quantised { Some(distance(said, &plain)) } else { None };
     let (like_engine, near) =
         if quantised { (read(Precision::Stored)?, plain.as_slice()) } else { (plain.clone(), said) };
     let bf16 = if settings.precision == Precision::Bf16 { Some(read(Precision::Bf16)?) } else { None };
     let record = ParityRecord {
-        tokens: said.len(),
+        tokens: counted.len(),
         f32: distance(said, &like_engine),
         f32_limit: if exact { EXACT } else { ROUNDED },
         bf16: bf16.map(|bf16| distance(near, &bf16)),
@@ -147,13 +153,26 @@ pub fn by_learner(learner: &mut dyn Learner, documents: &[Document]) -> Result<V
     Ok(found)
 }
 
-/// The mean of |Δ log p|; infinite where the two did not say as much.
-fn distance(one: &[f32], other: &[f32]) -> f64 {
-    if one.len() != other.len() || one.is_empty() {
+/// The places of the tokens that count: those likely enough, and at least the likeliest tenth.
+fn counted(said: &[f32]) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..said.len()).collect();
+    places.sort_by(|a, b| said[*b].total_cmp(&said[*a]));
+    let least = said.len().div_ceil(10);
+    let enough = |(rank, place): (usize, usize)| (rank < least || said[place] >= LEAST).then_some(place);
+    places.into_iter().enumerate().filter_map(enough).collect()
+}
+
+/// The mean of |Δ log p| over the places that count; infinite where the two did not say as much, NaN where one said NaN
+/// anywhere.
+fn distance(one: &[f32], other: &[f32], counted: &[usize]) -> f64 {
+    if one.len() != other.len() || counted.is_empty() {
         return f64::INFINITY;
     }
-    let apart = one.iter().zip(other).map(|(one, other)| f64::from(one - other).abs());
-    apart.sum::<f64>() / one.len() as f64
+    if one.iter().chain(other).any(|logprob| logprob.is_nan()) {
+        return f64::NAN;
+    }
+    let apart = counted.iter().map(|place| f64::from(one[*place] - other[*place]).abs());
+    apart.sum::<f64>() / counted.len() as f64
 }
 
 #[cfg(test)]
@@ -176,9 +195,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_compared_is_infinitely_far_apart() {
-        assert!((distance(&[-1.0, -2.0], &[-1.5, -2.0]) - 0.25).abs() < 1e-12);
-        assert!(distance(&[-1.0], &[]).is_infinite() && distance(&[], &[]).is_infinite());
-        assert!(distance(&[f32::NAN], &[-1.0]).is_nan());
+        assert!((distance(&[-1.0, -2.0], &[-1.5, -2.0], &[0, 1]) - 0.25).abs() < 1e-12);
+        assert!(distance(&[-1.0], &[], &[0]).is_infinite() && distance(&[], &[], &[]).is_infinite());
+        assert!(distance(&[-1.0, -9.0], &[-1.0, f32::NAN], &[0]).is_nan());
+    }
+
+    #[test]
+    fn tokens_that_the_engine_never_says_count_only_where_there_are_no_others() {
+        assert_eq!(counted(&[-1.0, -20.0, -0.5, -9.0, f32::NEG_INFINITY]), [2, 0, 3]);
+        assert_eq!(counted(&[-30.0, -20.0, -25.0]), [1]);
+        assert_eq!(counted(&[]), Vec::<usize>::new());
     }
 
     #[test]

@@ -115,6 +115,9 @@ fn resume(args: &Args, run: Option<&Path>, settings: &RunSettings, quiet: bool) 
         None => latest(args.parent(), &args.recipe)?,
     };
     let recorded = read_training(&folder)?;
+    // Other threads add up in another order: without a flag, as many as before.
+    let before = recorded.segments.last().map(|segment| segment.threads).filter(|_| args.threads.is_none());
+    let settings = &RunSettings { threads: before.unwrap_or(settings.threads), ..settings.clone() };
     let begun = args.begun(&recorded, &folder)?;
     let prepared = args.prepare(&begun, settings, quiet)?;
     if recorded.status == Status::Complete {
@@ -228,8 +231,15 @@ impl Args {
             complain(&format!("{}\n", text::go_on(&self.recipe, &done.folder)));
             return Err(Failure::Code(130));
         }
-        self.say(&done.folder)?;
-        suite::run(recipe, &done.folder, (settings, self.format == Format::Text), quiet)?;
+        // A document is whole: it comes behind the suite, whose runs it names.
+        let text = self.format == Format::Text;
+        if text {
+            self.say(&done.folder)?;
+        }
+        suite::run(recipe, &done.folder, (settings, text), quiet)?;
+        if !text {
+            self.say(&done.folder)?;
+        }
         observer::page(&done.folder);
         complain(&format!("run: {}\n", done.folder.display()));
         Ok(())

@@ -5,8 +5,8 @@ use crate::train::rate_text;
 use std::fmt::Write;
 use std::path::Path;
 
-/// Longest part of a question or an answer that is shown in a line.
-const SHOWN: usize = 48;
+/// Longest part of a question, and of an answer, that is shown in a line.
+const SHOWN: [usize; 2] = [36, 72];
 
 /// Facts one under the other, their names in a column.
 pub(super) fn facts(rows: &[(&str, String)]) -> String {
@@ -58,19 +58,20 @@ pub(super) fn evaluation(record: &EvaluationRecord, steps: u64) -> String {
     }
     line += if record.best && record.step > 0 { " | best so far\n" } else { "\n" };
     for said in &record.says {
-        let _ = writeln!(line, "     {} → {}", shown(&said.prompt, true), shown(&said.completion, false));
+        let (end, beginning) = (shown(&said.prompt, SHOWN[0], true), shown(&said.completion, SHOWN[1], false));
+        let _ = writeln!(line, "     {end} → {beginning}");
     }
     line
 }
 
 /// The end of a text, or its beginning, on one line.
-fn shown(text: &str, end: bool) -> String {
+fn shown(text: &str, most: usize, end: bool) -> String {
     let one_line: String = text.trim().chars().map(|c| if c.is_control() { '⏎' } else { c }).collect();
     let all: Vec<char> = one_line.chars().collect();
-    if all.len() <= SHOWN {
+    if all.len() <= most {
         return format!("“{one_line}”");
     }
-    let part: String = if end { &all[all.len() - SHOWN..] } else { &all[..SHOWN] }.iter().collect();
+    let part: String = if end { &all[all.len() - most..] } else { &all[..most] }.iter().collect();
     if end { format!("“…{part}”") } else { format!("“{part}…”") }
 }
 
@@ -152,12 +153,12 @@ mod tests {
             perplexity: Some(1.1314),
             accuracy: None,
             best: true,
-            says: vec![Said { prompt: "Question:\nWhat is 2 + 3?".into(), completion: format!("5{}", "!".repeat(60)) }],
+            says: vec![Said { prompt: "Question:\nWhat is 2 + 3?".into(), completion: format!("5{}", "!".repeat(80)) }],
             elapsed_s: 1.0,
         };
         insta::assert_snapshot!(evaluation(&record, 200), @r"
         eval 0050/0200 | held-out loss 0.1234 | perplexity 1.13 | best so far
-             “Question:⏎What is 2 + 3?” → “5!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!…”
+             “Question:⏎What is 2 + 3?” → “5!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!…”
         ");
     }
 }
