@@ -3,11 +3,15 @@
 //! A suite (YAML) declares cases and several ways of asking. Tripos renders the prompts, runs them on a GGUF model,
 //! judges the answers, and compares the ways in one table with honest error bars. What was asked and answered is kept in
 //! a run folder, from which everything later is computed: comparisons with another run, the decision whether a change may
-//! ship, and pages to look at. This version examines and decides; teaching comes next.
+//! ship, and pages to look at. A recipe (YAML) teaches a model: its data is rendered by the code that renders prompts, a
+//! decoder on ggml learns from it, and what comes out is a GGUF that goes straight back into the suite.
 //!
 //! ```text
 //! suites/*.yaml ─► suite ─► prompt ─► engine ─► score ─► store ─► summary ─► gate ─► report
-//!                     └────────────── run ─────────────────┘         └─ stats ─┘
+//!                     └────────────── run ────▲────────────┘         └─ stats ─┘
+//!                                         trained GGUF
+//!                                             │
+//! recipes/*.yaml ─► train (data ─► lessons ─► model, on ggml ─► checkpoints ─► export)
 //! ```
 //!
 //! # Words (one word, one meaning)
@@ -32,6 +36,12 @@
 //! | baseline | what a change is judged against: a run, or a small JSON file kept in git | [`gate::Baseline`] |
 //! | rule | a bound that a variant's metric must keep | [`suite::Rule`] |
 //! | verdict | what a gate says of its rules, with the evidence | [`gate::GateRecord`] |
+//! | recipe | one YAML file that says what is taught to which model, and how | [`train::Recipe`] |
+//! | document | a tokenised text to learn from, and which of its tokens are learned | [`model::Document`] |
+//! | reading | what a decoder says of a batch: log-probabilities of targets, outputs of a head | [`model::Readings`] |
+//! | adapter | small matrices beside a model's own (LoRA): a GGUF of its own | [`model::LoraSettings`] |
+//! | head | k outputs on a document's last state: what tells labels apart | [`model::Classifier`] |
+//! | checkpoint | what was learned by a step and what the optimiser remembers | [`train::checkpoint`] |
 //!
 //! # Rooms, in the order the data flows
 
@@ -66,8 +76,8 @@ pub mod ggml;
 
 pub mod model;
 
-pub mod import;
-
 pub mod train;
+
+pub mod import;
 
 pub mod cli;

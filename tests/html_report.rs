@@ -65,7 +65,7 @@ fn report(workspace: &Workspace, gate: Option<&GateRecord>) -> PathBuf {
 }
 
 /// A browser, or the reason why there is none.
-fn browser() -> Option<Chromium> {
+pub(crate) fn browser() -> Option<Chromium> {
     let Some(program) = find() else {
         println!(
             "skipped: no chromium, chromium-browser or google-chrome on the path; `make test` installs one where it can"

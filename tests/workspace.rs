@@ -70,7 +70,7 @@ impl Workspace {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tripos"));
         command.args(arguments);
         // Tests run beside each other: several models with all cores each would mostly wait for one another.
-        if arguments.first() == Some(&"run") {
+        if matches!(arguments.first(), Some(&("run" | "train"))) {
             command.args(["--threads", "1"]);
         }
         command

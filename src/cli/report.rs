@@ -1,10 +1,11 @@
-//! `tripos report`: runs as a page, as Markdown, JUnit, JSON or CSV.
+//! `tripos report`: runs as a page, as Markdown, JUnit, JSON or CSV; training runs as a page.
 
 use super::compare::run_folder;
 use super::failure::Failure;
 use super::output::{complain, print};
 use crate::error::Problems;
 use crate::gate::GateRecord;
+use crate::report::training::TrainingRun;
 use crate::report::{self, ReportError};
 use crate::summary::RunSummary;
 use anyhow::Context;
@@ -13,7 +14,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The page beside a run.
-const PAGE: &str = "report.html";
+pub(super) const PAGE: &str = "report.html";
 
 /// Most samples of a run that its page is written for unasked; `tripos report` writes any.
 const MOST_UNASKED: usize = 20_000;
@@ -21,7 +22,7 @@ const MOST_UNASKED: usize = 20_000;
 /// Arguments of `report`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The folders of runs
+    /// The folders of runs; or of one training run, whose page is written
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
     /// What is written
@@ -48,6 +49,9 @@ enum Format {
 
 /// Writes the report, whole or not at all.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(folder) = args.runs.iter().map(|run| run_folder(run)).find(|folder| TrainingRun::is_in(folder)) {
+        return of_training(args, &folder);
+    }
     let mut runs = Vec::new();
     let mut problems = Problems::new();
     for run in &args.runs {
@@ -71,6 +75,28 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut text = Vec::new();
     lay_out(args.format, &runs, &mut text)?;
     print(&String::from_utf8_lossy(&text))
+}
+
+/// The page of a training run.
+fn of_training(args: &Args, folder: &Path) -> Result<(), Failure> {
+    if args.runs.len() > 1 {
+        return Err(anyhow::anyhow!("{} is a training run: its page is written alone", folder.display()).into());
+    }
+    if args.format != Format::Html {
+        let lines = folder.join("steps.jsonl");
+        let what = "a training run is written as HTML; its figures, for programs, are the lines of";
+        return Err(anyhow::anyhow!("{what} {}", lines.display()).into());
+    }
+    let file = args.output.clone().unwrap_or_else(|| folder.join(PAGE));
+    training_page(folder, &file)?;
+    complain(&format!("wrote {}\n", file.display()));
+    Ok(())
+}
+
+/// Writes the page of the training run in a folder, which may be under way.
+pub(super) fn training_page(folder: &Path, file: &Path) -> Result<(), Failure> {
+    let run = TrainingRun::read(folder).map_err(ReportError::from)?;
+    write(file, |out| Ok(out.write_all(report::training::page(&run).as_bytes())?))
 }
 
 fn lay_out(format: Format, runs: &[RunSummary], out: &mut dyn Write) -> Result<(), ReportError> {

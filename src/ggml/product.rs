@@ -12,6 +12,9 @@ use std::rc::Rc;
 pub enum Products {
     /// ggml's `mul_mat`, on numbers of this type (F32 or BF16).
     Ggml(TensorType),
+    /// ggml's `mul_mat`, on weights as they are stored where the sum runs along their rows, else on F32: what llama.cpp
+    /// computes, which rounds the second operand to 8 bits where the weights are quantised.
+    Stored,
     /// The matrix unit of an Intel CPU (AMX), on numbers in BF16, with sums in f32.
     Tiles,
 }
@@ -29,6 +32,7 @@ impl Products {
     pub fn kind(self) -> TensorType {
         match self {
             Self::Ggml(kind) => kind,
+            Self::Stored => TensorType::F32,
             Self::Tiles => TensorType::BF16,
         }
     }
@@ -106,7 +110,9 @@ impl Arena {
             Products::Tiles => {
                 self.tile_product(&a.tiles(self, Side::Right, a_sum)?, &b.tiles(self, Side::Left, b_sum)?)
             }
-            Products::Ggml(kind) => {
+            Products::Stored if a_sum == Sum::Rows && b_sum == Sum::Rows => self.mul_mat(a.value(), b.value()),
+            Products::Ggml(_) | Products::Stored => {
+                let kind = by.kind();
                 let a = a.rows(self, a_sum, kind)?;
                 // ggml rounds the second operand itself.
                 let b = if b_sum == Sum::Rows { b.value().clone() } else { b.rows(self, b_sum, kind)? };

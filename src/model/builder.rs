@@ -136,11 +136,12 @@ impl Builder<'_> {
 }
 
 impl Precision {
-    /// The numbers that products are computed from.
-    pub(super) fn kind(self) -> TensorType {
+    /// What computes products of it on a device.
+    pub(super) fn products(self, device: &Device) -> Products {
         match self {
-            Self::Bf16 => TensorType::BF16,
-            Self::F32 => TensorType::F32,
+            Self::Bf16 => Products::on(device, TensorType::BF16),
+            Self::F32 => Products::on(device, TensorType::F32),
+            Self::Stored => Products::Stored,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::saved::{Parameter, Saved};
 use super::settings::Settings;
 use super::update::{Optimiser, Update};
 use super::weights::Weights;
-use crate::ggml::{Device, Graph, Judge, Plan, Products, Tensor};
+use crate::ggml::{Device, Graph, Judge, Plan, Tensor};
 use crate::gguf::Gguf;
 use std::path::Path;
 
@@ -124,7 +124,7 @@ impl Part<'_> {
             settings: self.settings,
             inputs: self.inputs,
             judge: self.judge,
-            by: Products::on(self.device, self.settings.precision.kind()),
+            by: self.settings.precision.products(self.device),
             learns,
         };
         builder.whole()?;

@@ -1,6 +1,6 @@
 //! Why a model cannot be trained, or a batch not computed.
 
-use crate::error::{Explain, Place, did_you_mean};
+use crate::error::{Explain, Place};
 use crate::ggml::GgmlError;
 use std::path::PathBuf;
 
@@ -90,9 +90,7 @@ impl Explain for ModelError {
 
     fn help(&self) -> Option<String> {
         match self {
-            Self::Architecture { name, .. } => {
-                Some(format!("these can be trained: {}", did_you_mean(name, super::architectures())))
-            }
+            Self::Architecture { .. } => Some(format!("these can be trained: {}", super::architectures().join(", "))),
             Self::Ggml(error) => error.help(),
             _ => None,
         }

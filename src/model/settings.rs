@@ -63,6 +63,10 @@ pub enum Precision {
     Bf16,
     /// 32-bit numbers: slower, for checks.
     F32,
+    /// The weights as the file has them, multiplied as llama.cpp does, which rounds activations to 8 bits where weights are
+    /// quantised. To be held against it; no recipe can name it.
+    #[serde(skip)]
+    Stored,
 }
 
 /// How a decoder is made.

@@ -2,11 +2,12 @@
 //!
 //! A [`RunSummary`](crate::summary::RunSummary) is laid out by [`table`], [`markdown`], [`json`], [`csv()`] and [`junit()`], the
 //! comparison of two by [`comparison`], a gate's verdict by [`gate()`], the runs of one suite over time by
-//! [`history()`], and whole runs with their samples by [`html()`].
+//! [`history()`], and whole runs with their samples by [`html()`]. How a model was taught is shown by [`training::page`].
 
 mod arithmetic;
 mod compare;
 mod csv;
+mod document;
 mod error;
 mod gate;
 mod history;
@@ -21,6 +22,7 @@ mod samples;
 mod steps;
 mod sweep;
 mod table;
+pub mod training;
 
 pub use compare::{Answers, answers, comparison, comparison_legend, comparison_markdown, flipped};
 pub use csv::csv;

@@ -39,6 +39,7 @@ pub fn sweep(key: &str, rows: &[SweepRow], width: usize, colour: bool) -> String
     let column = |title: &str, text: &dyn Fn(&SweepRow) -> String| {
         Column::new(title, Align::Right, rows.iter().map(text).collect::<Vec<_>>())
     };
+    let done = |row: &SweepRow, text: String| if row.run.is_some() { text } else { "–".to_owned() };
     let run = |row: &SweepRow| {
         row.run
             .as_ref()
@@ -49,8 +50,8 @@ pub fn sweep(key: &str, rows: &[SweepRow], width: usize, colour: bool) -> String
         column("held-out loss", &|row| number(row.held_out_loss)),
         column("at step", &|row| row.best_step.map_or_else(|| "–".to_owned(), |step| step.to_string())),
         column("last loss", &|row| number(row.loss)),
-        column("tok/s", &|row| format!("{:.0}", row.tokens_per_s)),
-        column("time", &|row| row.time.clone()),
+        column("tok/s", &|row| done(row, format!("{:.0}", row.tokens_per_s))),
+        column("time", &|row| done(row, row.time.clone())),
         Column::new("run", Align::Left, rows.iter().map(run).collect::<Vec<_>>()),
     ];
     tables(&Column::new(key, Align::Left, rows.iter().map(value).collect::<Vec<_>>()), &columns, width, colour)
@@ -62,21 +63,27 @@ mod tests {
 
     #[test]
     fn the_best_is_starred_and_what_failed_says_so() {
-        let row = |value: &str, held_out_loss: Option<f64>, run: Option<&str>| SweepRow {
+        let row = |value: &str, held_out_loss: f64, run: &str| SweepRow {
             value: value.to_owned(),
             steps: 50,
-            loss: held_out_loss.map(|loss| loss + 0.1),
-            held_out_loss,
-            best_step: held_out_loss.map(|_| 50),
+            loss: Some(held_out_loss + 0.1),
+            held_out_loss: Some(held_out_loss),
+            best_step: Some(50),
             tokens_per_s: 5832.4,
             time: "1m02s".into(),
-            run: run.map(PathBuf::from),
+            run: Some(run.into()),
         };
         let rows = [
-            row("1e-4", Some(0.4321), Some("reports/train/a-1")),
-            row("3e-4", Some(0.1234), Some("reports/train/a-2")),
-            row("1", None, None),
+            row("1e-4", 0.4321, "reports/train/a-1"),
+            row("3e-4", 0.1234, "reports/train/a-2"),
+            SweepRow { value: "1".into(), ..SweepRow::default() },
         ];
-        insta::assert_snapshot!(sweep("lr", &rows, 80, false), @"");
+        insta::assert_snapshot!(sweep("lr", &rows, 80, false), @r"
+        lr      held-out loss  at step  last loss  tok/s   time  run
+        ───────────────────────────────────────────────────────────────
+        1e-4           0.4321       50     0.5321   5832  1m02s  a-1
+        3e-4 *         0.1234       50     0.2234   5832  1m02s  a-2
+        1                   –        –          –      –      –  failed
+        ");
     }
 }

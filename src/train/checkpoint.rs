@@ -137,6 +137,20 @@ pub fn list(folder: &Path) -> Vec<(u64, PathBuf)> {
     found
 }
 
+/// Takes a checkpoint out of the line, and keeps its file under another name. Where it cannot be renamed it stays.
+pub fn set_aside(folder: &Path, step: u64) {
+    let file = path(folder, step);
+    let _ = std::fs::rename(&file, file.with_extension("gguf.bad"));
+}
+
+/// Deletes what a kill left half written. Only for who holds the run's lock.
+pub fn tidy(folder: &Path) {
+    let files = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    for file in files.filter(|file| file.file_name().to_string_lossy().starts_with(".tmp")) {
+        let _ = std::fs::remove_file(file.path());
+    }
+}
+
 /// Deletes all but the newest `keep` checkpoints (at least one) and the best one. What cannot be deleted stays.
 pub fn prune(folder: &Path, keep: usize, best: Option<u64>) {
     let found = list(folder);
@@ -218,6 +232,22 @@ mod tests {
         assert_eq!(steps(), [50, 150, 1_000_000]);
         prune(dir.path(), 0, None);
         assert_eq!(steps(), [1_000_000]);
+    }
+
+    #[test]
+    fn what_is_set_aside_or_half_written_is_no_checkpoint() {
+        let dir = tempfile::tempdir().unwrap();
+        for step in [1, 2] {
+            write(dir.path(), step, &identity(), saved()).unwrap();
+        }
+        std::fs::write(dir.path().join(".tmpAb12"), "half").unwrap();
+        set_aside(dir.path(), 2);
+        set_aside(dir.path(), 3);
+        tidy(dir.path());
+        assert_eq!(list(dir.path()), [(1, path(dir.path(), 1))]);
+        let mut names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["step-000001.gguf", "step-000002.gguf.bad"]);
     }
 
     #[test]

@@ -245,8 +245,8 @@ mod tests {
 
     #[test]
     fn a_lower_rate_is_a_round_number() {
-        let lowered = [3e-4, 1e-4, 2e-5, 1e9, 0.5].map(|rate| lower(rate).to_string());
-        assert_eq!(lowered, ["0.0001", "0.00003", "0.000007", "300000000", "0.2"]);
+        let lowered = [3e-4, 1e-4, 2e-5, 1e9, 0.5].map(|rate| flag_text(lower(rate)));
+        assert_eq!(lowered, ["1e-4", "3e-5", "7e-6", "3e8", "2e-1"]);
         assert!(lower(0.0) == 0.0 && lower(f64::NAN).is_nan());
     }
 

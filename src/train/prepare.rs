@@ -2,7 +2,7 @@
 
 use super::checkpoint::Identity;
 use super::data::{self, Asked, Data};
-use super::failure::{TrainingFailure, bytes_text};
+use super::failure::TrainingFailure;
 use super::lessons::Lessons;
 use super::memory;
 use super::recipe::{Kind, Recipe};
@@ -110,11 +110,5 @@ impl Prepared {
             Some(Asked { text: String::from_utf8_lossy(&engine.bytes(&tokens)).into_owned(), tokens })
         };
         lessons.examples().take(QUESTIONS).filter_map(ask).collect()
-    }
-
-    /// What tells a run of this recipe from another, for messages: `12.6 million parameters, 0.4 million trained`.
-    #[must_use]
-    pub fn summary(needs: &Estimate) -> String {
-        format!("{} parameters, {} trained, about {}", needs.parameters, needs.trained, bytes_text(needs.bytes))
     }
 }

@@ -20,6 +20,7 @@ use crate::store::Status;
 use crate::store::training::{
     FileRecord, MemoryRecord, Outcome, ParityRecord, SCHEMA, Stop, TrainingFolder, TrainingHeader, TrainingSegment,
 };
+use crate::suite::PromptFile;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -60,13 +61,16 @@ impl<'a> Sitting<'a> {
     /// Goes on with a run from its newest checkpoint, with another peak of the learning rate where one is given.
     pub fn go_on(&self, mut folder: TrainingFolder, lr: Option<f64>) -> Result<(PathBuf, Ended), Problems> {
         self.is_same(folder.header(), folder.path())?;
+        checkpoint::tidy(&folder.checkpoints());
         let newest = checkpoint::list(&folder.checkpoints()).pop();
         let saved = newest.map(|(_, file)| checkpoint::read(&file, &self.prepared.identity)).transpose()?;
         let measured = self.measure()?;
         let lr = lr.or(folder.header().lr()).unwrap_or(self.peak());
         let from = saved.as_ref().map_or(0, |(step, _)| *step);
         folder.begin_again(self.segment(from, lr))?;
-        folder.note(|header| header.parity = Some(measured.parity.clone()))?;
+        // What was the best may be of a step that is made again.
+        let best = Progress::of(&folder.evaluations()?).best();
+        folder.note(|header| (header.parity, header.best) = (Some(measured.parity.clone()), best))?;
         let ended = self.attend(&measured, &mut folder, lr, saved.map(|(_, saved)| saved));
         Self::closed(folder, ended)
     }
@@ -177,7 +181,9 @@ impl<'a> Sitting<'a> {
             recipe_sha256: identity.recipe.clone(),
             parent: None,
         };
-        let labels = (recipe.kind == Kind::Classify).then_some((data.labels.as_slice(), "text"));
+        let chat = recipe.data.iter().filter_map(|source| source.prompt.as_ref()).any(PromptFile::is_chat);
+        let render = if chat { "chat" } else { "text" };
+        let labels = (recipe.kind == Kind::Classify).then_some((data.labels.as_slice(), render));
         let maker = Maker { recipe, base, lineage: &lineage, labels, questions, machine: self.machine };
         let schedule = Schedule { lr, ..recipe.schedule };
         let lesson = Lesson { recipe, schedule: &schedule, lessons: &measured.lessons, identity };

@@ -190,8 +190,11 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// The numbers went out of bounds with what was learned by now: going on from here would end here again, whatever the
+    /// rate, so that this step's checkpoint is none to go on from.
     fn not_finite(&self, what: String, (step, lr, grad_norm): (u64, f64, f64)) -> TrainingFailure {
         let recipe = self.lesson.recipe;
+        checkpoint::set_aside(&self.folder.checkpoints(), self.step);
         TrainingFailure::NotFinite {
             what,
             step,

@@ -20,6 +20,8 @@ mod quiet;
 mod sharing;
 mod spread;
 mod table;
+mod torch;
+mod training;
 mod two_runs;
 mod workspace;
 
@@ -29,7 +31,7 @@ use table::Row;
 /// A measurement: its name on the command line, and what does it.
 type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 8] = [
+const MEASUREMENTS: [Measurement; 9] = [
     ("generation", generation::measure),
     ("sharing", sharing::measure),
     ("planning", planning::measure),
@@ -38,11 +40,16 @@ const MEASUREMENTS: [Measurement; 8] = [
     ("two_runs", two_runs::measure),
     ("comparing", comparing::measure),
     ("html", html::measure),
+    ("training", training::measure),
 ];
 
 fn main() {
     // As the program does: what is measured, the peer too, runs with the threads' settings that users get.
     tripos::cli::spin_less();
+    // One measurement wants a process of its own.
+    if std::env::args().nth(1).is_some_and(|word| word == training::CHILD) {
+        return training::child();
+    }
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let began = Instant::now();
     println!("{}; {} cores; load {}", tripos::ggml::version(), workspace::cores(), load());

@@ -56,6 +56,11 @@ pub(crate) fn peak(command: &mut Command) -> anyhow::Result<f64> {
     most.context("the program ended before it could be looked at")
 }
 
+/// The peak of this process so far, in bytes.
+pub(crate) fn own_peak() -> anyhow::Result<f64> {
+    high_water(&std::fs::read_to_string("/proc/self/status")?).context("/proc/self/status tells no VmHWM")
+}
+
 /// `VmHWM:   12345 kB`, in bytes.
 fn high_water(status: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -25,6 +25,11 @@ impl Row {
         Self { what: what.into(), ours, against: "–".into(), ratio: "–".into(), kept: None }
     }
 
+    /// A figure whose peer is not on this machine.
+    pub(crate) fn alone(what: &str, ours: String) -> Self {
+        Self { what: what.into(), ours, against: "peer absent".into(), ratio: "–".into(), kept: None }
+    }
+
     /// A figure against a peer's, and their ratio against a bound.
     pub(crate) fn ratio(what: &str, ours: String, peer: String, ratio: String, kept: bool) -> Self {
         Self { what: what.into(), ours, against: peer, ratio, kept: Some(kept) }

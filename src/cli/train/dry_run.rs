@@ -3,11 +3,11 @@
 use super::super::failure::Failure;
 use super::super::output::print;
 use super::{Format, text};
-use crate::model::{Decoder, Settings, Trained};
+use crate::model::{Decoder, ModelError, Settings, Trained};
 use crate::run::RunSettings;
 use crate::seed;
 use crate::train::lessons::{Lessons, material};
-use crate::train::{Learner, Prepared, Pupil, bytes_text};
+use crate::train::{Learner, Prepared, Pupil, Recipe, bytes_text};
 use serde_json::json;
 use std::time::Instant;
 
@@ -17,8 +17,8 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
     let lessons = prepared.lessons();
     let made = prepared.settings(&lessons, settings.threads);
     let (needs, memory) = prepared.estimate(&made)?;
-    let step_s = time_a_step(prepared, &lessons, &made)?;
-    let total_s = step_s * lessons.steps() as f64;
+    let pace = Pace::measure(prepared, &lessons, &made)?;
+    let (step_s, total_s) = (pace.step, pace.total(recipe, lessons.steps()));
     let facts = material(&lessons, &data.train, &data.held_out);
     if format == Format::Json {
         let document = json!({
@@ -57,7 +57,7 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
             ),
         ),
         ("memory", format!("about {}{available}", bytes_text(needs.bytes))),
-        ("time", format!("about {}: {step_s:.2} s a step, measured on the first", text::duration(total_s))),
+        ("time", format!("about {}: {}", text::duration(total_s), pace.text())),
     ];
     all.extend(recipe.suite.as_ref().map(|suite| ("suite", suite.display().to_string())));
     all.extend(recipe.output.as_ref().map(|output| ("output", output.display().to_string())));
@@ -71,18 +71,48 @@ fn what(trained: &Trained) -> String {
     }
 }
 
-/// Seconds of a step: its first micro-batch, once to warm up and once measured, as often as a step has them.
-fn time_a_step(prepared: &Prepared, lessons: &Lessons, settings: &Settings) -> Result<f64, Failure> {
-    let decoder = Decoder::open(&prepared.recipe.model, settings).map_err(Failure::from)?;
-    let mut pupil = Pupil { decoder, shape: settings.shape.clone() };
-    let parts = lessons.parts(1);
-    let Some(rows) = parts.first() else { return Ok(0.0) };
-    let mut seconds = 0.0;
-    for _ in 0..2 {
-        let began = Instant::now();
-        let key = seed::key(prepared.recipe.seed, &["dropout", "1", "0"]);
-        pupil.learn(rows, key, Box::new(Clone::clone))?;
-        seconds = began.elapsed().as_secs_f64();
+/// Seconds that something takes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    step: f64,
+    evaluation: f64,
+}
+
+impl Pace {
+    /// Measures the first micro-batch of a step, and the first held out; others are taken to be alike.
+    fn measure(prepared: &Prepared, lessons: &Lessons, settings: &Settings) -> Result<Self, Failure> {
+        let decoder = Decoder::open(&prepared.recipe.model, settings)?;
+        let mut pupil = Pupil { decoder, shape: settings.shape.clone() };
+        let mut pace = Self::default();
+        let parts = lessons.parts(1);
+        if let Some(rows) = parts.first() {
+            let key = seed::key(prepared.recipe.seed, &["dropout", "1", "0"]);
+            pace.step = parts.len() as f64 * second(|| pupil.learn(rows, key, Box::new(Clone::clone)))?;
+        }
+        if let Some(rows) = lessons.held_out().next() {
+            pace.evaluation = lessons.held_out().count() as f64 * second(|| pupil.read(rows))?;
+        }
+        Ok(pace)
     }
-    Ok(seconds * parts.len() as f64)
+
+    fn text(self) -> String {
+        let evaluation =
+            if self.evaluation > 0.0 { format!(", {:.2} s an evaluation", self.evaluation) } else { String::new() };
+        format!("{:.2} s a step{evaluation}, as measured just now", self.step)
+    }
+
+    /// Seconds that a whole run takes.
+    fn total(self, recipe: &Recipe, steps: u64) -> f64 {
+        // Before the first step, at each multiple of `every`, and behind the last step.
+        let evaluations = steps.checked_div(recipe.evaluate.every).map_or(0, |times| times + 2);
+        self.step * steps as f64 + self.evaluation * evaluations as f64
+    }
+}
+
+/// How long something takes when it is done again: the first time graphs are made, and memory is touched.
+fn second<T>(mut work: impl FnMut() -> Result<T, ModelError>) -> Result<f64, ModelError> {
+    work()?;
+    let began = Instant::now();
+    work()?;
+    Ok(began.elapsed().as_secs_f64())
 }

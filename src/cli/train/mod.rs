@@ -14,7 +14,7 @@ use super::run::MachineArgs;
 use crate::error::Place;
 use crate::run::RunSettings;
 use crate::store::Status;
-use crate::store::training::{TrainingFolder, TrainingHeader, latest, read_training};
+use crate::store::training::{Stop, TrainingFolder, TrainingHeader, latest, read_training};
 use crate::train::recipe::{Overrides, Recipe, load};
 use crate::train::trainer::Ended;
 use crate::train::{Prepared, Sitting, TrainingFailure, Watch};
@@ -119,7 +119,12 @@ fn resume(args: &Args, run: Option<&Path>, settings: &RunSettings, quiet: bool) 
     let prepared = args.prepare(&begun, settings, quiet)?;
     if recorded.status == Status::Complete {
         complain("the training run is complete; nothing is left to learn\n");
-        return args.say(&folder);
+        let examined = recorded.outcome.as_ref().is_some_and(|outcome| !outcome.suite_runs.is_empty());
+        if examined || prepared.recipe.suite.is_none() {
+            return args.say(&folder);
+        }
+        let stop = recorded.outcome.map_or(Stop::Steps, |outcome| outcome.stop);
+        return args.finish(&prepared.recipe, &Done { folder, ended: Ended::Complete(stop) }, settings, quiet);
     }
     let lines = Lines::new(folder.clone(), quiet);
     let copy = !recorded.flags.contains_key("out") && !recorded.flags.contains_key("steps");
@@ -225,6 +230,7 @@ impl Args {
         }
         self.say(&done.folder)?;
         suite::run(recipe, &done.folder, (settings, self.format == Format::Text), quiet)?;
+        observer::page(&done.folder);
         complain(&format!("run: {}\n", done.folder.display()));
         Ok(())
     }

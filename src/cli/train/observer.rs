@@ -2,12 +2,13 @@
 
 use super::super::environment::stderr_colour;
 use super::super::output::complain;
+use super::super::report::{PAGE, training_page};
 use super::text;
 use crate::error::{Explain, render};
 use crate::store::training::{EvaluationRecord, ParityRecord, StepRecord, TrainingHeader};
 use crate::train::TrainObserver;
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Shows a training run.
@@ -31,14 +32,20 @@ impl Lines {
         }
     }
 
-    /// Writes the page of the run, where there is one by now. That it cannot be written takes nothing from the run.
+    /// Writes the page of the run, where there is a run by now. That it cannot be written takes nothing from the run.
     pub(super) fn page(&self) {
-        let folder = self.folder.borrow();
-        if folder.join("header.json").is_file()
-            && let Err(failure) = Err::<(), super::super::failure::Failure>(super::super::failure::Failure::Code(0))
-        {
-            failure.report();
-        }
+        page(&self.folder.borrow());
+    }
+}
+
+/// Writes the page of a training run into its folder; nothing where there is no run.
+pub(super) fn page(folder: &Path) {
+    if !folder.join("header.json").is_file() {
+        return;
+    }
+    if let Err(failure) = training_page(folder, &folder.join(PAGE)) {
+        failure.report();
+        complain("the training run is whole, only its page is missing\n");
     }
 }
 
@@ -49,7 +56,7 @@ impl TrainObserver for Lines {
 
     fn began(&self, header: &TrainingHeader, from_step: u64) {
         let mut folder = self.folder.borrow_mut();
-        if !folder.ends_with(&header.run) {
+        if !folder.join("header.json").is_file() {
             folder.push(&header.run);
         }
         self.steps.set(header.steps);

@@ -76,10 +76,12 @@ fn shown(text: &str, end: bool) -> String {
 
 /// `parity with llama.cpp over 320 tokens: mean |Δ log p| 3.1e-6 in f32 (at most 1e-4), 4.0e-3 in bf16 (at most 2e-2)`
 pub(super) fn parity(found: &ParityRecord) -> String {
-    let ParityRecord { tokens, f32, f32_limit, bf16, bf16_limit } = found;
+    let ParityRecord { tokens, f32, f32_limit, bf16, bf16_limit, rounding } = found;
     let bf16 = bf16.map_or_else(String::new, |bf16| format!(", {bf16:.1e} in bf16 (at most {bf16_limit:.0e})"));
+    let rounding = rounding
+        .map_or_else(String::new, |rounding| format!("; llama.cpp's rounding of activations makes {rounding:.1e}"));
     format!(
-        "parity with llama.cpp over {tokens} tokens: mean |Δ log p| {f32:.1e} in f32 (at most {f32_limit:.0e}){bf16}\n"
+        "parity with llama.cpp over {tokens} tokens: mean |Δ log p| {f32:.1e} in f32 (at most {f32_limit:.0e}){bf16}{rounding}\n"
     )
 }
 
@@ -119,6 +121,21 @@ mod tests {
             elapsed_s: 0.15,
         };
         insta::assert_snapshot!(step(&record, 1000, 252.0), @"step 0412/1000 | loss 1.2345 | lr 3.0e-5 | 5,832 tok/s | eta 4m12s");
+    }
+
+    #[test]
+    fn parity_is_one_line_with_what_is_allowed() {
+        let found = ParityRecord {
+            tokens: 320,
+            f32: 3.14e-6,
+            f32_limit: 1e-4,
+            bf16: Some(4e-3),
+            bf16_limit: 2e-2,
+            rounding: None,
+        };
+        insta::assert_snapshot!(parity(&found), @"parity with llama.cpp over 320 tokens: mean |Δ log p| 3.1e-6 in f32 (at most 1e-4), 4.0e-3 in bf16 (at most 2e-2)");
+        let quantised = ParityRecord { bf16: None, rounding: Some(0.038), ..found };
+        insta::assert_snapshot!(parity(&quantised), @"parity with llama.cpp over 320 tokens: mean |Δ log p| 3.1e-6 in f32 (at most 1e-4); llama.cpp's rounding of activations makes 3.8e-2");
     }
 
     #[test]

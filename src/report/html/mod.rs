@@ -22,21 +22,21 @@ mod pack;
 mod sample;
 mod verdicts;
 
+use super::document::head;
 use super::error::ReportError;
 use crate::gate::GateRecord;
 use crate::store::read_samples;
 use crate::summary::RunSummary;
 use columns::Columns;
-use data_encoding::BASE64;
 use index::Index;
-use maud::{DOCTYPE, PreEscaped, html as markup};
+use maud::html as markup;
 use pack::Pack;
-use sha2::{Digest, Sha256};
 use std::io::Write;
 
 const STYLE: &str = concat!(include_str!("page/page.css"), include_str!("page/samples.css"));
 const SCRIPT: &str = concat!(
     "\"use strict\";\n",
+    include_str!("page/nodes.js"),
     include_str!("page/data.js"),
     include_str!("page/search.js"),
     include_str!("page/answer.js"),
@@ -51,7 +51,7 @@ const SCRIPT: &str = concat!(
 /// A run cannot be read, or `out` not written.
 pub fn html(runs: &[RunSummary], gate: Option<&GateRecord>, out: &mut dyn Write) -> Result<(), ReportError> {
     let columns = Columns::of(runs);
-    out.write_all(head(&columns).as_bytes())?;
+    out.write_all(head(&columns.title(), STYLE, SCRIPT).as_bytes())?;
     out.write_all(overview::overview(&columns, gate).into_string().as_bytes())?;
     out.write_all(samples_section().into_string().as_bytes())?;
     let mut index = Index::new(&columns, gate);
@@ -73,34 +73,6 @@ pub fn html(runs: &[RunSummary], gate: Option<&GateRecord>, out: &mut dyn Write)
     out.write_all(SCRIPT.as_bytes())?;
     out.write_all(b"</script></body></html>\n")?;
     Ok(())
-}
-
-/// The `Content-Security-Policy` source of an inline text.
-fn source(text: &str) -> String {
-    format!("'sha256-{}'", BASE64.encode(&Sha256::digest(text)))
-}
-
-/// Everything up to the beginning of the body.
-fn head(columns: &Columns) -> String {
-    let policy = format!(
-        "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; form-action 'none'",
-        source(SCRIPT),
-        source(STYLE)
-    );
-    let head = markup! {
-        head {
-            meta charset="utf-8";
-            meta name="viewport" content="width=device-width, initial-scale=1";
-            meta http-equiv="Content-Security-Policy" content=(policy);
-            meta name="color-scheme" content="light dark";
-            meta name="generator" content=(concat!("tripos ", env!("CARGO_PKG_VERSION")));
-            title { (columns.title()) " · Tripos" }
-            // Without it a browser asks a server for one.
-            link rel="icon" href="data:,";
-            style { (PreEscaped(STYLE)) }
-        }
-    };
-    format!("{}<html lang=\"en\">{}<body>\n", DOCTYPE.into_string(), head.into_string())
 }
 
 /// What the script fills.

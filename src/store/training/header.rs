@@ -122,15 +122,19 @@ pub struct SourceRecord {
 pub struct ParityRecord {
     /// Tokens compared.
     pub tokens: usize,
-    /// Mean |Δ log p| with the trainer in f32.
+    /// Mean |Δ log p| with the trainer in f32, which rounds as the engine does where weights are quantised.
     pub f32: f64,
     /// The most that is allowed of it.
     pub f32_limit: f64,
-    /// Mean |Δ log p| with the trainer in bf16, where the recipe trains so.
+    /// Mean |Δ log p| with the trainer in bf16, where the recipe trains so: to the engine, or to the trainer in f32 where
+    /// weights are quantised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bf16: Option<f64>,
     /// The most that is allowed of it.
     pub bf16_limit: f64,
+    /// Mean |Δ log p| that the engine's rounding of activations makes, where weights are quantised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounding: Option<f64>,
 }
 
 /// Bytes of memory.

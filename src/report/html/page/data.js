@@ -1,19 +1,5 @@
 // What the page holds: the index, and chunks of samples that are unpacked when they are needed.
 
-/** Makes an element: attributes by name, `on…` as listeners, children as nodes or texts. Texts are never HTML. */
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== ""));
-  return node;
-}
-
-const byId = (id) => document.getElementById(id);
-
 /** The JSON of a block: Base64, then deflate. */
 async function unpack(block) {
   const text = block.textContent;

@@ -1,4 +1,4 @@
-// Keys, the theme, links to a case, and the beginning of it all.
+// Keys, links to a case, and the beginning of it all.
 
 const KEYS = [
   ["j  k  ↓  ↑", "next, previous case"],
@@ -81,25 +81,6 @@ function showKeys() {
   dialog.showModal();
 }
 
-/** Light, dark, or as the system says. */
-function drawTools() {
-  const themes = ["auto", "light", "dark"];
-  let theme = "auto";
-  const button = make("button", { type: "button", id: "theme", onclick: () => set(themes[(themes.indexOf(theme) + 1) % themes.length]) });
-  function set(name) {
-    theme = themes.includes(name) ? name : "auto";
-    document.documentElement.dataset.theme = theme;
-    button.textContent = { auto: "◐ auto", light: "○ light", dark: "● dark" }[theme];
-    button.setAttribute("aria-label", `theme: ${theme}`);
-    // A page from disk may have no storage.
-    try { localStorage.setItem("tripos-theme", theme); } catch { /* then it is forgotten */ }
-  }
-  let kept = "auto";
-  try { kept = localStorage.getItem("tripos-theme"); } catch { /* none */ }
-  set(kept);
-  byId("tools").replaceChildren(make("button", { type: "button", onclick: showKeys, title: "keys (?)" }, "? keys"), button);
-}
-
 /** `#case=…&variant=…` opens a case. */
 function follow() {
   const wanted = new URLSearchParams(location.hash.slice(1));
@@ -119,7 +100,7 @@ function follow() {
 addEventListener("beforeprint", () => document.querySelectorAll("#overview details, dialog[open] details.block").forEach((one) => { one.open = true; }));
 
 async function begin() {
-  drawTools();
+  byId("tools").replaceChildren(make("button", { type: "button", onclick: showKeys, title: "keys (?)" }, "? keys"), themeButton());
   state.index = await unpack(document.querySelector("script.index"));
   state.shown = new Set(state.index.columns.keys());
   drawFilters();

@@ -1,0 +1,291 @@
+//! `tripos train` on the bundled model: what it teaches, what it records, and what it refuses.
+
+use crate::workspace::{Said, Workspace, model, samples_of};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// A recipe of 12 short steps on sums, in a folder of its own with the prompt that it fills in.
+pub(crate) fn workspace() -> Workspace {
+    let workspace = Workspace::llama();
+    workspace.write("sums.yaml", RECIPE.replace("MODEL", &model().display().to_string()));
+    workspace
+}
+
+const RECIPE: &str = "\
+recipe: sums
+kind: sft
+model: MODEL
+data:
+  generate:
+    count: 60
+    seed: 3
+    let: {a: {int: [10, 49]}, b: {int: [10, 49]}}
+    case: {vars: {q: 'What is {{ a }} + {{ b }}?'}, target: '{{ a + b }}'}
+  prompt: qa.txt
+  completion: ' {{ target }}'
+held_out: {share: 0.2}
+train: {lora: {rank: 4, alpha: 8, dropout: 0.1}}
+sequence: 64
+batch: 4
+micro_batch: 2
+steps: 12
+schedule: {lr: 2e-3}
+evaluate: {every: 4, max_tokens: 6}
+checkpoint: {every: 2, keep: 2}
+seed: 1
+";
+
+/// Changes the recipe.
+fn change(workspace: &Workspace, from: &str, to: &str) {
+    let recipe = workspace.read("sums.yaml");
+    assert!(recipe.contains(from), "{from}");
+    workspace.write("sums.yaml", recipe.replace(from, to));
+}
+
+/// The folders of training runs, in the order of their names.
+pub(crate) fn folders(workspace: &Workspace) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(workspace.path().join("reports/train")).into_iter().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    folders
+}
+
+fn folder(workspace: &Workspace) -> PathBuf {
+    let mut folders = folders(workspace);
+    assert_eq!(folders.len(), 1, "{folders:?}");
+    folders.remove(0)
+}
+
+fn lines(file: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+pub(crate) fn losses(folder: &Path) -> Vec<f64> {
+    lines(&folder.join("steps.jsonl")).iter().map(|step| step["loss"].as_f64().unwrap()).collect()
+}
+
+fn header(folder: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(folder.join("header.json")).unwrap()).unwrap()
+}
+
+/// The names in a folder, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// What was refused, with the folders of this test and of its run left out.
+fn refused(workspace: &Workspace, arguments: &[&str]) -> String {
+    let said = workspace.tripos(arguments);
+    assert_eq!(said.code, Some(2), "{}\n{}", said.stdout, said.stderr);
+    without_folders(workspace, &said.stderr)
+}
+
+fn without_folders(workspace: &Workspace, text: &str) -> String {
+    let mut text = text.to_owned();
+    for folder in folders(workspace) {
+        text = text.replace(folder.file_name().unwrap().to_str().unwrap(), "RUN");
+    }
+    text.replace(workspace.path().to_str().unwrap(), "HERE")
+}
+
+#[test]
+fn a_short_run_teaches_and_records_everything() {
+    let workspace = workspace();
+    change(&workspace, "seed: 1\n", "seed: 1\noutput: sums.adapter.gguf\n");
+    let said = workspace.ok(&["train", "sums.yaml"]);
+    let folder = folder(&workspace);
+    assert_eq!(
+        names(&folder),
+        ["checkpoints", "evaluations.jsonl", "header.json", "report.html", "steps.jsonl", "sums.adapter.gguf"]
+    );
+    assert_eq!(names(&folder.join("checkpoints")), ["step-000010.gguf", "step-000012.gguf"]);
+
+    let shape = regex::Regex::new(
+        r"(?m)^step 00\d\d/0012 \| loss \d\.\d{4} \| lr \d\.\de-\d \| [\d,]+ tok/s \| eta (\d+m)?\d+s$",
+    );
+    assert_eq!(shape.unwrap().find_iter(&said.stderr).count(), 12, "{}", said.stderr);
+    assert!(said.stderr.starts_with("parity with llama.cpp over "), "{}", said.stderr);
+    for part in [" in f32 (at most 2e-2), ", " in bf16 (at most 2e-2); llama.cpp's rounding of activations makes "] {
+        assert!(said.stderr.contains(part), "{}", said.stderr);
+    }
+    assert!(said.stdout.starts_with("trained        sums.adapter.gguf (step 12 of 12)\n"), "{}", said.stdout);
+
+    let (steps, evaluations) = (lines(&folder.join("steps.jsonl")), lines(&folder.join("evaluations.jsonl")));
+    let numbers: Vec<u64> = steps.iter().map(|step| step["step"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=12).collect::<Vec<_>>());
+    for key in ["loss", "lr", "grad_norm", "tokens_per_s", "peak_mib"] {
+        assert!(steps.iter().all(|step| step[key].as_f64().unwrap() > 0.0), "{key}");
+    }
+    let losses = losses(&folder);
+    assert!(losses[11] < 0.8 * losses[0], "{losses:?}");
+    let numbers: Vec<u64> = evaluations.iter().map(|one| one["step"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [0, 4, 8, 12]);
+    assert!(evaluations.iter().all(|one| one["says"].as_array().unwrap().len() == 3));
+    assert!(evaluations[0]["says"][0]["prompt"].as_str().unwrap().starts_with("Q: What is "), "{}", evaluations[0]);
+
+    let header = header(&folder);
+    assert_eq!(header["status"], "complete");
+    assert_eq!(header["recipe"]["train"]["lora"]["rank"], 4);
+    assert_eq!(header["recipe"]["data"][0]["generate"]["count"], 60);
+    assert_eq!(header["best"]["step"], 12);
+    let adapter = workspace.path().join("sums.adapter.gguf");
+    assert_eq!(std::fs::read(&adapter).unwrap(), std::fs::read(folder.join("sums.adapter.gguf")).unwrap());
+    assert_eq!(header["outcome"]["output"]["sha256"], tripos::gguf::sha256_file(&adapter).unwrap());
+}
+
+#[test]
+fn what_was_learned_is_what_the_engine_then_says() {
+    let workspace = workspace();
+    change(&workspace, "steps: 12", "steps: 40");
+    workspace.ok(&["train", "sums.yaml", "--quiet"]);
+    let adapter = folder(&workspace).join("sums.adapter.gguf");
+    let flags = ["run", "suite.yaml", "--no-cache", "--limit", "6", "--adapter", adapter.to_str().unwrap()];
+    workspace.ok(&flags);
+    let runs: Vec<PathBuf> = workspace.run_folders().into_iter().filter(|path| !path.ends_with("train")).collect();
+    let answers: Vec<Value> = samples_of(&runs[0]).into_iter().filter(|s| s["trial"]["variant"] == "greedy").collect();
+    // It learned to answer with a number and to stop there; the base explains.
+    for sample in &answers {
+        let text = sample["completion"]["text"].as_str().unwrap();
+        assert!(text.trim().parse::<u32>().is_ok(), "{text:?}");
+        assert_eq!(sample["completion"]["stop_reason"], "stop", "{text:?}");
+    }
+}
+
+#[test]
+fn eight_documents_are_known_by_heart_within_fifty_steps() {
+    let workspace = workspace();
+    change(&workspace, "count: 60", "count: 8");
+    change(&workspace, "held_out: {share: 0.2}", "held_out: {share: 0}");
+    change(&workspace, "evaluate: {every: 4, max_tokens: 6}", "evaluate: {every: 0}");
+    change(&workspace, "dropout: 0.1", "dropout: 0");
+    let folder = {
+        workspace.ok(&["train", "sums.yaml", "--steps", "50", "--lr", "1e-2", "--quiet"]);
+        folder(&workspace)
+    };
+    let losses = losses(&folder);
+    assert!(losses[49] < 0.05 * losses[0], "{} {}", losses[0], losses[49]);
+}
+
+#[test]
+fn numbers_out_of_bounds_end_the_run_with_the_last_good_checkpoint() {
+    let workspace = workspace();
+    // Nothing moves in the first step, where B is 0; what it moves by is then scaled beyond f32.
+    change(&workspace, "alpha: 8", "alpha: 1e37");
+    change(&workspace, "checkpoint: {every: 2, keep: 2}", "checkpoint: {every: 1, keep: 3}");
+    let said = workspace.tripos(&["train", "sums.yaml", "--lr", "1"]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    let error = said.stderr.split("error: ").nth(1).unwrap_or_default();
+    insta::assert_snapshot!(without_folders(&workspace, error), @"");
+    let folder = folder(&workspace);
+    assert_eq!(header(&folder)["status"], "failed");
+    assert_eq!(names(&folder.join("checkpoints")), ["step-000001.gguf.bad"]);
+    assert!(lines(&folder.join("steps.jsonl"))[1]["loss"].is_null());
+}
+
+#[test]
+fn a_changed_recipe_or_flag_is_not_gone_on_with() {
+    let workspace = workspace();
+    workspace.ok(&["train", "sums.yaml", "--steps", "3", "--quiet"]);
+    let refused = |arguments: &[&str]| refused(&workspace, arguments);
+    insta::assert_snapshot!(refused(&["train", "sums.yaml", "--resume", "--steps", "4", "--seed", "2"]), @"");
+    change(&workspace, "rank: 4", "rank: 8");
+    insta::assert_snapshot!(refused(&["train", "sums.yaml", "--resume"]), @"");
+    workspace.write("other.yaml", workspace.read("sums.yaml").replace("recipe: sums", "recipe: other"));
+    insta::assert_snapshot!(refused(&["train", "other.yaml", "--resume"]), @"");
+    insta::assert_snapshot!(refused(&["train", "other.yaml", "--resume", "nowhere"]), @"");
+}
+
+#[test]
+fn a_checkpoint_of_another_recipe_is_refused() {
+    let workspace = workspace();
+    workspace.ok(&["train", "sums.yaml", "--steps", "3", "--quiet"]);
+    let foreign = folder(&workspace).join("checkpoints/step-000003.gguf");
+    let bytes = std::fs::read(&foreign).unwrap();
+    std::fs::remove_dir_all(folder(&workspace)).unwrap();
+    change(&workspace, "rank: 4", "rank: 8");
+    workspace.ok(&["train", "sums.yaml", "--steps", "2", "--quiet"]);
+    let header = folder(&workspace).join("header.json");
+    let text = std::fs::read_to_string(&header).unwrap();
+    std::fs::write(&header, text.replace("\"complete\"", "\"started\"")).unwrap();
+    std::fs::write(folder(&workspace).join("checkpoints/step-000003.gguf"), bytes).unwrap();
+    insta::assert_snapshot!(hashes_out(&refused(&workspace, &["train", "sums.yaml", "--resume"])), @"");
+}
+
+/// Twelve hexadecimal digits become `HASH`.
+fn hashes_out(text: &str) -> String {
+    regex::Regex::new("[0-9a-f]{12}").unwrap().replace_all(text, "HASH").into_owned()
+}
+
+#[test]
+fn a_dry_run_learns_nothing_and_says_what_it_would_take() {
+    let workspace = workspace();
+    let said = workspace.ok(&["train", "sums.yaml", "--dry-run"]);
+    let measured = regex::Regex::new(r"\d+ MiB|\d+\.\d+ GiB|\d+(m\d+)?s\b|\d+\.\d\d s").unwrap();
+    let text = measured.replace_all(&said.stdout, "N").replace(model().to_str().unwrap(), "MODEL");
+    insta::assert_snapshot!(text, @"");
+    assert!(folders(&workspace).is_empty());
+    let json: Value =
+        serde_json::from_str(&workspace.ok(&["train", "sums.yaml", "--dry-run", "--format", "json"]).stdout).unwrap();
+    assert_eq!(json["steps"], 12);
+    assert!(json["memory"]["estimated"].as_u64().unwrap() > 1 << 20 && json["total_s"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn a_sweep_trains_with_each_value_and_ends_in_one_table() {
+    let workspace = workspace();
+    change(&workspace, "seed: 1\n", "seed: 1\noutput: sums.adapter.gguf\n");
+    let Said { stdout, stderr, .. } =
+        workspace.ok(&["train", "sums.yaml", "--sweep", "lr=1e-5,2e-3", "--steps", "6", "--format", "json"]);
+    let table: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(table["key"], "lr", "{stderr}");
+    let runs = table["runs"].as_array().unwrap();
+    let losses: Vec<f64> = runs.iter().map(|run| run["held_out_loss"].as_f64().unwrap()).collect();
+    assert!(losses[1] < losses[0], "{losses:?}");
+    assert_eq!(folders(&workspace).len(), 2);
+    assert!(!workspace.path().join("sums.adapter.gguf").exists(), "no run of a sweep is the recipe's output");
+    let said = workspace.ok(&["train", "sums.yaml", "--sweep", "seed=1,2", "--steps", "2", "--quiet"]);
+    let wanted = ["seed", "held-out loss", "at step", "last loss", "tok/s", "time", "run"];
+    assert!(wanted.iter().all(|title| said.stdout.contains(title)), "{}", said.stdout);
+}
+
+#[test]
+fn too_little_memory_is_said_before_anything_is_made() {
+    let workspace = workspace();
+    change(&workspace, "batch: 4\nmicro_batch: 2", "batch: 65536");
+    let text = refused(&workspace, &["train", "sums.yaml"]);
+    let text = regex::Regex::new(r"\d+\.\d GiB").unwrap().replace_all(&text, "N").into_owned();
+    insta::assert_snapshot!(text, @"");
+    assert!(folders(&workspace).is_empty());
+}
+
+/// A limit on the size of files stands for a full disk: the system refuses the bytes in the middle of a file.
+#[test]
+#[cfg(unix)]
+fn a_full_disk_keeps_the_checkpoints_that_are_there() {
+    let workspace = workspace();
+    workspace.ok(&["train", "sums.yaml", "--quiet"]);
+    let whole = folder(&workspace);
+    let size = |file: &Path| std::fs::metadata(file).unwrap().len();
+    let checkpoint = size(&whole.join("checkpoints/step-000012.gguf"));
+    std::fs::remove_dir_all(&whole).unwrap();
+    let limited = |blocks: u64| {
+        let program = env!("CARGO_BIN_EXE_tripos");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {program} train sums.yaml --quiet --threads 1");
+        let mut command = std::process::Command::new("bash");
+        command.args(["-c", &script]).current_dir(workspace.path()).env("TRIPOS_CACHE", workspace.path().join("cache"));
+        crate::workspace::said(&command.output().unwrap())
+    };
+    let said = limited(checkpoint / 1024 / 2);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    insta::assert_snapshot!(without_folders(&workspace, &said.stderr), @"");
+    let folder = folder(&workspace);
+    assert_eq!((header(&folder)["status"].as_str(), names(&folder.join("checkpoints")).len()), (Some("failed"), 0));
+    // With space again it goes on where it was.
+    workspace.ok(&["train", "sums.yaml", "--resume", "--quiet"]);
+    assert_eq!(header(&folder)["status"], "complete");
+}
