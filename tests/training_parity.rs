@@ -26,7 +26,8 @@ fn held(kind: Kind, bent: Option<(&str, usize)>) -> Result<ParityRecord, Problem
     };
     let documents = sample(texts.iter().map(document).collect::<Vec<_>>().iter());
     let said = by_engine(&engine, &documents).unwrap();
-    hold(&twin, &adapters(), &documents, &said)
+    // Random weights of such a spread are no measure of bf16.
+    hold(&twin, &adapters(Precision::F32), &documents, &said)
 }
 
 #[test]
@@ -34,7 +35,7 @@ fn the_trainer_says_what_llama_cpp_says() {
     for kind in [Kind::Llama, Kind::Qwen2] {
         let found = held(kind, None).unwrap();
         assert!(found.tokens > 30 && found.f32_limit <= EXACT, "{found:?}");
-        assert!(found.f32 < EXACT && found.bf16.unwrap() < ROUNDED, "{kind:?} {found:?}");
+        assert!(found.f32 < EXACT / 10.0 && found.bf16.is_none(), "{kind:?} {found:?}");
     }
 }
 
@@ -47,14 +48,15 @@ fn on_quantised_weights_only_what_llama_cpp_rounds_is_left() {
     let tokens = engine.tokenize(text, &[]);
     let documents = [Document { learn: vec![true; tokens.len()], tokens }];
     let said = by_engine(&engine, &documents).unwrap();
-    let found = hold(&model(), &adapters(), &documents, &said).unwrap();
+    let found = hold(&model(), &adapters(Precision::Bf16), &documents, &said).unwrap();
     assert!(found.f32 < 1e-3 && found.rounding.unwrap() > 10.0 * found.f32, "{found:?}");
+    assert!(found.bf16.unwrap() < ROUNDED, "{found:?}");
 }
 
-fn adapters() -> Settings {
+fn adapters(precision: Precision) -> Settings {
     Settings {
         trained: Trained::Lora(LoraSettings::default()),
-        precision: Precision::Bf16,
+        precision,
         shape: Shape { rows: 1, len: 64, targets: 64, ends: 1 },
         outputs: 0,
         recompute: false,

@@ -61,10 +61,13 @@ fn tensors(saved: Saved) -> [TensorData<'static>; 3] {
     [tensor("", values), tensor(MOMENTS[0], first_moment), tensor(MOMENTS[1], second_moment)]
 }
 
-/// The system's words where there are some.
+/// The system's words where there are some, without the name of a temporary file.
 fn reason(error: &GgufError) -> String {
     match &error.problem {
-        gguf::GgufProblem::Unreadable(error) => error.to_string(),
+        gguf::GgufProblem::Unreadable(error) => {
+            let text = error.to_string();
+            text.split(" at path ").next().unwrap_or_default().to_owned()
+        }
         other => other.to_string(),
     }
 }

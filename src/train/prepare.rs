@@ -77,7 +77,9 @@ impl Prepared {
         let needs = estimate(&self.recipe.model, settings)?;
         let available = memory::available();
         if let Some(available) = available.filter(|available| needs.bytes > *available) {
-            let (place, help) = (self.recipe.place("micro_batch"), self.to_need_less());
+            let written = ["micro_batch", "batch", "sequence"].map(|name| self.recipe.place(name));
+            let place = written.into_iter().find(|place| place.line > 0).unwrap_or_else(|| self.recipe.place("batch"));
+            let help = self.to_need_less();
             return Err(TrainingFailure::Memory { needed: needs.bytes, available, place, help }.into());
         }
         Ok((needs, MemoryRecord { estimated: needs.bytes, available, held: None }))
