@@ -31,6 +31,7 @@ mod peft;
 mod perplexity;
 mod prefix_tree;
 mod probes;
+mod recipes;
 mod resume;
 mod running;
 mod shared_data;

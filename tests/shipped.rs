@@ -1,4 +1,4 @@
-//! Every suite and prompt in the repository passes `tripos check`, and every suite runs.
+//! Every suite, prompt and recipe in the repository passes `tripos check`, and every suite runs.
 
 use crate::workspace::{Workspace, root};
 use std::path::PathBuf;
@@ -13,11 +13,12 @@ fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_suite_and_prompt_passes_check() {
+fn every_suite_prompt_and_recipe_passes_check() {
     let workspace = Workspace::new();
     let mut arguments = vec!["check".to_owned()];
     arguments.extend(files("suites", &["yaml"]).iter().map(|path| path.display().to_string()));
     arguments.extend(files("prompts", &["txt", "yaml"]).iter().map(|path| path.display().to_string()));
+    arguments.extend(files("recipes/tiny", &["yaml"]).iter().map(|path| path.display().to_string()));
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let said = workspace.ok(&arguments);
     assert_eq!(said.stdout.matches(": ok (").count(), arguments.len() - 1, "{}", said.stderr);
@@ -45,4 +46,25 @@ fn each_suite_that_the_project_promises_is_there() {
     for name in [&sums[..], &labels, &choices, &bias].concat() {
         assert!(root().join(format!("suites/{name}.yaml")).exists(), "{name}");
     }
+}
+
+#[test]
+fn each_recipe_that_this_version_promises_is_there() {
+    for name in ["sft", "classify"] {
+        assert!(root().join(format!("recipes/tiny/{name}.yaml")).exists(), "{name}");
+    }
+}
+
+#[test]
+fn no_problem_of_the_shipped_recipe_is_one_that_its_suite_asks() {
+    let generated = |path: &str, within: &str| -> std::collections::BTreeSet<String> {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        let yaml: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        let spec: tripos::suite::Generate = serde_json::from_value(yaml[within]["generate"].clone()).unwrap();
+        spec.cases().unwrap().iter().map(|case| case.vars["question"].to_string()).collect()
+    };
+    let learned = generated("recipes/tiny/sft.yaml", "data");
+    let asked = generated("suites/chinese_arithmetic.yaml", "cases");
+    assert_eq!((learned.len(), asked.len()), (2000, 100));
+    assert!(learned.is_disjoint(&asked));
 }

@@ -125,6 +125,14 @@ pub enum TrainProblem {
         /// Documents there are.
         documents: usize,
     },
+    /// What is held out is learned as well.
+    #[error("{documents} of {of} held-out documents are learned as well, so their loss says little")]
+    Leak {
+        /// How many.
+        documents: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// The token that ends an answer is learned nowhere.
     #[error("no document ends in a token that ends an answer, so the model would learn never to stop")]
     NoStop {
@@ -154,7 +162,10 @@ fn lost(stops: usize) -> String {
 impl Explain for TrainError {
     fn level(&self) -> Level {
         match self.problem {
-            TrainProblem::Cut { .. } | TrainProblem::Dropped { .. } | TrainProblem::OtherStart { .. } => Level::Warning,
+            TrainProblem::Cut { .. }
+            | TrainProblem::Dropped { .. }
+            | TrainProblem::Leak { .. }
+            | TrainProblem::OtherStart { .. } => Level::Warning,
             _ => Level::Error,
         }
     }
@@ -191,6 +202,9 @@ impl Explain for TrainError {
                     .into()
             }
             TrainProblem::AllHeldOut { .. } => "hold out less, or give more data".into(),
+            TrainProblem::Leak { .. } => {
+                "leave these rows out of `data`, or hold out a share of it (`held_out: {share: 0.05}`)".into()
+            }
             TrainProblem::OtherStart { .. } => {
                 "answers are learned as the template writes them when they are finished; the model begins elsewhere when asked".into()
             }

@@ -51,6 +51,21 @@ mod tests {
         rows
     }
 
+    /// The lengths of the rows when every row is looked at for every document.
+    fn best_fit(lengths: &[usize], row: usize) -> Vec<usize> {
+        let mut lengths = lengths.to_vec();
+        lengths.sort_unstable_by(|a, b| b.cmp(a));
+        let mut rows: Vec<usize> = Vec::new();
+        for length in lengths {
+            match rows.iter_mut().filter(|filled| **filled + length <= row).max() {
+                Some(filled) => *filled += length,
+                None => rows.push(length),
+            }
+        }
+        rows.sort_unstable();
+        rows
+    }
+
     #[test]
     fn a_document_goes_where_it_leaves_the_least_free() {
         // 7, 6, 5 open rows of 10; 4 fits 6's exactly, 3 fits 7's, 3 the rest of 5's.
@@ -68,9 +83,11 @@ mod tests {
             let mut documents: Vec<usize> = rows.iter().flatten().copied().collect();
             documents.sort_unstable();
             prop_assert_eq!(documents, (0..lengths.len()).collect::<Vec<_>>());
-            for row in &rows {
-                prop_assert!(row.iter().map(|document| lengths[*document]).sum::<usize>() <= 64);
-            }
+            let mut filled: Vec<usize> =
+                rows.iter().map(|row| row.iter().map(|document| lengths[*document]).sum()).collect();
+            filled.sort_unstable();
+            prop_assert!(filled.iter().all(|tokens| *tokens <= 64));
+            prop_assert_eq!(filled, best_fit(&lengths, 64));
             prop_assert!(rows.len() <= naive(&lengths, 64));
             let fewest = lengths.iter().sum::<usize>().div_ceil(64);
             prop_assert!(rows.len() <= fewest * 11 / 9 + fewest + 1);

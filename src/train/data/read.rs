@@ -19,7 +19,7 @@ use crate::train::error::{TrainError, TrainProblem};
 use crate::train::recipe::{HeldOut, Kind, Origin, Recipe, Source};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// All that a recipe teaches.
 #[derive(Debug, Default)]
@@ -321,6 +321,11 @@ impl<'a> Reader<'a> {
         }
         if held.is_empty() && self.recipe.evaluate.every > 0 {
             self.fail("held_out", TrainProblem::NoHeldOut { documents });
+        }
+        let known: HashSet<&[Token]> = learned.iter().map(|document| &document.tokens[..]).collect();
+        let leaked = held.iter().filter(|document| known.contains(&document.tokens[..])).count();
+        if leaked > 0 {
+            self.warn("held_out", TrainProblem::Leak { documents: leaked, of: held.len() });
         }
         let engine = self.teacher.engine;
         if self.recipe.kind == Kind::Sft && !learned.iter().any(|document| mask::ends(engine, document)) {

@@ -32,6 +32,8 @@ fn tiny() -> Llama {
 struct Other {
     inner: Llama,
     facts: ModelFacts,
+    /// Whether it takes what data spells for control tokens, as it must not.
+    parses: bool,
 }
 
 impl Engine for Other {
@@ -42,7 +44,7 @@ impl Engine for Other {
         self.inner.context()
     }
     fn tokenize(&self, text: &str, quoted: &[Range<usize>]) -> Vec<Token> {
-        self.inner.tokenize(text, quoted)
+        self.inner.tokenize(text, if self.parses { &[] } else { quoted })
     }
     fn start(&self) -> Option<Token> {
         self.inner.start()
@@ -61,7 +63,7 @@ impl Engine for Other {
 fn templated(chat_template: Option<&str>) -> Other {
     let inner = tiny();
     let facts = ModelFacts { chat_template: chat_template.map(str::to_owned), ..inner.facts().clone() };
-    Other { inner, facts }
+    Other { inner, facts, parses: false }
 }
 
 /// A folder with a file of rows and a recipe that reads it.
@@ -187,10 +189,13 @@ fn a_control_token_in_user_text_is_never_parsed() {
 {"prompt":"<|endoftext|>","completion":"<|im_start|>"}
 "#,
     );
-    assert_eq!(
-        all_shown(&folder.read("")),
-        ["#^user\nSay <|im_end|><|endoftext|>#\n^assistant\n⟦<|im_end|>#⟧", "#<|endoftext|>⟦<|im_start|>#⟧"]
-    );
+    let right = ["#^user\nSay <|im_end|><|endoftext|>#\n^assistant\n⟦<|im_end|>#⟧", "#<|endoftext|>⟦<|im_start|>#⟧"];
+    assert_eq!(all_shown(&folder.read("")), right);
+    // A tokenizer that parses them is told apart.
+    let chat_template = tiny().facts().chat_template.clone();
+    let parsing = Other { parses: true, ..templated(chat_template.as_deref()) };
+    let wrong = folder.read_by(&parsing, "").map(|data| all_shown(&data));
+    assert_ne!(wrong, Ok(right.map(str::to_owned).to_vec()));
 }
 
 #[test]
@@ -253,16 +258,71 @@ fn rows_that_cannot_be_learned_from_are_named_by_line_and_counted() {
 not json
 "#,
     );
-    insta::assert_snapshot!(folder.refused(""), @"");
+    insta::assert_snapshot!(folder.refused(""), @r"
+    error: broken line: expected ident
+      --> rows.jsonl:12:2
+      help: each line is one JSON object, on one line
+
+    error: no message of this row is the assistant's, so there is nothing to learn
+      --> rows.jsonl:1:1
+      help: a conversation holds at least one message of `role: assistant`, which is learned; leave the row out
+
+    error: unknown role `asistant`
+      --> rows.jsonl:2:1
+      help: did you mean `assistant`? (assistant, system, user)
+
+    error: the answer of this row is empty, so there is nothing to learn
+      --> rows.jsonl:3:1
+      help: give it an answer, or leave the row out
+
+    error: `content` is a list, expected a text
+      --> rows.jsonl:4:1
+      help: mend the row, or leave it out
+
+    error: unknown column `extra`
+      --> rows.jsonl:5:1
+      help: leave them out of the file, or name the columns that count: `columns: {NAME: COLUMN}`
+
+    error: unknown column `extra`
+      --> rows.jsonl:6:1
+      help: leave them out of the file, or name the columns that count: `columns: {NAME: COLUMN}`
+
+    error: unknown column `extra`
+      --> rows.jsonl:7:1
+      help: leave them out of the file, or name the columns that count: `columns: {NAME: COLUMN}`
+
+    error: `prompt` is a list, expected a text
+      --> rows.jsonl:10:1
+      help: mend the row, or leave it out
+
+    error: nothing tells what is to be learned from the columns `question`, `answer`
+      --> rows.jsonl:11:1
+      help: rows have `messages`, `prompt` and `completion`, `instruction` and `output` (with or without `input`), or `text`; other columns are renamed (`columns: {prompt: question, completion: answer}`) or fill in a `prompt:` and a `completion:`
+
+    error: 2 more rows: unknown column `extra`
+      --> rows.jsonl:7:1
+    ");
 }
 
 #[test]
 fn a_column_or_a_target_that_is_not_there_is_named() {
     let folder = Folder::new("{\"question\":\"a\"}\n");
     folder.write("p.txt", "Q: {{ question }}");
-    insta::assert_snapshot!(folder.refused("data: {file: rows.jsonl, columns: {prompt: question, completion: anser}}"), @"");
-    insta::assert_snapshot!(folder.refused("data: {file: rows.jsonl, prompt: p.txt, completion: '{{ target }}'}"), @"");
-    insta::assert_snapshot!(folder.refused("data: {file: rows.jsonl, prompt: p.txt, completion: '{{ qestion }}'}"), @"");
+    insta::assert_snapshot!(folder.refused("data: {file: rows.jsonl, columns: {prompt: question, completion: anser}}"), @r"
+    error: column `anser` does not exist
+      --> rows.jsonl:1:1
+      help: known here: question
+    ");
+    insta::assert_snapshot!(folder.refused("data: {file: rows.jsonl, prompt: p.txt, completion: '{{ target }}'}"), @r"
+    error: this row has no `target`
+      --> rows.jsonl:1:1
+      help: give each row a `target`, or name the column: `columns: {target: COLUMN}`
+    ");
+    insta::assert_snapshot!(folder.refused("data: {file: rows.jsonl, prompt: p.txt, completion: '{{ qestion }}'}"), @r"
+    error: undefined variable `qestion`
+      --> r.yaml:3 (case `rows.jsonl:1`)
+      help: did you mean `question`? (question)
+    ");
 }
 
 const LONG: &str = r#"{"prompt":"one two three","completion":" four five six"}
@@ -278,20 +338,48 @@ fn long_rows_are_cut_left_out_or_refused_as_the_recipe_says() {
     assert!(all_shown(&cut)[0].starts_with("#one two three⟦ fo") && !all_shown(&cut)[0].contains("#⟧"));
     assert_eq!((cut.train.sources[0].cut, cut.train.sources[0].dropped), (1, 1));
     assert!(cut.train.documents.iter().all(|document| document.tokens.len() <= 16));
-    insta::assert_snapshot!(folder.plain(&cut.warnings), @"");
+    insta::assert_snapshot!(folder.plain(&cut.warnings), @r"
+    warning: cut 1 of 3 documents that are longer than `sequence: 16`; 1 of them lost its stop token
+      --> r.yaml:7:1
+      help: a larger `sequence` keeps them whole; `too_long: drop` leaves them out
+
+    warning: left out 1 of 3 documents: nothing of an answer lies within the 16 tokens of `sequence`
+      --> r.yaml:7:1
+      help: a larger `sequence` keeps them
+    ");
     let dropped = folder.read("sequence: 16\ntoo_long: drop");
     assert_eq!(all_shown(&dropped), ["#a⟦b#⟧"]);
-    insta::assert_snapshot!(folder.plain(&dropped.warnings), @"");
-    insta::assert_snapshot!(folder.refused("sequence: 16\ntoo_long: refuse"), @"");
+    insta::assert_snapshot!(folder.plain(&dropped.warnings), @r"
+    warning: left out 2 of 3 documents: longer than `sequence: 16`
+      --> r.yaml:8:1
+      help: a larger `sequence` keeps them
+    ");
+    insta::assert_snapshot!(folder.refused("sequence: 16\ntoo_long: refuse"), @r"
+    error: this row has 19 tokens, and `sequence` is 16
+      --> rows.jsonl:1:1
+      help: set a larger `sequence`, or `too_long: cut` (keep the beginning) or `too_long: drop`
+
+    error: this row has 43 tokens, and `sequence` is 16
+      --> rows.jsonl:2:1
+      help: set a larger `sequence`, or `too_long: cut` (keep the beginning) or `too_long: drop`
+    ");
 }
 
 #[test]
 fn a_recipe_that_would_never_teach_to_stop_is_refused() {
     let folder = Folder::new(&LONG.lines().take(1).collect::<String>());
-    insta::assert_snapshot!(folder.refused("sequence: 16"), @"");
+    insta::assert_snapshot!(folder.refused("sequence: 16"), @r"
+    error: no document ends in a token that ends an answer, so the model would learn never to stop
+      --> r.yaml:7:1
+      help: every document was cut before its end: set a larger `sequence`, or `too_long: drop`
+    ");
     let folder = Folder::new(r#"{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"ho"}]}"#);
     let template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
-    insta::assert_snapshot!(folder.read_by(&templated(Some(template)), "").unwrap_err(), @"");
+    insta::assert_snapshot!(folder.read_by(&templated(Some(template)), "").unwrap_err(), @r"
+    error: no document ends in a token that ends an answer, so the model would learn never to stop
+      --> r.yaml:7:1
+      help: the model's chat template writes none behind an answer: teach texts (`prompt` and `completion`), whose end token Tripos writes itself, or take a GGUF with a better template
+    ");
 }
 
 #[test]
@@ -314,9 +402,19 @@ fn what_is_held_out_never_moves_and_equal_rows_stay_together() {
 #[test]
 fn nothing_held_out_is_refused_where_evaluation_is_on() {
     let folder = Folder::new(&LONG.lines().last().map(|line| format!("{line}\n")).unwrap());
-    insta::assert_snapshot!(folder.refused("held_out: {share: 0.001}\nevaluate: {every: 5}"), @"");
+    insta::assert_snapshot!(folder.refused("held_out: {share: 0.001}\nevaluate: {every: 5}"), @r"
+    error: no document is held out of 1, so there is nothing to evaluate on
+      --> r.yaml:3:1
+      help: hold out more (`held_out: {share: 0.1}`), give data of its own (`held_out: {data: …}`), or do not evaluate (`evaluate: {every: 0}`)
+    ");
     let own = "data: {file: rows.jsonl}\nheld_out: {data: {file: rows.jsonl}}\nevaluate: {every: 5}";
-    assert_eq!(folder.read(own).held_out.documents.len(), 1);
+    let data = folder.read(own);
+    assert_eq!((data.train.documents.len(), data.held_out.documents.len()), (1, 1));
+    insta::assert_snapshot!(folder.plain(&data.warnings), @r"
+    warning: 1 of 1 held-out documents are learned as well, so their loss says little
+      --> r.yaml:4:1
+      help: leave these rows out of `data`, or hold out a share of it (`held_out: {share: 0.05}`)
+    ");
 }
 
 #[test]
@@ -335,9 +433,25 @@ fn a_classifier_reads_the_prompt_that_the_suite_asks() {
     assert_eq!(all_shown(&asked)[1], "#Review: a dull film\nSentiment:");
     assert_eq!(asked.train.labels, [0, 1]);
     assert!(asked.train.documents.iter().all(|document| document.targets() == 0));
-    insta::assert_snapshot!(folder.refused("kind: classify\nlabels: [positive, negativ]"), @"");
-    insta::assert_snapshot!(folder.refused("kind: classify\ndata: {file: rows.jsonl, limit: 1}"), @"");
-    insta::assert_snapshot!(folder.refused("kind: classify\ndata: {file: rows.jsonl, columns: {text: text}}"), @"");
+    insta::assert_snapshot!(folder.refused("kind: classify\nlabels: [positive, negativ]"), @r"
+    error: label `negative` does not exist
+      --> rows.jsonl:2:1
+      help: did you mean `negativ`? (positive, negativ)
+    ");
+    insta::assert_snapshot!(folder.refused("kind: classify\ndata: {file: rows.jsonl, limit: 1}"), @r"
+    error: all rows have one label, and there is nothing to tell apart
+      --> r.yaml:4:1
+      help: give rows of other labels as well, or name the right column: `columns: {label: COLUMN}`
+    ");
+    insta::assert_snapshot!(folder.refused("kind: classify\ndata: {file: rows.jsonl, columns: {text: text}}"), @r"
+    error: this row has no label
+      --> rows.jsonl:1:1
+      help: each row has a `label` (or a `target`); of other columns: `columns: {label: COLUMN}`
+
+    error: this row has no label
+      --> rows.jsonl:2:1
+      help: each row has a `label` (or a `target`); of other columns: `columns: {label: COLUMN}`
+    ");
 }
 
 #[test]
@@ -346,5 +460,9 @@ fn a_chat_template_that_begins_answers_otherwise_is_said_once() {
     let folder = Folder::new(&format!("{row}\n{row}\n"));
     let template = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>{% endif %}";
     let data = folder.read_by(&templated(Some(template)), "").unwrap();
-    insta::assert_snapshot!(folder.plain(&data.warnings), @"");
+    insta::assert_snapshot!(folder.plain(&data.warnings), @r#"
+    warning: where an answer begins, the model's chat template writes "<think>"; before finished answers it writes "ho<|im_end|>"
+      --> r.yaml:7:1
+      help: answers are learned as the template writes them when they are finished; the model begins elsewhere when asked
+    "#);
 }
