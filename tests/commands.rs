@@ -68,8 +68,13 @@ fn usage_errors_exit_with_2_and_help_with_0() {
 fn the_readme_shows_the_help_that_the_program_prints() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let workspace = Workspace::new();
-    for command in ["run", "check", "init", "show", "compare", "gate", "report", "history", "cache"] {
-        let help = workspace.ok(&[command, "--help"]).stdout;
+    let commands = [
+        "run", "check", "init", "show", "compare", "gate", "report", "history", "train", "merge", "quantize", "model show",
+        "import peft", "cache",
+    ];
+    for command in commands {
+        let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = workspace.ok(&arguments).stdout;
         let shown = format!("```text\n$ tripos {command} --help\n{}```", help.trim_start());
         assert!(readme.contains(&shown), "README.md does not hold this:\n{shown}");
     }

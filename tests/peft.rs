@@ -157,7 +157,12 @@ fn everything_that_cannot_be_brought_in_is_named_at_once() {
     });
     let said = refusal(&workspace, "dora", &base);
     let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
-    insta::assert_snapshot!(errors[..4].join("\n"), @"");
+    insta::assert_snapshot!(errors[..4].join("\n"), @r"
+    error: `bias` is `all`: biases of the base were trained too
+    error: `use_dora` scales each matrix by learned lengths (DoRA)
+    error: `modules_to_save` names modules that were trained whole
+    error: `lm_head` has rank 4, and adapter_config.json says 8
+    ");
     // 16 modules of rank 4, where the configuration now says 8.
     assert_eq!(errors.len(), 3 + 16, "{said}");
 }
@@ -166,14 +171,25 @@ fn everything_that_cannot_be_brought_in_is_named_at_once() {
 fn a_folder_that_is_none_and_pickled_weights_have_their_own_words() {
     let workspace = Workspace::new();
     let base = fixture("llama/base.gguf");
-    insta::assert_snapshot!(refusal(&workspace, "nowhere", &base), @"");
+    insta::assert_snapshot!(refusal(&workspace, "nowhere", &base), @r"
+    error: there is no such file, so this is not the folder of a PEFT adapter
+      --> nowhere/adapter_config.json
+      help: name the folder that model.save_pretrained(DIR) wrote: adapter_config.json and adapter_model.safetensors
+    error: there is no such file, so this is not the folder of a PEFT adapter
+      --> nowhere/adapter_model.safetensors
+      help: name the folder that model.save_pretrained(DIR) wrote: adapter_config.json and adapter_model.safetensors
+    ");
     altered(&workspace, "pickled", |_| ());
     std::fs::rename(
         workspace.path().join("pickled/adapter_model.safetensors"),
         workspace.path().join("pickled/adapter_model.bin"),
     )
     .unwrap();
-    insta::assert_snapshot!(refusal(&workspace, "pickled", &base), @"");
+    insta::assert_snapshot!(refusal(&workspace, "pickled", &base), @r"
+    error: there is no such file, so this is not the folder of a PEFT adapter
+      --> pickled/adapter_model.safetensors
+      help: pickled weights can run programs and are not read; save them as safetensors: model.save_pretrained(DIR, safe_serialization=True)
+    ");
     altered(&workspace, "other", |_| ());
     let said = refusal(&workspace, "other", &crate::workspace::model());
     assert!(said.contains("error: "), "{said}");

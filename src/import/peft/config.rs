@@ -297,7 +297,31 @@ mod tests {
   "rank_pattern": {"(": 4}
 }"#,
         );
-        insta::assert_snapshot!(problems, @"");
+        insta::assert_snapshot!(problems, @r"
+        error: `bias` is `lora_only`: biases of the base were trained too
+          --> DIR/adapter_config.json:5:3
+          help: an adapter GGUF cannot express it; train the adapter without it, or merge it in PEFT (merge_and_unload) and convert the whole model
+
+        error: `use_dora` scales each matrix by learned lengths (DoRA)
+          --> DIR/adapter_config.json:6:3
+          help: an adapter GGUF cannot express it; train the adapter without it, or merge it in PEFT (merge_and_unload) and convert the whole model
+
+        error: `modules_to_save` names modules that were trained whole
+          --> DIR/adapter_config.json:7:3
+          help: an adapter GGUF cannot express it; train the adapter without it, or merge it in PEFT (merge_and_unload) and convert the whole model
+
+        error: `init_lora_weights` is `pissa_niter_4`, which changed the base model itself before training
+          --> DIR/adapter_config.json:8:3
+          help: save it as a plain LoRA first: save_pretrained(DIR, path_initial_model_for_weight_conversion=…)
+
+        error: `r` is not a whole number above 0
+          --> DIR/adapter_config.json:3:3
+          help: save the adapter again: model.save_pretrained(DIR)
+
+        error: `rank_pattern` has the entry `(: 4`, which is not understood
+          --> DIR/adapter_config.json:9:3
+          help: an adapter GGUF cannot express it; train the adapter without it, or merge it in PEFT (merge_and_unload) and convert the whole model
+        ");
     }
 
     #[test]
