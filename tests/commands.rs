@@ -69,8 +69,20 @@ fn the_readme_shows_the_help_that_the_program_prints() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let workspace = Workspace::new();
     let commands = [
-        "run", "check", "init", "show", "compare", "gate", "report", "history", "train", "merge", "quantize", "model show",
-        "import peft", "cache",
+        "run",
+        "check",
+        "init",
+        "show",
+        "compare",
+        "gate",
+        "report",
+        "history",
+        "train",
+        "merge",
+        "quantize",
+        "model show",
+        "import peft",
+        "cache",
     ];
     for command in commands {
         let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();

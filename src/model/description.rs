@@ -217,7 +217,11 @@ fn abilities(gguf: &Gguf, broken: bool) -> Vec<Ability> {
             None => no("chat", "it has no chat template; completion prompts only".into()),
         });
         all.push(yes("quantize", "tripos quantize FILE OUT --type T"));
-        all.push(if trainable { yes("train", "adapters, or all of it: tripos train RECIPE") } else { no("train", why()) });
+        all.push(if trainable {
+            yes("train", "adapters, or all of it: tripos train RECIPE")
+        } else {
+            no("train", why())
+        });
     }
     if has("tripos.classifier.labels") {
         all.push(yes("classify", "scorer `label: {classifier: FILE}`"));
