@@ -114,12 +114,25 @@ impl Arena {
         // SAFETY: context and back end are alive; null means that there was nothing to do or no memory, told apart below.
         let buffer = unsafe { sys::ggml_backend_alloc_ctx_tensors(self.context(), device.main()) };
         let Some(buffer) = NonNull::new(buffer) else {
-            // SAFETY: takes a live context.
-            let bytes = unsafe { sys::ggml_get_mem_size(self.context()) };
+            let bytes = self.bytes();
             return Err(GgmlError::Memory { what: "weights", bytes });
         };
         self.0.buffers.borrow_mut().push(Buffer(buffer));
         Ok(buffer)
+    }
+
+    /// Bytes of all its tensors.
+    fn bytes(&self) -> usize {
+        let (mut bytes, context) = (0, self.context());
+        // SAFETY: a live context and its own tensors.
+        unsafe {
+            let mut next = sys::ggml_get_first_tensor(context);
+            while !next.is_null() {
+                bytes += sys::ggml_nbytes(next);
+                next = sys::ggml_get_next_tensor(context, next);
+            }
+        }
+        bytes
     }
 }
 

@@ -109,7 +109,7 @@ impl Call<'_> {
     /// As for [`result`](Self::result).
     #[allow(clippy::mut_from_ref)]
     pub(super) unsafe fn change<T: Element>(&self, i: usize, part: Range<usize>) -> &mut [T] {
-        // SAFETY: as above; operands that are changed have memory of their own that is never mapped from a file.
+        // SAFETY: as above; operands that are changed have memory of their own.
         self.source_tensor(i).map_or(&mut [], |tensor| unsafe { part_of(tensor, part) })
     }
 }

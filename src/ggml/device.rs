@@ -17,7 +17,7 @@ struct Backends(Vec<NonNull<sys::ggml_backend>>);
 impl Drop for Backends {
     fn drop(&mut self) {
         for backend in &self.0 {
-            // SAFETY: each came from ggml and is freed once; plans and arenas that use them hold this value.
+            // SAFETY: each came from ggml and is freed once; plans hold this value, and buffers of the CPU do without it.
             unsafe { sys::ggml_backend_free(backend.as_ptr()) }
         }
     }
@@ -36,16 +36,16 @@ impl Device {
         Ok(Self(Rc::new(Backends(backends))))
     }
 
-    /// Where weights live: the first GPU, else the CPU.
+    /// Where weights live: with the CPU, whose kernels change them; what a GPU computes, ggml copies there.
     pub(super) fn main(&self) -> sys::ggml_backend_t {
-        self.0.0.first().map_or(std::ptr::null_mut(), |backend| backend.as_ptr())
+        self.0.0.last().map_or(std::ptr::null_mut(), |backend| backend.as_ptr())
     }
 
     pub(super) fn all(&self) -> Vec<sys::ggml_backend_t> {
         self.0.0.iter().map(|backend| backend.as_ptr()).collect()
     }
 
-    /// Whether the CPU computes alone, so that weights may lie in a mapped file.
+    /// Whether the CPU computes alone.
     #[must_use]
     pub fn is_cpu(&self) -> bool {
         self.0.0.len() == 1

@@ -38,8 +38,8 @@ impl Graph {
     /// Computes this next, and before it all that it needs.
     pub fn need(&self, tensor: &Tensor) {
         self.arena.refer(&[tensor]);
-        // SAFETY: the graph and the tensor are alive; a graph that is full is refused by `fits` before computing, with
-        // twice the room that operations take.
+        // SAFETY: the graph and the tensor are alive; who makes a graph gives it room for
+        // all its operations.
         unsafe { sys::ggml_build_forward_expand(self.raw.as_ptr(), tensor.raw.as_ptr()) };
     }
 
@@ -101,13 +101,13 @@ pub struct Plan {
 impl Drop for Plan {
     /// Results have no memory after this: reading one is an error, and not a read of what others have since.
     fn drop(&mut self) {
-        let graph = self.graph.raw.as_ptr();
-        // SAFETY: a live graph, nodes by numbers below their count, and nobody computes or reads meanwhile. Nodes are
-        // results: operands with memory of their own are leaves.
+        let context = self.graph.arena.context();
+        // SAFETY: a live context, whose tensors have no memory but the scheduler's; nobody computes or reads meanwhile.
         unsafe {
-            for i in 0..sys::ggml_graph_n_nodes(graph) {
-                let node = &mut *sys::ggml_graph_node(graph, i);
-                (node.buffer, node.data) = (std::ptr::null_mut(), std::ptr::null_mut());
+            let mut next = sys::ggml_get_first_tensor(context);
+            while let Some(tensor) = next.as_mut() {
+                (tensor.buffer, tensor.data) = (std::ptr::null_mut(), std::ptr::null_mut());
+                next = sys::ggml_get_next_tensor(context, next);
             }
         }
     }

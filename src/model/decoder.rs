@@ -5,6 +5,7 @@ use super::builder::{Builder, Inputs};
 use super::config::Config;
 use super::error::ModelError;
 use super::layer::LayerState;
+use super::readings::at_once;
 use super::saved::{Parameter, Saved};
 use super::settings::Settings;
 use super::update::{Optimiser, Update};
@@ -68,9 +69,13 @@ pub struct Estimate {
     pub parameters: u64,
     /// Numbers that are trained.
     pub trained: u64,
-    /// Bytes of memory for weights, gradients, moments and activations.
+    /// Bytes of memory for weights, gradients, moments, activations, and the copy of what was learned that a checkpoint
+    /// is written from.
     pub bytes: u64,
 }
+
+/// Bytes of a trained number and its two moments.
+const COPY: u64 = 12;
 
 /// Measures what training a model would take. No memory is set aside, and no weight is read.
 pub fn estimate(base: &Path, settings: &Settings) -> Result<Estimate, ModelError> {
@@ -80,9 +85,11 @@ pub fn estimate(base: &Path, settings: &Settings) -> Result<Estimate, ModelError
     let (inputs, judge) = (Inputs::new(settings)?, Judge::default());
     let device = Device::new(settings.threads)?;
     let part = Part { device: &device, config: &config, settings, weights: &weights, inputs: &inputs, judge: &judge };
-    let activations = part.graph(true)?.measure(&device, &[weights.arena(), inputs.arena()])?;
-    let bytes = (weights.bytes() + activations) as u64;
-    Ok(Estimate { parameters: weights.parameters, trained: trained(&weights), bytes })
+    let learning = part.graph(true)?.measure(&device, &[weights.arena(), inputs.arena()])?;
+    let reading = part.graph(false)?.measure(&device, &[])?;
+    let trained = trained(&weights);
+    let bytes = (weights.bytes() + learning + reading) as u64 + trained * COPY;
+    Ok(Estimate { parameters: weights.parameters, trained, bytes })
 }
 
 fn open(base: &Path) -> Result<Gguf, ModelError> {
@@ -112,11 +119,14 @@ struct Part<'a> {
 /// Operations for one layer, forward and back, and for the rest, at most.
 const OF_LAYER: usize = 400;
 const OF_REST: usize = 4_096;
+/// And for each chunk of targets whose logits are computed at once.
+const OF_CHUNK: usize = 40;
 
 impl Part<'_> {
     /// The graph of a batch: its readings, and the way back if it `learns`.
     fn graph(&self, learns: bool) -> Result<Graph, ModelError> {
-        let graph = Graph::new(self.config.layers * OF_LAYER + OF_REST)?;
+        let chunks = self.settings.shape.targets.div_ceil(at_once(self.config.vocabulary)) + 1;
+        let graph = Graph::new(self.config.layers * OF_LAYER + OF_REST + chunks * OF_CHUNK)?;
         let builder = Builder {
             graph: &graph,
             weights: self.weights,

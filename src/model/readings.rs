@@ -25,6 +25,11 @@ pub(super) struct TargetState {
     logits: Option<Tensor>,
 }
 
+/// How many targets have their logits computed at once, for a vocabulary of this size.
+pub(super) fn at_once(vocabulary: usize) -> usize {
+    (LOGITS / (4 * vocabulary) / STEP * STEP).max(STEP)
+}
+
 impl Builder<'_> {
     /// Sets the log-probability of each target, from the last layer's states, [width, tokens].
     pub(super) fn logprobs(&self, x: &Tensor, targets: &Targets) -> Result<TargetState, ModelError> {
@@ -46,7 +51,7 @@ impl Builder<'_> {
 
     /// (first, count) of the targets computed at once.
     fn chunks(&self, targets: &Targets) -> Vec<(usize, usize)> {
-        let most = (LOGITS / (4 * self.config.vocabulary) / STEP * STEP).max(STEP);
+        let most = at_once(self.config.vocabulary);
         (0..targets.count).step_by(most).map(|first| (first, most.min(targets.count - first))).collect()
     }
 

@@ -122,7 +122,7 @@ impl Weights {
         settings: &LoraSettings,
     ) -> Result<Lora, ModelError> {
         let (rank, padded) = (settings.rank, settings.rank.next_multiple_of(RANK_STEP));
-        let (name, [from, to]) = (&tensor.name, [dims[0], dims[1]]);
+        let (name, [from, to]) = (&tensor.name, [dims[0], dims.get(1).copied().unwrap_or(1)]);
         let a = learned(arena, &format!("{name}.lora_a"), &[from, padded], &[from, rank])?;
         let b = learned(arena, &format!("{name}.lora_b"), &[padded, to], &[rank, to])?;
         self.learned.extend([a.clone(), b.clone()]);

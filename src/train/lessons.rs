@@ -98,7 +98,14 @@ impl<'a> Lessons<'a> {
             shape.ends = shape.ends.max(rows.iter().map(Vec::len).sum());
         };
         self.held_out().for_each(&mut widen);
-        (1..=self.steps).for_each(|step| self.parts(step).iter().for_each(|rows| widen(rows)));
+        if self.steps.saturating_mul(self.rows() as u64) <= MOST_WALKED {
+            (1..=self.steps).for_each(|step| self.parts(step).iter().for_each(|rows| widen(rows)));
+            return shape;
+        }
+        let rows = self.loader.batch(1, self.rows());
+        let targets = rows.iter().map(|row| row.iter().map(|document| document.targets()).sum());
+        shape.targets = shape.targets.max(largest(targets.collect(), self.micro_batch));
+        shape.ends = shape.ends.max(largest(rows.iter().map(Vec::len).collect(), self.micro_batch));
         shape
     }
 
@@ -107,6 +114,16 @@ impl<'a> Lessons<'a> {
         let learned = if self.held_out.is_empty() { self.loader.batch(1, self.rows()) } else { Vec::new() };
         self.held_out.clone().into_iter().chain(learned).flatten()
     }
+}
+
+/// So many rows are gone through to find the widest micro-batch; of more, a bound is taken.
+const MOST_WALKED: u64 = 50_000_000;
+
+/// The most that `drawn` rows can come to. A draw that crosses from one epoch to the next may hold a row twice.
+fn largest(mut rows: Vec<usize>, drawn: usize) -> usize {
+    let times = drawn.div_ceil(rows.len().max(1)) + 1;
+    rows.sort_unstable_by(|a, b| b.cmp(a));
+    rows.iter().flat_map(|row| std::iter::repeat_n(*row, times)).take(drawn).sum()
 }
 
 /// What the header keeps of the documents.

@@ -62,6 +62,7 @@ impl<'a> Sitting<'a> {
     pub fn go_on(&self, mut folder: TrainingFolder, lr: Option<f64>) -> Result<(PathBuf, Ended), Problems> {
         self.prepared.is_of(folder.header(), folder.path())?;
         checkpoint::tidy(&folder.checkpoints());
+        checkpoint::tidy(folder.path());
         let newest = checkpoint::list(&folder.checkpoints()).pop();
         let saved = newest.map(|(_, file)| checkpoint::read(&file, &self.prepared.identity)).transpose()?;
         let measured = self.measure()?;
@@ -160,7 +161,7 @@ impl<'a> Sitting<'a> {
             base_sha256: identity.base.clone(),
             base_file: recipe.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             recipe_sha256: identity.recipe.clone(),
-            parent: None,
+            parent: base.metadata().text("tripos.recipe.sha256").map(|_| identity.base.clone()),
         };
         let chat = recipe.data.iter().filter_map(|source| source.prompt.as_ref()).any(PromptFile::is_chat);
         let render = if chat { "chat" } else { "text" };

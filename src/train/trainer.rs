@@ -213,7 +213,15 @@ impl<'a> Trainer<'a> {
     fn keep(&mut self) -> Result<(), Problems> {
         let folder = self.folder.checkpoints();
         if self.step > 0 && !checkpoint::path(&folder, self.step).exists() {
-            checkpoint::write(&folder, self.step, self.lesson.identity, self.learner.save()?)?;
+            let saved = self.learner.save()?;
+            if saved.iter().flat_map(|one| &one.values).any(|value| !value.is_finite()) {
+                let lr = rate(self.lesson.schedule, self.step, self.lesson.lessons.steps());
+                let what = "a weight is no finite number".to_owned();
+                return Err(self.not_finite(what, (self.step, lr, f64::NAN)).into());
+            }
+            // A checkpoint that is ahead of the lines of its steps could not be gone on from.
+            self.folder.sync()?;
+            checkpoint::write(&folder, self.step, self.lesson.identity, saved)?;
         }
         self.prune();
         Ok(())
@@ -258,7 +266,9 @@ impl<'a> Trainer<'a> {
     fn says(&mut self) -> Result<Vec<Said>, Problems> {
         let file = self.folder.path().join(self.product.file_name());
         let saved = self.learner.save()?;
-        let said = self.product.export(&saved, &file).and_then(|()| self.product.says(&file, self.watch.stop));
+        let exported = self.product.export(&saved, &file);
+        drop(saved);
+        let said = exported.and_then(|()| self.product.says(&file, self.watch.stop));
         Ok(said.unwrap_or_else(|problems| {
             problems.iter().for_each(|problem| self.watch.observer.warning(problem));
             Vec::new()

@@ -115,7 +115,7 @@ fn resume(args: &Args, run: Option<&Path>, settings: &RunSettings, quiet: bool) 
         None => latest(args.parent(), &args.recipe)?,
     };
     let recorded = read_training(&folder)?;
-    // Other threads add up in another order: without a flag, as many as before.
+    // ggml's own products may add up in another order on other threads: without a flag, as many as before.
     let before = recorded.segments.last().map(|segment| segment.threads).filter(|_| args.threads.is_none());
     let settings = &RunSettings { threads: before.unwrap_or(settings.threads), ..settings.clone() };
     let begun = args.begun(&recorded, &folder)?;
@@ -169,6 +169,7 @@ impl Args {
             ("steps", overrides.steps.map(Value::from)),
             ("lr", overrides.lr.map(Value::from)),
             ("seed", overrides.seed.map(Value::from)),
+            ("sweep", self.sweep.as_ref().map(|_| Value::from(true))),
         ];
         flags.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }

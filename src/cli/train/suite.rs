@@ -36,6 +36,10 @@ pub(super) fn run(
         Kind::Sft => vec![base, taught],
         Kind::Classify => vec![PlanArgs::default()],
     };
+    if recipe.kind == Kind::Classify && outcome.copied_to.is_none() {
+        complain("the suite is not run: it reads the classifier from the recipe's output, which was left alone\n");
+        return Ok(());
+    }
     let mut runs = Vec::new();
     for plan in &plans {
         let out = folder.join(FOLDER);

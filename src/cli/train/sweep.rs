@@ -76,13 +76,19 @@ pub(super) fn run(args: &Args, sweep: &Sweep, settings: &RunSettings, quiet: boo
     let mut stopped = false;
     for value in &sweep.values {
         let overrides = sweep.overrides(value, &args.overrides()).map_err(|why| anyhow::anyhow!(why))?;
-        let prepared = args.prepare(&overrides, settings, quiet)?;
+        complain(&format!("{}={value}\n", sweep.name()));
+        let prepared = match args.prepare(&overrides, settings, quiet) {
+            Err(Failure::Problems(problems)) => {
+                print_problems(&problems);
+                rows.push(row(value, None)?);
+                continue;
+            }
+            prepared => prepared?,
+        };
         if args.dry_run {
-            complain(&format!("{}={value}\n", sweep.name()));
             super::dry_run::run(&prepared, settings, args.format)?;
             continue;
         }
-        complain(&format!("{}={value}\n", sweep.name()));
         let done = match args.learn(&prepared, &overrides, (settings, false), quiet) {
             Ok(done) => Some(done),
             Err(Failure::Problems(problems)) => {

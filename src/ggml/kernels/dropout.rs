@@ -8,7 +8,7 @@ use super::expect;
 use crate::gguf::TensorType;
 
 impl Arena {
-    /// Drops a `share` of `x` (F32, BF16). Which ones is decided by `key` (I32 [2], set before each computation), `site`
+    /// Drops a `share` of `x` (F32, BF16). Which ones is decided by `key` (I32 `[2]`, set before each computation), `site`
     /// (one for each place in the model) and their number alone: the same call on a gradient is the gradient. A key of 0, 0
     /// drops nothing.
     pub fn dropout(&self, x: &Tensor, key: &Tensor, site: u32, share: f32) -> Result<Tensor, GgmlError> {

@@ -10,7 +10,7 @@ use crate::gguf::TensorType;
 
 impl Arena {
     /// Sets `out` (F32 [2, n]) to each row's log-probability of its target and the logarithm of Σ eˡ, from logits (F32
-    /// [vocabulary, n]) and targets (I32 [n]). A target outside the vocabulary counts as unused: log-probability 0.
+    /// [vocabulary, n]) and targets (I32 `[n]`). A target outside the vocabulary counts as unused: log-probability 0.
     pub fn logprob_into(&self, out: &Tensor, logits: &Tensor, targets: &Tensor) -> Result<Tensor, GgmlError> {
         const OP: &str = "logprob";
         let n = logits.dims()[1];
@@ -21,7 +21,7 @@ impl Arena {
     }
 
     /// The gradient of the logits, as `kind`: coefficient · (1 at the target − softmax). `logprobs` is what
-    /// [`logprob_into`](Self::logprob_into) made, `coefficients` F32 [n]: how the loss moves with each log-probability.
+    /// [`logprob_into`](Self::logprob_into) made, `coefficients` F32 `[n]`: how the loss moves with each log-probability.
     pub fn logprob_back(
         &self,
         (logits, targets): (&Tensor, &Tensor),

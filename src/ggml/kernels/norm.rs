@@ -9,7 +9,7 @@ use super::math::dot;
 use crate::gguf::TensorType;
 
 impl Arena {
-    /// Norms each row: `x` is F32 [d, …], `weight` F32 [d]; the result has `x`'s shape and the type `kind` (F32, BF16).
+    /// Norms each row: `x` is F32 [d, …], `weight` F32 `[d]`; the result has `x`'s shape and the type `kind` (F32, BF16).
     pub fn rms_norm(&self, x: &Tensor, weight: &Tensor, eps: f32, kind: TensorType) -> Result<Tensor, GgmlError> {
         const OP: &str = "rms_norm";
         expect(OP, x, TensorType::F32, x.len())?;
@@ -40,7 +40,7 @@ impl Arena {
         self.custom(OP, (TensorType::F32, &x.dims()), &sources, move |call| back(call, eps))
     }
 
-    /// Adds the gradient of the weight to `sum` (F32 [d]): Σ over rows of dy · x / √(mean(x²) + ε).
+    /// Adds the gradient of the weight to `sum` (F32 `[d]`): Σ over rows of dy · x / √(mean(x²) + ε).
     pub fn rms_norm_weight_back(&self, sum: &Tensor, x: &Tensor, dy: &Tensor, eps: f32) -> Result<Tensor, GgmlError> {
         const OP: &str = "rms_norm_weight";
         expect(OP, x, TensorType::F32, dy.len())?;
@@ -49,13 +49,13 @@ impl Arena {
         self.custom_inplace(OP, sum, &[x, dy], move |call| weight_back(call, eps))
     }
 
-    /// Adds the sum over rows of `dy` (F32 [d, …]) to `sum` (F32 [d]): the gradient of a bias.
+    /// Adds the sum over rows of `dy` (F32 [d, …]) to `sum` (F32 `[d]`): the gradient of a bias.
     pub fn bias_back(&self, sum: &Tensor, dy: &Tensor) -> Result<Tensor, GgmlError> {
         const OP: &str = "bias_back";
         expect(OP, dy, TensorType::F32, dy.len())?;
         expect(OP, sum, TensorType::F32, dy.dims()[0])?;
         self.custom_inplace(OP, sum, &[dy], |call| {
-            let (dy, d) = (call.source::<f32>(1), call.source::<f32>(0).len());
+            let (dy, d) = (call.source::<f32>(1), call.row_len());
             let part = call.share(d);
             // SAFETY: each thread has columns of its own.
             let sum = unsafe { call.result::<f32>(part.clone()) };
@@ -117,7 +117,7 @@ fn back(call: &Call<'_>, eps: f32) {
 }
 
 fn weight_back(call: &Call<'_>, eps: f32) {
-    let (d, x, dy) = (call.source::<f32>(0).len(), call.source::<f32>(1), call.source::<f32>(2));
+    let (d, x, dy) = (call.row_len(), call.source::<f32>(1), call.source::<f32>(2));
     let part = call.share(d);
     // SAFETY: each thread has columns of its own.
     let sum = unsafe { call.result::<f32>(part.clone()) };

@@ -5,7 +5,7 @@
 //!
 //! - A is `[rank, in]` and B `[out, rank]` in PyTorch's order, which is `[in, rank]` and `[rank, out]` in ggml's: the same
 //!   bytes;
-//! - rows of B of queries and keys are interleaved where the model's file has them so ([`names::interleaves`]): Hugging
+//! - rows of B of queries and keys are interleaved where the model's file has them so (`names::interleaves`): Hugging
 //!   Face rotates the halves of a head, those architectures of llama.cpp adjacent pairs;
 //! - rank-stabilised scaling, `alpha / √rank`, becomes a plain `alpha / rank` of another alpha;
 //! - where modules differ in alpha, the difference is multiplied into B.

@@ -66,16 +66,21 @@ impl TrainingFolder {
     pub fn begin_again(&mut self, mut segment: TrainingSegment) -> Result<(), TrainingError> {
         let last = segment.from_step;
         let path = self.path.join(STEPS);
-        let mut expected = 0;
-        cut(&mut self.steps, &path, |record: &StepRecord| {
-            expected += 1;
-            record.step == expected && record.step <= last
-        })?;
-        let lines = read_lines::<StepRecord>(&path)?.len() as u64;
-        if lines < last {
-            let reason = format!("step {} is missing, and the checkpoint is of step {last}", lines + 1);
+        // Nothing is cut before it is known that all that is needed is there.
+        let mut whole = 0;
+        let counted = self.steps.seek(SeekFrom::Start(0)).and_then(|_| {
+            whole_lines(&mut self.steps, |line| {
+                let next = serde_json::from_slice::<StepRecord>(line).is_ok_and(|record| record.step == whole + 1);
+                whole += u64::from(next);
+                next
+            })
+        });
+        counted.map_err(|e| write_error(&path, &e))?;
+        if whole < last {
+            let reason = format!("step {} is missing, and the checkpoint is of step {last}", whole + 1);
             return Err(TrainingError::Damaged { place: Place::file(&path), reason });
         }
+        cut(&mut self.steps, &path, |record: &StepRecord| record.step <= last)?;
         let path = self.path.join(EVALUATIONS);
         cut(&mut self.evaluations, &path, |record: &EvaluationRecord| record.step <= last)?;
         segment.started = now();
@@ -124,6 +129,12 @@ impl TrainingFolder {
     /// Appends an evaluation and hands it to the system.
     pub fn evaluation(&mut self, record: &EvaluationRecord) -> Result<(), TrainingError> {
         append(&mut self.evaluations, record).map_err(|e| write_error(&self.path.join(EVALUATIONS), &e))
+    }
+
+    /// Waits until the lines are on the disk.
+    pub fn sync(&self) -> Result<(), TrainingError> {
+        self.steps.sync_data().map_err(|e| write_error(&self.path.join(STEPS), &e))?;
+        self.evaluations.sync_data().map_err(|e| write_error(&self.path.join(EVALUATIONS), &e))
     }
 
     /// The evaluations so far.

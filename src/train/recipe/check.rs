@@ -76,6 +76,7 @@ impl Loader<'_> {
         self.within("checkpoint.keep", recipe.checkpoint.keep, recipe.checkpoint.keep >= 1, "1 or more");
     }
 
+    #[allow(clippy::cast_possible_truncation, reason = "the optimiser counts in f32")]
     fn rates(&mut self, recipe: &Recipe) {
         let (schedule, optimiser) = (&recipe.schedule, &recipe.optimiser);
         let lr = if self.overrides.lr.is_some() { "--lr" } else { "schedule.lr" };
@@ -89,13 +90,18 @@ impl Loader<'_> {
             self.fail("schedule.warmdown", what, "they are shares of all steps: make one smaller");
         }
         for beta in [optimiser.betas.0, optimiser.betas.1] {
-            self.within("optimiser.betas", beta, (0.0..1.0).contains(&beta), "two numbers, each 0 to below 1");
+            self.within(
+                "optimiser.betas",
+                beta,
+                (0.0..1.0).contains(&(beta as f32)) && beta >= 0.0,
+                "two numbers, each 0 to below 1",
+            );
         }
-        let above = |value: f64| value.is_finite() && value > 0.0;
+        let above = |value: f64| (value as f32).is_finite() && value as f32 > 0.0;
         let decay = optimiser.weight_decay;
         self.within("optimiser.eps", optimiser.eps, above(optimiser.eps), "a number above 0");
         self.within("optimiser.clip", optimiser.clip, above(optimiser.clip), "a number above 0");
-        self.within("optimiser.weight_decay", decay, decay.is_finite() && decay >= 0.0, "0 or more");
+        self.within("optimiser.weight_decay", decay, (decay as f32).is_finite() && decay >= 0.0, "0 or more");
     }
 
     fn trained(&mut self, train: &Trained) {
