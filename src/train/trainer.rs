@@ -54,6 +54,8 @@ pub struct Trainer<'a> {
     watch: Watch<'a>,
     progress: Progress,
     step: u64,
+    /// The gradient's norm in that step; NaN before the first of this sitting.
+    grad_norm: f64,
 }
 
 impl std::fmt::Debug for Trainer<'_> {
@@ -72,7 +74,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, Problems> {
         let step = folder.header().segments.last().map_or(0, |segment| segment.from_step);
         let progress = Progress::of(&folder.evaluations()?);
-        Ok(Self { lesson, learner, product, folder, watch, progress, step })
+        Ok(Self { lesson, learner, product, folder, watch, progress, step, grad_norm: f64::NAN })
     }
 
     /// Learns until the recipe is done, the held-out loss no longer falls, or it is stopped.
@@ -154,7 +156,7 @@ impl<'a> Trainer<'a> {
                 return Err(self.not_finite(format!("{what} is {number}"), (step, lr, norm)).into());
             }
         }
-        self.step = step;
+        (self.step, self.grad_norm) = (step, norm);
         self.watch.observer.step(&record);
         Ok(true)
     }
@@ -217,7 +219,7 @@ impl<'a> Trainer<'a> {
             if saved.iter().flat_map(|one| &one.values).any(|value| !value.is_finite()) {
                 let lr = rate(self.lesson.schedule, self.step, self.lesson.lessons.steps());
                 let what = "a weight is no finite number".to_owned();
-                return Err(self.not_finite(what, (self.step, lr, f64::NAN)).into());
+                return Err(self.not_finite(what, (self.step, lr, self.grad_norm)).into());
             }
             // A checkpoint that is ahead of the lines of its steps could not be gone on from.
             self.folder.sync()?;
@@ -239,7 +241,7 @@ impl<'a> Trainer<'a> {
         if !measured.loss.is_finite() {
             let lr = rate(self.lesson.schedule, self.step.max(1), self.lesson.lessons.steps());
             let what = format!("held-out loss is {}", measured.loss);
-            return Err(self.not_finite(what, (self.step, lr, f64::NAN)).into());
+            return Err(self.not_finite(what, (self.step, lr, self.grad_norm)).into());
         }
         let says = self.says()?;
         if self.is_to_stop() {

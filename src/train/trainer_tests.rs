@@ -296,16 +296,17 @@ fn numbers_out_of_bounds_end_the_run_and_name_the_checkpoint() {
     let done = Run::of(&recipe).begin(dir.path());
     let path = done.folder.path().to_path_buf();
     let text = done.ended.unwrap_err().to_string().replace(path.to_str().unwrap(), "RUN");
-    insta::assert_snapshot!(text, @r"
-    error: loss is NaN at step 8 (lr 1.0e38, gradient norm NaN, batch 4 x 16 tokens)
-      --> RUN/steps.jsonl:8
+    let norm = regex::Regex::new(r"norm [^,]+,").unwrap();
+    insta::assert_snapshot!(norm.replace(&text, "norm NORM,"), @r"
+    error: a weight is no finite number at step 7 (lr 1.0e38, gradient norm NORM, batch 4 x 16 tokens)
+      --> RUN/steps.jsonl:7
       help: the last good checkpoint is step 6: tripos train bigram.yaml --resume --lr 3e37
     ");
     let steps = read_steps(&path).unwrap();
-    assert!(steps.len() == 8 && steps[7].loss.is_none());
-    // With what was learned in step 7 the loss is NaN, whatever the rate of step 8.
+    assert!(steps.len() == 7 && steps[6].loss.is_some());
+    // What was learned in step 7 is kept nowhere: from there the loss is NaN, whatever the rate of step 8.
     let good: Vec<u64> = checkpoint::list(&path.join("checkpoints")).iter().map(|(step, _)| *step).collect();
-    assert_eq!(good, [6]);
+    assert_eq!(good, [5, 6]);
 }
 
 #[test]
