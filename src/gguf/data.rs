@@ -11,7 +11,7 @@ use std::io::{Read, Seek, SeekFrom};
 /// ```
 /// use std::path::Path;
 /// use tripos::gguf::{Gguf, TensorReader};
-/// let model = Gguf::open_checked(Path::new("models/tripos-tiny.gguf"))?;
+/// let model = Gguf::open(Path::new("models/tripos-tiny.gguf"))?;
 /// let mut data = TensorReader::open(&model)?;
 /// let norm = model.tensor("output_norm.weight").ok_or("missing")?;
 /// assert_eq!(data.read(norm)?.len(), 256 * 4);
