@@ -131,7 +131,7 @@ fn resume(args: &Args, run: Option<&Path>, settings: &RunSettings, quiet: bool) 
         return args.finish(&prepared.recipe, &Done { folder, ended: Ended::Complete(stop) }, settings, quiet);
     }
     let lines = Lines::new(folder.clone(), quiet);
-    let copy = !recorded.flags.contains_key("out") && !recorded.flags.contains_key("steps");
+    let copy = !["out", "steps", "sweep"].iter().any(|flag| recorded.flags.contains_key(*flag));
     let watch = Watch { observer: &lines, stop: interrupt::listen() };
     let sitting = Sitting { prepared: &prepared, machine: settings, watch, flags: &recorded.flags, copy };
     let ended = sitting.go_on(TrainingFolder::open(&folder)?, args.lr);
