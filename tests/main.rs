@@ -27,6 +27,7 @@ mod goldens;
 mod html_report;
 mod likelihoods;
 mod models;
+mod moments;
 mod peft;
 mod perplexity;
 mod prefix_tree;

@@ -1,5 +1,6 @@
 //! A run killed at any moment is completed by `--resume`, and what was answered is not asked again.
 
+use crate::moments::Moments;
 use crate::workspace::{Workspace, samples_of, without_times};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -46,9 +47,9 @@ fn a_run_killed_at_twenty_moments_is_completed_without_asking_again() {
     workspace.ok(&flags);
     let reference = lines(&workspace.run_folder());
     assert_eq!(reference.len(), 80);
-    // Twenty moments spread over the run by a fixed rule, jittered by whatever the machine is doing.
-    for moment in 0..20_usize {
-        let Some(folder) = kill_after(&workspace, &flags, moment * 37 % 80) else { continue };
+    let mut moments = Moments::draw();
+    for moment in 0..20 {
+        let Some(folder) = kill_after(&workspace, &flags, moments.progress(80)) else { continue };
         let killed = std::fs::read_to_string(folder.join("samples.jsonl")).unwrap_or_default();
         let whole = killed.rfind('\n').map_or("", |end| &killed[..=end]);
         if !folder.join("header.json").exists() {

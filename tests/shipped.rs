@@ -18,7 +18,9 @@ fn every_suite_prompt_and_recipe_passes_check() {
     let mut arguments = vec!["check".to_owned()];
     arguments.extend(files("suites", &["yaml"]).iter().map(|path| path.display().to_string()));
     arguments.extend(files("prompts", &["txt", "yaml"]).iter().map(|path| path.display().to_string()));
-    arguments.extend(files("recipes/tiny", &["yaml"]).iter().map(|path| path.display().to_string()));
+    // A recipe's own suite is checked with it: it may name what is yet to be trained.
+    let recipes = files("recipes/tiny", &["yaml"]).into_iter().filter(|path| !path.ends_with("classify.suite.yaml"));
+    arguments.extend(recipes.map(|path| path.display().to_string()));
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let said = workspace.ok(&arguments);
     assert_eq!(said.stdout.matches(": ok (").count(), arguments.len() - 1, "{}", said.stderr);

@@ -110,7 +110,8 @@ fn a_short_run_teaches_and_records_everything() {
     );
     assert_eq!(shape.unwrap().find_iter(&said.stderr).count(), 12, "{}", said.stderr);
     assert!(said.stderr.starts_with("parity with llama.cpp over "), "{}", said.stderr);
-    for part in [" in f32 (at most 2e-2), ", " in bf16 (at most 2e-2); llama.cpp's rounding of activations makes "] {
+    for part in [" rounding as it does (at most 2e-2), ", " in bf16 (at most 2e-2); its rounding of activations makes "]
+    {
         assert!(said.stderr.contains(part), "{}", said.stderr);
     }
     assert!(said.stdout.starts_with("trained        sums.adapter.gguf (step 12 of 12)\n"), "{}", said.stdout);
@@ -186,6 +187,43 @@ fn a_head_learns_to_tell_labels_apart() {
     assert_eq!(evaluations.last().unwrap()["accuracy"], 1.0, "{evaluations:?}");
     assert!(evaluations.iter().all(|one| one["says"].is_null() && one["perplexity"].is_null()));
     assert_eq!(header(&folder(&workspace))["labels"], serde_json::json!(["sum", "word"]));
+}
+
+/// A suite may ask the classifier that its recipe trains before there is one; any other missing file is an error.
+#[test]
+fn the_suite_of_a_recipe_asks_the_classifier_that_was_trained() {
+    let workspace = workspace();
+    let recipe = workspace
+        .read("sums.yaml")
+        .replace("kind: sft", "kind: classify")
+        .replace("  completion: ' {{ target }}'\n", "");
+    let recipe = recipe.replace("target: '{{ a + b }}'", "target: '{% if a > b %}more{% else %}less{% endif %}'");
+    workspace.write("sums.yaml", format!("{recipe}output: taught.gguf\nsuite: asked.yaml\n"));
+    let suite = "suite: asked\nmodel: MODEL\ncases:\n  - {vars: {q: 'What is 40 + 10?'}, target: more}\n\
+        scorers: [{label: {classifier: ./taught.gguf}}]\nvariants: [{name: plain, prompt: qa.txt}]\n";
+    workspace.write("asked.yaml", suite.replace("MODEL", &model().display().to_string()));
+    workspace.ok(&["check", "sums.yaml"]);
+    insta::assert_snapshot!(refused(&workspace, &["check", "asked.yaml"]), @r"
+    error: cannot read the classifier `taught.gguf`: No such file or directory (os error 2)
+      --> asked.yaml:5:20
+      help: check the path; paths are relative to the suite's file
+    ");
+    // Nothing lies at the recipe's output: the suite reads what lies in the run's own folder.
+    workspace.ok(&["train", "sums.yaml", "--steps", "2", "--quiet"]);
+    assert!(!workspace.path().join("taught.gguf").exists());
+    let folder = folder(&workspace);
+    let run = folder.join(header(&folder)["outcome"]["suite_runs"][0].as_str().unwrap());
+    let asked: Value = serde_json::from_str(&std::fs::read_to_string(run.join("header.json")).unwrap()).unwrap();
+    let classifier = &asked["suite"]["scorers"][0]["label"]["classifier"]["file"];
+    assert!(classifier.as_str().unwrap().ends_with("/sums.adapter.gguf"), "{classifier}");
+    assert_eq!(samples_of(&run).len(), 1);
+    std::fs::remove_dir_all(&folder).unwrap();
+    // Trained in earnest it lies there, and anyone can ask it.
+    workspace.ok(&["train", "sums.yaml", "--quiet"]);
+    workspace.ok(&["run", "asked.yaml"]);
+    workspace.write("asked.yaml", workspace.read("asked.yaml").replace("taught", "tought"));
+    let misspelt = refused(&workspace, &["train", "sums.yaml"]);
+    assert!(misspelt.starts_with("error: cannot read the classifier `tought.gguf`"), "{misspelt}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A training run killed or interrupted at any moment goes on to the same weights, to the last bit.
 
+use crate::moments::Moments;
 use crate::training::{folders, losses, workspace};
 use crate::workspace::Workspace;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,9 @@ use std::time::{Duration, Instant};
 const FLAGS: [&str; 3] = ["train", "sums.yaml", "--quiet"];
 
 /// What a complete run came to: the trained file, the last checkpoint with the optimiser's state, and every loss.
-fn learned(folder: &Path) -> (Vec<u8>, Vec<u8>, Vec<f64>) {
+type Learned = (Vec<u8>, Vec<u8>, Vec<f64>);
+
+fn learned(folder: &Path) -> Learned {
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     (read("sums.adapter.gguf"), read("checkpoints/step-000012.gguf"), losses(folder))
 }
@@ -31,7 +34,7 @@ fn start(workspace: &Workspace, steps: usize) -> Child {
     child
 }
 
-fn reference(workspace: &Workspace) -> (Vec<u8>, Vec<u8>, Vec<f64>) {
+fn reference(workspace: &Workspace) -> Learned {
     workspace.ok(&FLAGS);
     let whole: PathBuf = folders(workspace).remove(0);
     let learned = learned(&whole);
@@ -44,24 +47,65 @@ fn a_run_killed_at_twenty_moments_learns_the_same_to_the_last_bit() {
     let workspace = workspace();
     let reference = reference(&workspace);
     let mut resumed = 0;
-    // By a fixed rule spread over the run, a little behind a step: in its arithmetic, a checkpoint, an evaluation, the
-    // export.
-    for moment in 0..20_u64 {
-        let mut child = start(&workspace, usize::try_from(moment * 7 % 13).unwrap());
-        std::thread::sleep(Duration::from_millis(moment * 11 % 60));
+    // A little behind a step: in its arithmetic, a checkpoint, an evaluation, the export.
+    let mut moments = Moments::draw();
+    for moment in 0..20 {
+        let mut child = start(&workspace, moments.progress(12));
+        std::thread::sleep(moments.pause(Duration::from_millis(60)));
         child.kill().unwrap();
         child.wait().unwrap();
         let Some(folder) = folders(&workspace).pop() else { continue };
         if folder.join("header.json").exists() {
-            workspace.ok(&["train", "sums.yaml", "--quiet", "--resume"]);
-            assert!(learned(&folder) == reference, "moment {moment}: {:?} {:?}", losses(&folder), reference.2);
-            let half = std::fs::read_dir(folder.join("checkpoints")).unwrap();
-            assert!(half.into_iter().all(|file| file.unwrap().path().extension().is_some()), "moment {moment}");
+            assert!(
+                resume(&workspace, &folder) == reference,
+                "moment {moment}: {:?} {:?}",
+                losses(&folder),
+                reference.2
+            );
             resumed += 1;
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }
     assert!(resumed >= 15, "only {resumed} of 20 kills left something to go on with");
+}
+
+/// Goes on with a killed run, which leaves nothing half written behind.
+fn resume(workspace: &Workspace, folder: &Path) -> Learned {
+    workspace.ok(&["train", "sums.yaml", "--quiet", "--resume"]);
+    assert_eq!(half_written(folder), Vec::<PathBuf>::new());
+    learned(folder)
+}
+
+/// What is being written, or was when the program died.
+fn half_written(folder: &Path) -> Vec<PathBuf> {
+    let folders = [folder.to_path_buf(), folder.join("checkpoints")];
+    let files = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+    let files = files.filter_map(|file| Some(file.ok()?.path()));
+    files.filter(|file| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".tmp"))).collect()
+}
+
+/// Behind the last step, when the trained file is being written or has just appeared, and the run is not yet closed.
+#[test]
+fn a_run_killed_in_the_export_is_exported_again() {
+    let workspace = workspace();
+    let reference = reference(&workspace);
+    let mut within = 0;
+    for _ in 0..10 {
+        let mut child = start(&workspace, 12);
+        let folder = folders(&workspace).remove(0);
+        let exported = || folder.join("sums.adapter.gguf").exists();
+        let exporting = || half_written(&folder).iter().any(|file| file.parent() == Some(&folder));
+        while !(exported() || folder.join("checkpoints/step-000012.gguf").exists() && exporting()) {
+            assert!(child.try_wait().unwrap().is_none(), "it is over, and nothing was exported");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let header = std::fs::read_to_string(folder.join("header.json")).unwrap();
+        within += u8::from(header.contains("\"started\""));
+        assert!(resume(&workspace, &folder) == reference);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+    assert!(within >= 1, "each of 10 kills came too late");
 }
 
 /// The negative twin: another seed is another run, to be seen in the last bits.

@@ -7,6 +7,7 @@ use super::plan::PlanArgs;
 use super::run::MachineArgs;
 use crate::error::{Explain, Level, Place, Problems, render};
 use crate::prompt::PromptTemplate;
+use crate::report::thousands;
 use crate::run::{Prepared, RunSettings};
 use crate::suite::{Document, PromptFile, SuiteError, SuiteProblem, load};
 use crate::train::data::{self, Loader};
@@ -125,15 +126,15 @@ fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, St
             problems.append(data.warnings);
             let rows = Loader::new(&data.train, recipe.sequence, recipe.seed).rows();
             let what = match recipe.kind {
-                Kind::Sft => format!("{} learned", thousands(data.train.targets())),
+                Kind::Sft => format!("{} learned", thousands(data.train.targets() as u64)),
                 Kind::Classify => format!("{} labels", data.labels.len()),
             };
             let what = format!(
                 "recipe: {}, {} documents, {} tokens, {what}, {} rows of {}",
                 recipe.kind,
-                thousands(data.train.documents.len()),
-                thousands(data.train.tokens()),
-                thousands(rows),
+                thousands(data.train.documents.len() as u64),
+                thousands(data.train.tokens() as u64),
+                thousands(rows as u64),
                 recipe.sequence
             );
             (problems, what)
@@ -148,13 +149,6 @@ fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, St
             (problems, String::new())
         }
     }
-}
-
-/// `143210` as `143,210`.
-fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let groups = digits.as_bytes().rchunks(3).rev();
-    groups.map(|group| String::from_utf8_lossy(group)).collect::<Vec<_>>().join(",")
 }
 
 fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, String) {

@@ -5,6 +5,7 @@ use super::failure::Failure;
 use super::output::print;
 use super::rewriting::{Format, shares, size};
 use crate::model::{AdapterFacts, Description, Tokenizer, describe};
+use crate::report::thousands;
 use clap::Subcommand;
 use serde_json::json;
 use std::path::PathBuf;
@@ -61,7 +62,7 @@ fn page(of: &Description, width: usize) -> String {
     page.line("kind", &of.kind);
     page.maybe("name", of.name.as_deref());
     page.maybe("architecture", of.architecture.as_deref());
-    page.line("parameters", &grouped(of.parameters));
+    page.line("parameters", &thousands(of.parameters));
     page.out += &shares(&of.formats, &" ".repeat(COLUMN));
     for (what, number) in &of.sizes {
         page.line(what, number);
@@ -110,7 +111,7 @@ impl Page {
 
     fn tokenizer(&mut self, of: &Tokenizer) {
         let pre = of.pre.as_ref().map_or_else(String::new, |pre| format!(" ({pre})"));
-        self.line("tokenizer", &format!("{}{pre}, {} tokens", of.model, grouped(of.tokens as u64)));
+        self.line("tokenizer", &format!("{}{pre}, {} tokens", of.model, thousands(of.tokens as u64)));
         let special = of.special.iter().map(|(part, id, text)| format!("{part} {id} {text}"));
         let special = special.collect::<Vec<_>>().join(", ");
         self.maybe("special tokens", Some(special.as_str()).filter(|text| !text.is_empty()));
@@ -160,19 +161,6 @@ fn wrapped(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// `3,148,032`
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +201,6 @@ mod tests {
     #[test]
     fn long_values_go_on_in_the_next_line() {
         assert_eq!(wrapped("a few words that go on", 10), ["a few", "words that", "go on"]);
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
     }
 }

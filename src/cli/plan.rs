@@ -172,6 +172,7 @@ impl PlanArgs {
             context: self.context,
             seed: self.seed,
             models_beside: None,
+            output: None,
             strict,
         }
     }

@@ -9,6 +9,9 @@ use std::ffi::CString;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
+/// Room that an arena keeps back, in tensors: an operation makes fewer, and ggml ends the process where there is none.
+pub(super) const SPARE: usize = 8;
+
 /// A home for tensors. Clones share it; it ends with the last tensor or clone.
 #[derive(Debug, Clone)]
 pub struct Arena(pub(super) Rc<Home>);
@@ -53,7 +56,7 @@ impl Arena {
     /// With further bytes for a graph.
     pub(super) fn with_extra(tensors: usize, extra: usize) -> Result<Self, GgmlError> {
         // SAFETY: takes no arguments.
-        let bytes = tensors * unsafe { sys::ggml_tensor_overhead() } + extra;
+        let bytes = (tensors + SPARE) * unsafe { sys::ggml_tensor_overhead() } + extra;
         let params = sys::ggml_init_params { mem_size: bytes, mem_buffer: std::ptr::null_mut(), no_alloc: true };
         // SAFETY: ggml allocates its own memory when mem_buffer is null; the result is checked.
         let context = NonNull::new(unsafe { sys::ggml_init(params) });
@@ -79,6 +82,12 @@ impl Arena {
     /// A tensor that ggml has just made here.
     pub(super) fn adopt(&self, op: &'static str, raw: *mut sys::ggml_tensor) -> Result<Tensor, GgmlError> {
         let raw = NonNull::new(raw).ok_or(GgmlError::Memory { what: op, bytes: 0 })?;
+        // SAFETY: a live context.
+        let (used, all) = unsafe { (sys::ggml_used_mem(self.context()), sys::ggml_get_mem_size(self.context())) };
+        // SAFETY: takes no arguments.
+        if used + SPARE * unsafe { sys::ggml_tensor_overhead() } > all {
+            return Err(GgmlError::Full { op });
+        }
         Ok(Tensor { raw, home: Rc::clone(&self.0) })
     }
 

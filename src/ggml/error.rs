@@ -22,6 +22,12 @@ pub enum GgmlError {
         /// How much was asked for.
         bytes: usize,
     },
+    /// An arena or a graph was made with room for fewer tensors.
+    #[error("{op}: there is no room for another tensor")]
+    Full {
+        /// The operation.
+        op: &'static str,
+    },
     /// A back end gave up.
     #[error("computing failed: {why}")]
     Compute {

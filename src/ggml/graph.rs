@@ -1,6 +1,6 @@
 //! Graphs: operations in the order in which they are wanted, then memory for all that lies between, then computing.
 
-use super::arena::{Arena, Tensor};
+use super::arena::{Arena, SPARE, Tensor};
 use super::{Device, GgmlError};
 use llama_cpp_sys_2 as sys;
 use std::collections::BTreeMap;
@@ -18,13 +18,15 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// A graph with room for so many operations.
+    /// A graph with room for so many operations; its arena refuses more.
     pub fn new(nodes: usize) -> Result<Self, GgmlError> {
+        // Operands from elsewhere are counted apart, and as many.
+        let room = nodes + SPARE;
         // SAFETY: takes plain numbers.
-        let overhead = unsafe { sys::ggml_graph_overhead_custom(nodes, false) };
-        let arena = Arena::with_extra(nodes * 2, overhead)?;
+        let overhead = unsafe { sys::ggml_graph_overhead_custom(room, false) };
+        let arena = Arena::with_extra(nodes, overhead)?;
         // SAFETY: the context has room for the graph.
-        let raw = unsafe { sys::ggml_new_graph_custom(arena.context(), nodes, false) };
+        let raw = unsafe { sys::ggml_new_graph_custom(arena.context(), room, false) };
         let raw = NonNull::new(raw).ok_or(GgmlError::Memory { what: "a graph", bytes: overhead })?;
         Ok(Self { arena, raw, nodes })
     }
@@ -38,8 +40,7 @@ impl Graph {
     /// Computes this next, and before it all that it needs.
     pub fn need(&self, tensor: &Tensor) {
         self.arena.refer(&[tensor]);
-        // SAFETY: the graph and the tensor are alive; who makes a graph gives it room for
-        // all its operations.
+        // SAFETY: the graph and the tensor are alive; it has room for all that its arena has.
         unsafe { sys::ggml_build_forward_expand(self.raw.as_ptr(), tensor.raw.as_ptr()) };
     }
 
@@ -194,5 +195,34 @@ fn label(tensor: &sys::ggml_tensor) -> String {
             format!("{op} {}", text(unsafe { sys::ggml_type_name(kind) }))
         }
         _ => op,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gguf::TensorType;
+
+    /// ggml itself would end the process.
+    #[test]
+    fn what_has_no_room_is_refused() {
+        let device = Device::new(1).unwrap();
+        let inputs = Arena::new(2).unwrap();
+        let one = inputs.tensor("one", TensorType::F32, &[1]).unwrap();
+        inputs.tensor("two", TensorType::F32, &[1]).unwrap();
+        assert!(matches!(inputs.tensor("three", TensorType::F32, &[1]), Err(GgmlError::Full { op: "tensor" })));
+        inputs.allocate(&device).unwrap();
+        one.set(&[1.0]).unwrap();
+        let graph = Graph::new(4).unwrap();
+        let mut sum = one.clone();
+        for _ in 0..4 {
+            sum = graph.arena().add(&sum, &one).unwrap();
+        }
+        assert!(matches!(graph.arena().add(&sum, &one), Err(GgmlError::Full { .. })));
+        sum.keep();
+        graph.need(&sum);
+        let plan = graph.plan(&device).unwrap();
+        plan.compute().unwrap();
+        assert_eq!(sum.values().unwrap(), [5.0]);
     }
 }

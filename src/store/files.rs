@@ -47,6 +47,7 @@ pub(super) fn write_json(file: &Path, value: &impl Serialize) -> std::io::Result
     temporary.write_all(b"\n")?;
     #[cfg(unix)]
     std::fs::set_permissions(temporary.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    temporary.as_file().sync_all()?;
     temporary.persist(file).map_err(|e| e.error)?;
     Ok(())
 }

@@ -52,7 +52,12 @@ impl Loader<'_> {
         let classifier = match &entry.classifier {
             Some(written) => {
                 let file = self.model_path(written);
-                let there = self.file_is_there(self.place(&at("classifier")), "classifier", &file);
+                let (file, there) = if let Some(output) = self.output(&file) {
+                    (output.trained.clone().unwrap_or(file), true)
+                } else {
+                    let there = self.file_is_there(self.place(&at("classifier")), "classifier", &file);
+                    (file, there)
+                };
                 self.context(&at("context"), entry.context);
                 let model = entry.model.as_ref().map(|entry| self.named_model(&at("model"), entry));
                 if !there || model.as_ref().is_some_and(Option::is_none) {

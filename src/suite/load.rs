@@ -35,8 +35,19 @@ pub struct Overrides {
     pub seed: Option<u64>,
     /// A model or adapter that is not beside the suite is looked for beside this file: files of that size are seldom in git.
     pub models_beside: Option<PathBuf>,
+    /// The file that a recipe trains.
+    pub output: Option<Output>,
     /// Cases without a target are errors rather than unscored.
     pub strict: bool,
+}
+
+/// The file that a recipe trains: its suite may name it before it is there.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Where the recipe puts it.
+    pub path: PathBuf,
+    /// Read in its place: what was trained. Nothing is looked for while there is none.
+    pub trained: Option<PathBuf>,
 }
 
 /// Reads a suite. `None` where it is too broken to describe; the problems hold everything that was found, notes too.
@@ -175,6 +186,11 @@ impl<'a> Loader<'a> {
     /// A path as written, seen from the suite's folder.
     pub(super) fn join(&self, written: &str) -> PathBuf {
         beside(self.path, written)
+    }
+
+    /// The recipe's output, where a path leads there.
+    pub(super) fn output(&self, path: &Path) -> Option<&'a Output> {
+        self.overrides.output.as_ref().filter(|output| same_place(&output.path, path))
     }
 
     /// The same for a model or an adapter, which may lie beside another suite.
@@ -322,6 +338,15 @@ fn tidy(path: PathBuf) -> PathBuf {
     }
     let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
     if same(&short, &path) || !path.exists() { short } else { path }
+}
+
+/// Whether two paths lead to the same file, which need not be there.
+fn same_place(a: &Path, b: &Path) -> bool {
+    let folder = |path: &Path| match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.canonicalize().ok(),
+        _ => Path::new(".").canonicalize().ok(),
+    };
+    a.file_name() == b.file_name() && (a == b || folder(a).is_some() && folder(a) == folder(b))
 }
 
 /// What scorers take from the cases.

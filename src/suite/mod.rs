@@ -37,7 +37,7 @@ pub use classifier::Classifier;
 pub use error::{SuiteError, SuiteProblem};
 pub use file::Generate;
 pub use judge::JudgeModel;
-pub use load::{Overrides, beside, load, load_text, split_scale};
+pub use load::{Output, Overrides, beside, load, load_text, split_scale};
 pub use probe::{Counterpart, Probe, Unit};
 pub use prune::Pruned;
 pub use repeats::Reduce;

@@ -35,10 +35,10 @@ pub enum TrainingFailure {
     },
     /// Trainer and engine disagree about the same tokens.
     #[error(
-        "the trainer in {precision} and llama.cpp disagree: mean |Δ log p| is {measured:.1e} over {tokens} tokens, at most {limit:.0e} is allowed"
+        "the trainer {precision} and llama.cpp disagree: mean |Δ log p| is {measured:.1e} over {tokens} tokens, at most {limit:.0e} is allowed"
     )]
     Parity {
-        /// f32 or bf16.
+        /// in f32, in bf16, rounding as llama.cpp does.
         precision: &'static str,
         /// What was measured.
         measured: f64,
@@ -47,6 +47,12 @@ pub enum TrainingFailure {
         /// Tokens compared.
         tokens: usize,
         /// The base model.
+        place: Place,
+    },
+    /// No document holds two tokens, of which the second could be compared.
+    #[error("trainer and llama.cpp cannot be held together: no document has more than one token")]
+    NothingToCompare {
+        /// The recipe.
         place: Place,
     },
     /// There is too little memory.
@@ -133,6 +139,7 @@ impl Explain for TrainingFailure {
     fn at(&self) -> Option<&Place> {
         let (Self::NotFinite { place, .. }
         | Self::Parity { place, .. }
+        | Self::NothingToCompare { place }
         | Self::Memory { place, .. }
         | Self::NoBetter { place, .. }
         | Self::Foreign { place, .. }
@@ -159,6 +166,7 @@ impl Explain for TrainingFailure {
                  and report it"
                     .into()
             }
+            Self::NothingToCompare { .. } => "put the texts into a prompt (`prompt:`), which makes them longer".into(),
             Self::Memory { help, .. } => help.clone(),
             Self::NoBetter { .. } => "a lower learning rate, or more data of the same kind, may help".into(),
             Self::Foreign { what: "recipe", .. } => {
@@ -241,6 +249,16 @@ mod tests {
           help: the last good checkpoint is step 400: tripos train recipes/chat.yaml --resume --lr 1e-4
         ");
         insta::assert_snapshot!(not_finite(None).help().unwrap(), @"there is no checkpoint yet, so begin anew: tripos train recipes/chat.yaml --lr 1e-4");
+    }
+
+    #[test]
+    fn says_that_there_is_nothing_to_compare() {
+        let nothing = TrainingFailure::NothingToCompare { place: Place::file("r.yaml") };
+        insta::assert_snapshot!(render(&nothing, false), @r"
+        error: trainer and llama.cpp cannot be held together: no document has more than one token
+          --> r.yaml
+          help: put the texts into a prompt (`prompt:`), which makes them longer
+        ");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl<'a> Lessons<'a> {
             shape.ends = shape.ends.max(rows.iter().map(Vec::len).sum());
         };
         self.held_out().for_each(&mut widen);
-        if self.steps.saturating_mul(self.rows() as u64) <= MOST_WALKED {
+        if self.steps.saturating_mul(self.batch as u64) <= MOST_WALKED {
             (1..=self.steps).for_each(|step| self.parts(step).iter().for_each(|rows| widen(rows)));
             return shape;
         }

@@ -101,7 +101,8 @@ pub fn hold(base: &Path, settings: &Settings, documents: &[Document], said: &[f3
 /// Refuses a trainer that computes another model than the engine.
 fn check(record: &ParityRecord, base: &Path) -> Result<(), Problems> {
     let mut problems = Problems::new();
-    let measured = [("f32", Some(record.f32), record.f32_limit), ("bf16", record.bf16, record.bf16_limit)];
+    let alike = if record.rounding.is_some() { "rounding as llama.cpp does" } else { "in f32" };
+    let measured = [(alike, Some(record.f32), record.f32_limit), ("in bf16", record.bf16, record.bf16_limit)];
     for (precision, measured, limit) in measured {
         if let Some(measured) = measured.filter(|measured| measured.is_nan() || *measured > limit) {
             let (tokens, place) = (record.tokens, Place::file(base));

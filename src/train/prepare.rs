@@ -9,7 +9,7 @@ use super::recipe::{Kind, Recipe};
 use crate::engine::Engine;
 use crate::engine::llama::Llama;
 use crate::error::{Place, Problems};
-use crate::gguf::Gguf;
+use crate::gguf::{Gguf, TensorInfo};
 use crate::model::{Estimate, Settings, Trained, estimate};
 use crate::run::RunSettings;
 use crate::store::training::{MemoryRecord, TrainingHeader};
@@ -95,15 +95,26 @@ impl Prepared {
 
     /// What it will take, or that there is too little memory for it.
     pub fn estimate(&self, settings: &Settings) -> Result<(Estimate, MemoryRecord), Problems> {
-        let needs = estimate(&self.recipe.model, settings)?;
         let available = memory::available();
-        if let Some(available) = available.filter(|available| needs.bytes > *available) {
-            let written = ["micro_batch", "batch", "sequence"].map(|name| self.recipe.place(name));
-            let place = written.into_iter().find(|place| place.line > 0).unwrap_or_else(|| self.recipe.place("batch"));
-            let help = self.to_need_less();
-            return Err(TrainingFailure::Memory { needed: needs.bytes, available, place, help }.into());
-        }
+        // Not even its weights: then there is nothing to measure.
+        let weights = self.base.tensors().iter().filter_map(TensorInfo::size).sum();
+        self.within(available, weights, || {
+            format!(
+                "take a smaller base, or one of fewer bits (`tripos quantize`); {} needs more still",
+                self.recipe.name
+            )
+        })?;
+        let needs = estimate(&self.recipe.model, settings)?;
+        self.within(available, needs.bytes, || self.to_need_less())?;
         Ok((needs, MemoryRecord { estimated: needs.bytes, available, held: None }))
+    }
+
+    /// Refuses what needs more memory than there is.
+    fn within(&self, available: Option<u64>, needed: u64, help: impl Fn() -> String) -> Result<(), Problems> {
+        let Some(available) = available.filter(|available| needed > *available) else { return Ok(()) };
+        let written = ["micro_batch", "batch", "sequence"].map(|name| self.recipe.place(name));
+        let place = written.into_iter().find(|place| place.line > 0).unwrap_or_else(|| self.recipe.place("batch"));
+        Err(TrainingFailure::Memory { needed, available, place, help: help() }.into())
     }
 
     /// The settings that would need less memory, most telling first.

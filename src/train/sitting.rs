@@ -105,6 +105,9 @@ impl<'a> Sitting<'a> {
         let settings = self.prepared.settings(&lessons, self.machine.threads);
         let (needs, memory) = self.prepared.estimate(&settings)?;
         let sample = parity::sample(lessons.examples());
+        if sample.is_empty() {
+            return Err(TrainingFailure::NothingToCompare { place: self.prepared.recipe.place("data") }.into());
+        }
         let parity = parity::measure(&self.prepared.recipe.model, &settings, &sample, self.machine)?;
         self.watch.observer.parity(&parity);
         Ok(Measured { lessons, settings, needs, memory, parity })

@@ -4,6 +4,7 @@ use super::super::failure::Failure;
 use super::super::output::print;
 use super::{Format, text};
 use crate::model::{Decoder, ModelError, Settings, Trained};
+use crate::report::thousands;
 use crate::run::RunSettings;
 use crate::seed;
 use crate::train::lessons::{Lessons, material};
@@ -27,7 +28,7 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
         });
         return print(&format!("{document}\n"));
     }
-    let n = text::thousands;
+    let n = thousands;
     let learned = if lessons.tells_labels() { String::new() } else { format!(", {} learned", n(facts.targets)) };
     let available = memory.available.map_or_else(String::new, |bytes| format!("; {} available", bytes_text(bytes)));
     let rows = facts.rows.max(1) as f64;

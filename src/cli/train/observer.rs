@@ -5,11 +5,16 @@ use super::super::output::complain;
 use super::super::report::{PAGE, training_page};
 use super::text;
 use crate::error::{Explain, render};
+use crate::report::thousands;
 use crate::store::training::{EvaluationRecord, ParityRecord, StepRecord, TrainingHeader};
 use crate::train::TrainObserver;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The time that is left is told from so many steps: a pause is soon forgotten.
+const LATE: usize = 100;
 
 /// Shows a training run.
 pub(super) struct Lines {
@@ -17,13 +22,13 @@ pub(super) struct Lines {
     folder: RefCell<PathBuf>,
     quiet: bool,
     steps: Cell<u64>,
-    /// When the first step of this sitting began, and the step before it.
-    began: Cell<(Option<Instant>, u64)>,
+    /// When the latest steps of this sitting ended, and before them when the first of them began.
+    ended: RefCell<VecDeque<Instant>>,
 }
 
 impl Lines {
     pub(super) fn new(folder: PathBuf, quiet: bool) -> Self {
-        Self { folder: RefCell::new(folder), quiet, steps: Cell::new(0), began: Cell::new((None, 0)) }
+        Self { folder: RefCell::new(folder), quiet, steps: Cell::new(0), ended: RefCell::default() }
     }
 
     fn say(&self, line: &str) {
@@ -49,6 +54,21 @@ pub(super) fn page(folder: &Path) {
     }
 }
 
+impl Lines {
+    /// Seconds that a step takes of late, evaluations and checkpoints between steps included; one has just ended.
+    fn pace(&self, seconds: f64) -> f64 {
+        let (now, mut ended) = (Instant::now(), self.ended.borrow_mut());
+        if ended.is_empty() {
+            ended.push_back(now.checked_sub(Duration::from_secs_f64(seconds)).unwrap_or(now));
+        }
+        ended.push_back(now);
+        if ended.len() > LATE {
+            ended.pop_front();
+        }
+        ended.front().map_or(0.0, |first| (now - *first).as_secs_f64() / (ended.len() - 1) as f64)
+    }
+}
+
 impl TrainObserver for Lines {
     fn parity(&self, found: &ParityRecord) {
         self.say(&text::parity(found));
@@ -60,28 +80,20 @@ impl TrainObserver for Lines {
             folder.push(&header.run);
         }
         self.steps.set(header.steps);
-        self.began.set((None, from_step));
-        let (trained, all) = (text::thousands(header.trained), text::thousands(header.parameters));
+        self.ended.borrow_mut().clear();
+        let (trained, all) = (thousands(header.trained), thousands(header.parameters));
         let (documents, tokens) = (header.material.documents as u64, header.material.tokens);
         self.say(&format!(
             "{} {}: {trained} of {all} parameters, {} documents, {} tokens\n",
             if from_step == 0 { "training" } else { "going on with" },
             folder.display(),
-            text::thousands(documents),
-            text::thousands(tokens)
+            thousands(documents),
+            thousands(tokens)
         ));
     }
 
     fn step(&self, record: &StepRecord) {
-        let (began, before) = self.began.get();
-        let began = began.unwrap_or_else(|| {
-            // The first step had begun by then.
-            Instant::now()
-                .checked_sub(std::time::Duration::from_secs_f64(record.elapsed_s))
-                .unwrap_or_else(Instant::now)
-        });
-        self.began.set((Some(began), before));
-        let pace = began.elapsed().as_secs_f64() / record.step.saturating_sub(before).max(1) as f64;
+        let pace = self.pace(record.elapsed_s);
         let left = self.steps.get().saturating_sub(record.step) as f64 * pace;
         self.say(&text::step(record, self.steps.get(), left));
     }

@@ -8,6 +8,7 @@ use super::super::plan::PlanArgs;
 use crate::model::Trained;
 use crate::run::{Outcome, RunSettings};
 use crate::store::training::TrainingFolder;
+use crate::suite::{Output, Overrides};
 use crate::train::recipe::{Kind, Recipe};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,8 @@ pub(super) fn run(
     let mut training = TrainingFolder::open(folder)?;
     let Some(outcome) = training.header().outcome.clone() else { return Ok(()) };
     let trained = folder.join(&outcome.output.path);
+    // A classifier's suite names the file that was trained; it is read where the run left it.
+    let output = recipe.output.clone().map(|path| Output { path, trained: Some(trained.clone()) });
     let base = PlanArgs { model: Some(recipe.model.clone()), ..PlanArgs::default() };
     let taught = match recipe.train {
         Trained::Full => PlanArgs { model: Some(trained), ..PlanArgs::default() },
@@ -36,16 +39,13 @@ pub(super) fn run(
         Kind::Sft => vec![base, taught],
         Kind::Classify => vec![PlanArgs::default()],
     };
-    if recipe.kind == Kind::Classify && outcome.copied_to.is_none() {
-        complain("the suite is not run: it reads the classifier from the recipe's output, which was left alone\n");
-        return Ok(());
-    }
     let mut runs = Vec::new();
     for plan in &plans {
         let out = folder.join(FOLDER);
         let asking = Asking { plan, settings, out: &out, at: None, shuffled: false, quiet };
         complain(&format!("running {} on {}\n", suite.display(), on(plan)));
-        let loaded = asking.load(suite, &plan.overrides(false))?;
+        let overrides = Overrides { output: output.clone(), ..plan.overrides(false) };
+        let loaded = asking.load(suite, &overrides)?;
         let done = asking.ask(&asking.prepare(&loaded)?, None)?;
         if done.outcome == Outcome::Interrupted {
             return Err(Failure::Code(130));

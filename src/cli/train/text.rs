@@ -1,5 +1,6 @@
 //! What a training run says of itself, as lines of text.
 
+use crate::report::thousands;
 use crate::store::training::{EvaluationRecord, ParityRecord, StepRecord, TrainingHeader};
 use crate::train::rate_text;
 use std::fmt::Write;
@@ -12,13 +13,6 @@ const SHOWN: [usize; 2] = [36, 72];
 pub(super) fn facts(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     rows.iter().map(|(name, fact)| format!("{name:<width$}  {fact}\n")).collect()
-}
-
-/// `1234567` as `1,234,567`.
-pub(super) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let groups = digits.as_bytes().rchunks(3).rev();
-    groups.map(|group| String::from_utf8_lossy(group)).collect::<Vec<_>>().join(",")
 }
 
 /// `12s`, `4m12s`, `1h02m`.
@@ -79,10 +73,12 @@ fn shown(text: &str, most: usize, end: bool) -> String {
 pub(super) fn parity(found: &ParityRecord) -> String {
     let ParityRecord { tokens, f32, f32_limit, bf16, bf16_limit, rounding } = found;
     let bf16 = bf16.map_or_else(String::new, |bf16| format!(", {bf16:.1e} in bf16 (at most {bf16_limit:.0e})"));
-    let rounding = rounding
-        .map_or_else(String::new, |rounding| format!("; llama.cpp's rounding of activations makes {rounding:.1e}"));
+    let (how, rounding) = match rounding {
+        Some(rounding) => ("rounding as it does", format!("; its rounding of activations makes {rounding:.1e}")),
+        None => ("in f32", String::new()),
+    };
     format!(
-        "parity with llama.cpp over {tokens} tokens: mean |Δ log p| {f32:.1e} in f32 (at most {f32_limit:.0e}){bf16}{rounding}\n"
+        "parity with llama.cpp over {tokens} tokens: mean |Δ log p| {f32:.1e} {how} (at most {f32_limit:.0e}){bf16}{rounding}\n"
     )
 }
 
@@ -136,7 +132,7 @@ mod tests {
         };
         insta::assert_snapshot!(parity(&found), @"parity with llama.cpp over 320 tokens: mean |Δ log p| 3.1e-6 in f32 (at most 1e-4), 4.0e-3 in bf16 (at most 2e-2)");
         let quantised = ParityRecord { bf16: None, rounding: Some(0.038), ..found };
-        insta::assert_snapshot!(parity(&quantised), @"parity with llama.cpp over 320 tokens: mean |Δ log p| 3.1e-6 in f32 (at most 1e-4); llama.cpp's rounding of activations makes 3.8e-2");
+        insta::assert_snapshot!(parity(&quantised), @"parity with llama.cpp over 320 tokens: mean |Δ log p| 3.1e-6 rounding as it does (at most 1e-4); its rounding of activations makes 3.8e-2");
     }
 
     #[test]

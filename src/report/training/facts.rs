@@ -150,7 +150,7 @@ pub(super) fn made(run: &TrainingRun) -> Markup {
                 @if let Some(parity) = &header.parity {
                     dt { "parity" }
                     dd {
-                        "mean |Δ log p| of trainer and engine " (short(parity.f32)) " in f32 (at most " (short(parity.f32_limit)) ")"
+                        "mean |Δ log p| of trainer and engine " (short(parity.f32)) @if parity.rounding.is_some() { ", rounding alike" } @else { " in f32" } " (at most " (short(parity.f32_limit)) ")"
                         @if let Some(bf16) = parity.bf16 { ", " (short(bf16)) " in bf16 (at most " (short(parity.bf16_limit)) ")" }
                         ", over " (grouped(parity.tokens as f64)) " tokens"
                     }

@@ -1,5 +1,7 @@
 //! From values to places on a curve, and the numbers beside it.
 
+use crate::report::thousands;
+
 /// About how many spaces lie between the lines of a grid.
 const SPACES: f64 = 4.0;
 
@@ -98,14 +100,8 @@ pub(super) fn tick(value: f64) -> String {
 
 /// A whole number with a comma before every three digits.
 pub(super) fn grouped(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates")]
+    let text = thousands(value.abs().round() as u64);
     if value < 0.0 { format!("-{text}") } else { text }
 }
 

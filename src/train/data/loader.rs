@@ -5,6 +5,7 @@ use super::pack::pack;
 use crate::model::Document;
 use crate::seed;
 use rand::seq::SliceRandom;
+use std::cell::RefCell;
 
 /// The rows of a data set, in an order that the seed and the step alone decide: to go on after a stop, the number of the
 /// step is all that has to be known.
@@ -26,6 +27,8 @@ pub struct Loader<'a> {
     /// The documents of each row, by index.
     rows: Vec<Vec<usize>>,
     seed: u64,
+    /// The epoch that was asked for last, and the order of its rows.
+    latest: RefCell<(usize, Vec<usize>)>,
 }
 
 impl<'a> Loader<'a> {
@@ -33,7 +36,7 @@ impl<'a> Loader<'a> {
     #[must_use]
     pub fn new(data: &'a Dataset, sequence: usize, seed: u64) -> Self {
         let lengths: Vec<usize> = data.documents.iter().map(|document| document.tokens.len()).collect();
-        Self { data, rows: pack(&lengths, sequence), seed }
+        Self { data, rows: pack(&lengths, sequence), seed, latest: RefCell::default() }
     }
 
     /// How many rows there are.
@@ -59,15 +62,16 @@ impl<'a> Loader<'a> {
             return Vec::new();
         }
         let first = usize::try_from(step.saturating_sub(1)).unwrap_or(usize::MAX).saturating_mul(batch);
-        let mut drawn = Vec::with_capacity(batch);
-        let (mut epoch, mut order) = (first / rows, self.order(first / rows));
-        for at in first..first.saturating_add(batch) {
-            if at / rows != epoch {
-                (epoch, order) = (at / rows, self.order(at / rows));
-            }
-            drawn.extend(order.get(at % rows).and_then(|row| self.rows.get(*row)));
+        (first..first.saturating_add(batch)).filter_map(|at| self.rows.get(self.row(at / rows, at % rows)?)).collect()
+    }
+
+    /// The row at a place of an epoch.
+    fn row(&self, epoch: usize, at: usize) -> Option<usize> {
+        let mut latest = self.latest.borrow_mut();
+        if latest.0 != epoch || latest.1.is_empty() {
+            *latest = (epoch, self.order(epoch));
         }
-        drawn
+        latest.1.get(at).copied()
     }
 
     /// The order of the rows in an epoch.

@@ -21,7 +21,7 @@ impl Loader<'_> {
         self.evaluation(recipe);
         self.classifier(recipe, kind);
         if let Some(suite) = &recipe.suite {
-            self.suite(suite, &recipe.model);
+            self.suite(suite, recipe);
         }
         if let Some(output) = &recipe.output {
             self.output(output, &recipe.model);
@@ -146,12 +146,13 @@ impl Loader<'_> {
     }
 
     /// The suite that is run at the end, on the model that is trained. Its own errors have their own places.
-    fn suite(&mut self, path: &Path, model: &Path) {
-        if !self.must_be_file("suite", "the suite", path) || model.as_os_str().is_empty() {
+    fn suite(&mut self, path: &Path, recipe: &Recipe) {
+        if !self.must_be_file("suite", "the suite", path) || recipe.model.as_os_str().is_empty() {
             return;
         }
-        let model = Some(ModelRef::Gguf(model.to_path_buf()));
-        let (_, mut found) = suite::load(path, &suite::Overrides { model, ..suite::Overrides::default() });
+        let model = Some(ModelRef::Gguf(recipe.model.clone()));
+        let output = recipe.output.clone().map(|path| suite::Output { path, trained: None });
+        let (_, mut found) = suite::load(path, &suite::Overrides { model, output, ..suite::Overrides::default() });
         found.retain(|problem| problem.level() == Level::Error);
         self.problems.append(found);
     }
