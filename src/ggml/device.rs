@@ -6,11 +6,12 @@ use std::ffi::c_int;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-/// The back ends of this machine, in the order in which they are asked to compute: the GPUs, then the CPU, which does
-/// what the others cannot. Clones share them.
+/// What computes. On GPUs run the products of matrices and what lies between two of them, as far as they know it; all else
+/// runs on the CPU, where the weights live, and numbers are copied as they are needed. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Device(Rc<Backends>);
 
+/// In the order in which they are asked: the GPUs, then the CPU.
 #[derive(Debug)]
 struct Backends(Vec<NonNull<sys::ggml_backend>>);
 
@@ -24,10 +25,18 @@ impl Drop for Backends {
 }
 
 impl Device {
-    /// Opens the back ends; the CPU's computes on so many threads.
-    pub fn new(threads: usize) -> Result<Self, GgmlError> {
+    /// The CPU alone, on so many threads.
+    pub fn cpu(threads: usize) -> Result<Self, GgmlError> {
+        Self::behind(Vec::new(), threads)
+    }
+
+    /// The GPUs that ggml was built for and finds, and the CPU on so many threads.
+    pub fn with_gpus(threads: usize) -> Result<Self, GgmlError> {
+        Self::behind(gpus(), threads)
+    }
+
+    fn behind(mut backends: Vec<NonNull<sys::ggml_backend>>, threads: usize) -> Result<Self, GgmlError> {
         let failed = || GgmlError::Compute { why: "ggml has no CPU back end".into() };
-        let mut backends = gpus();
         // SAFETY: takes no arguments; null is refused.
         let cpu = NonNull::new(unsafe { sys::ggml_backend_cpu_init() }).ok_or_else(failed)?;
         // SAFETY: a live CPU back end.
@@ -36,13 +45,38 @@ impl Device {
         Ok(Self(Rc::new(Backends(backends))))
     }
 
-    /// Where weights live: with the CPU, whose kernels change them; what a GPU computes, ggml copies there.
+    /// Where weights live: with the CPU, whose kernels change them.
     pub(super) fn main(&self) -> sys::ggml_backend_t {
         self.0.0.last().map_or(std::ptr::null_mut(), |backend| backend.as_ptr())
     }
 
     pub(super) fn all(&self) -> Vec<sys::ggml_backend_t> {
         self.0.0.iter().map(|backend| backend.as_ptr()).collect()
+    }
+
+    /// The GPU that computes an operation, if one does.
+    pub(super) fn gpu_for(&self, node: *const sys::ggml_tensor) -> Option<sys::ggml_backend_t> {
+        let gpus = self.0.0.split_last().map_or(&[][..], |(_, gpus)| gpus);
+        // SAFETY: live back ends and a live tensor.
+        let knows = |gpu: &&NonNull<_>| unsafe { sys::ggml_backend_supports_op(gpu.as_ptr(), node) };
+        gpus.iter().find(knows).map(|gpu| gpu.as_ptr())
+    }
+
+    /// The kind of memory that each back end computes in: the CPU beside a GPU in some that the GPU copies from fast.
+    pub(super) fn memories(&self) -> Vec<sys::ggml_backend_buffer_type_t> {
+        let own = |backend: &NonNull<_>| {
+            // SAFETY: a live back end.
+            unsafe { sys::ggml_backend_get_default_buffer_type(backend.as_ptr()) }
+        };
+        let mut memories: Vec<_> = self.0.0.iter().map(own).collect();
+        if let ([gpu, _, ..], Some(cpus)) = (self.0.0.as_slice(), memories.last_mut()) {
+            // SAFETY: a live back end and its device; null where it has no such memory.
+            let fast = unsafe { sys::ggml_backend_dev_host_buffer_type(sys::ggml_backend_get_device(gpu.as_ptr())) };
+            if !fast.is_null() {
+                *cpus = fast;
+            }
+        }
+        memories
     }
 
     /// Whether the CPU computes alone.

@@ -60,10 +60,27 @@ impl Graph {
     /// Sets memory aside; from here the graph is fixed.
     pub fn plan(self, device: &Device) -> Result<Plan, GgmlError> {
         let scheduler = Scheduler::new(device, self.nodes)?;
+        self.place(device, &scheduler);
         // SAFETY: scheduler and graph are alive.
         let allocated = unsafe { sys::ggml_backend_sched_alloc_graph(scheduler.0.as_ptr(), self.raw.as_ptr()) };
         let plan = Plan { scheduler, graph: self, device: device.clone() };
         if allocated { Ok(plan) } else { Err(GgmlError::Memory { what: "activations", bytes: plan.memory() }) }
+    }
+
+    /// Gives the products of matrices to a GPU, where there is one. The scheduler then adds what lies between them; by
+    /// itself it would leave all of it with the CPU, where the weights are.
+    fn place(&self, device: &Device, scheduler: &Scheduler) {
+        // SAFETY: scheduler, graph and its tensors are alive, and `gpu_for` gives a back end of the scheduler's.
+        unsafe {
+            for at in 0..sys::ggml_graph_n_nodes(self.raw.as_ptr()) {
+                let node = sys::ggml_graph_node(self.raw.as_ptr(), at);
+                if (*node).op == sys::GGML_OP_MUL_MAT
+                    && let Some(gpu) = device.gpu_for(node)
+                {
+                    sys::ggml_backend_sched_set_tensor_backend(scheduler.0.as_ptr(), node, gpu);
+                }
+            }
+        }
     }
 }
 
@@ -72,11 +89,12 @@ struct Scheduler(NonNull<sys::ggml_backend_sched>);
 
 impl Scheduler {
     fn new(device: &Device, nodes: usize) -> Result<Self, GgmlError> {
-        let mut backends = device.all();
+        let (mut backends, mut memories) = (device.all(), device.memories());
         let count = c_int::try_from(backends.len()).unwrap_or(1);
-        // SAFETY: live back ends, their own buffer types (null), the last of them the CPU's, as ggml demands.
+        // SAFETY: live back ends with a buffer type for each, the last of them the CPU's, as ggml demands.
         let raw = unsafe {
-            sys::ggml_backend_sched_new(backends.as_mut_ptr(), std::ptr::null_mut(), count, nodes * 2, false, true)
+            let (backends, memories) = (backends.as_mut_ptr(), memories.as_mut_ptr());
+            sys::ggml_backend_sched_new(backends, memories, count, nodes * 2, false, true)
         };
         NonNull::new(raw).map(Self).ok_or(GgmlError::Memory { what: "a scheduler", bytes: 0 })
     }
@@ -206,7 +224,7 @@ mod tests {
     /// ggml itself would end the process.
     #[test]
     fn what_has_no_room_is_refused() {
-        let device = Device::new(1).unwrap();
+        let device = Device::cpu(1).unwrap();
         let inputs = Arena::new(2).unwrap();
         let one = inputs.tensor("one", TensorType::F32, &[1]).unwrap();
         inputs.tensor("two", TensorType::F32, &[1]).unwrap();

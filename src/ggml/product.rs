@@ -139,7 +139,7 @@ mod tests {
 
     /// Aᵀ B of `a` [k, m] and `b` [k, n], each given as it lies or turned.
     fn product(sums: [Sum; 2], [m, n, k]: [usize; 3], (by, threads, kind): (Option<Products>, usize, TensorType)) {
-        let device = Device::new(threads).unwrap();
+        let device = Device::with_gpus(threads).unwrap();
         let by = by.unwrap_or_else(|| Products::on(&device, TensorType::BF16));
         let (a, b) = (numbers(m * k, 1), numbers(n * k, 2));
         let inputs = Arena::new(4).unwrap();
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn operands_whose_sums_differ_in_length_are_refused() {
-        let device = Device::new(1).unwrap();
+        let device = Device::with_gpus(1).unwrap();
         let inputs = Arena::new(2).unwrap();
         let [a, b] = [64, 32].map(|k| Operand::new(inputs.tensor("operand", TensorType::F32, &[k, 64]).unwrap()));
         let graph = Graph::new(16).unwrap();
@@ -220,12 +220,12 @@ mod tests {
 
     #[test]
     fn on_a_matrix_unit_the_same_numbers_come_from_any_number_of_threads() {
-        if Products::on(&Device::new(1).unwrap(), TensorType::BF16) != Products::Tiles {
+        if Products::on(&Device::with_gpus(1).unwrap(), TensorType::BF16) != Products::Tiles {
             println!("skipped: this CPU has no matrix unit");
             return;
         }
         let run = |threads: usize| {
-            let device = Device::new(threads).unwrap();
+            let device = Device::with_gpus(threads).unwrap();
             let inputs = Arena::new(2).unwrap();
             let [a, b] = [80, 200].map(|rows| inputs.tensor("operand", TensorType::F32, &[300, rows]).unwrap());
             inputs.allocate(&device).unwrap();

@@ -4,7 +4,7 @@ use super::config::Config;
 use super::error::ModelError;
 use super::settings::{Precision, Settings};
 use super::weights::Weights;
-use crate::ggml::{Arena, Device, Graph, Judge, Operand, Products, Sum, Tensor};
+use crate::ggml::{Arena, Device, GgmlError, Graph, Judge, Operand, Products, Sum, Tensor};
 use crate::gguf::TensorType;
 
 /// Numbers that a computation is given, and where its results are put: they have memory of their own.
@@ -136,6 +136,14 @@ impl Builder<'_> {
 }
 
 impl Precision {
+    /// What computes in it, the CPU on so many threads.
+    pub(super) fn device(self, threads: usize) -> Result<Device, GgmlError> {
+        match self {
+            Self::Bf16 => Device::with_gpus(threads),
+            Self::F32 | Self::Stored => Device::cpu(threads),
+        }
+    }
+
     /// What computes products of it on a device.
     pub(super) fn products(self, device: &Device) -> Products {
         match self {

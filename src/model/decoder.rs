@@ -83,7 +83,7 @@ pub fn estimate(base: &Path, settings: &Settings) -> Result<Estimate, ModelError
     let config = Config::read(&gguf)?;
     let weights = Weights::plan(&gguf, &config, settings)?;
     let (inputs, judge) = (Inputs::new(settings)?, Judge::default());
-    let device = Device::new(settings.threads)?;
+    let device = settings.precision.device(settings.threads)?;
     let part = Part { device: &device, config: &config, settings, weights: &weights, inputs: &inputs, judge: &judge };
     let learning = part.graph(true)?.measure(&device, &[weights.arena(), inputs.arena()])?;
     let reading = part.graph(false)?.measure(&device, &[])?;
@@ -216,7 +216,7 @@ impl Decoder {
     pub fn open(base: &Path, settings: &Settings) -> Result<Self, ModelError> {
         let gguf = open(base)?;
         let config = Config::read(&gguf)?;
-        let device = Device::new(settings.threads)?;
+        let device = settings.precision.device(settings.threads)?;
         let weights = Weights::read(&gguf, &config, settings, &device)?;
         let inputs = Inputs::new(settings)?;
         inputs.allocate(&device)?;

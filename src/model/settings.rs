@@ -58,10 +58,10 @@ pub enum LoraOn {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// 16-bit numbers with the range of f32: the default.
+    /// 16-bit numbers with the range of f32: the default. Products run on the GPU, where ggml finds one.
     #[default]
     Bf16,
-    /// 32-bit numbers: slower, for checks.
+    /// 32-bit numbers: slower, for checks. The CPU computes alone: GPUs round them on the way.
     F32,
     /// The weights as the file has them, multiplied as llama.cpp does, which rounds activations to 8 bits where weights are
     /// quantised. To be held against it; no recipe can name it.

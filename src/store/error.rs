@@ -1,5 +1,6 @@
 //! What can go wrong with a run folder.
 
+use super::files::Unread;
 use crate::error::{Explain, Place};
 
 /// Why a run cannot be written or read.
@@ -45,6 +46,16 @@ pub enum StoreError {
         /// The folder.
         place: Place,
     },
+}
+
+impl From<Unread> for StoreError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Read { place, reason } => Self::Read { place, reason },
+            Unread::Damaged { place, reason } => Self::Damaged { place, reason },
+            Unread::Newer { place, found, known } => Self::Newer { place, found, known },
+        }
+    }
 }
 
 impl Explain for StoreError {

@@ -1,6 +1,8 @@
 //! What the folders of runs have in common: how they are called, locked and written, and where their last line ends.
 
+use crate::error::Place;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -66,4 +68,52 @@ pub(super) fn whole_lines(file: &mut File, mut keep: impl FnMut(&[u8]) -> bool) 
         }
         end += read as u64;
     }
+}
+
+/// Why a file of a run cannot be read.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// The system's words.
+    Read { place: Place, reason: String },
+    /// A line is not what was written.
+    Damaged { place: Place, reason: String },
+    /// Written by a later version.
+    Newer { place: Place, found: u32, known: u32 },
+}
+
+/// Reads a header, whose schema this version must know.
+pub(super) fn read_header<T: DeserializeOwned>(file: &Path, known: u32) -> Result<T, Unread> {
+    let text =
+        std::fs::read_to_string(file).map_err(|e| Unread::Read { place: Place::file(file), reason: e.to_string() })?;
+    let damaged =
+        |e: serde_json::Error| Unread::Damaged { place: Place::new(file, e.line(), e.column()), reason: e.to_string() };
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(damaged)?;
+    let schema = value.get("schema").and_then(serde_json::Value::as_u64);
+    let found = schema.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    if found > known {
+        return Err(Unread::Newer { place: Place::file(file), found, known });
+    }
+    serde_json::from_value(value).map_err(damaged)
+}
+
+/// Hands each line of a file to `each`, its end included; a last line without an end is passed over.
+pub(super) fn read_lines(
+    file: &Path,
+    mut each: impl FnMut(&[u8]) -> Result<(), serde_json::Error>,
+) -> Result<(), Unread> {
+    let read = |e: std::io::Error| Unread::Read { place: Place::file(file), reason: e.to_string() };
+    let mut reader = BufReader::new(File::open(file).map_err(read)?);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if reader.read_until(b'\n', &mut line).map_err(read)? == 0 || line.last() != Some(&b'\n') {
+            break;
+        }
+        let damaged = |e: serde_json::Error| Unread::Damaged {
+            place: Place::new(file, number, e.column()),
+            reason: e.to_string(),
+        };
+        each(&line).map_err(damaged)?;
+    }
+    Ok(())
 }

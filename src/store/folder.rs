@@ -1,11 +1,11 @@
 //! The folder of a run: opened before inference, locked while written, readable at any time.
 
-use super::files::{create_folder, lock as lock_folder, whole_lines, write_json};
+use super::files::{self, create_folder, lock as lock_folder, whole_lines, write_json};
 use super::{Header, KvCheck, Repeat, SCHEMA, Sample, Segment, Status, StoreError, Trial};
 use crate::error::Place;
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 const HEADER: &str = "header.json";
@@ -151,20 +151,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 
 /// Reads what a run was made with.
 pub fn read_header(path: &Path) -> Result<Header, StoreError> {
-    let file = path.join(HEADER);
-    let text = std::fs::read_to_string(&file)
-        .map_err(|e| StoreError::Read { place: Place::file(&file), reason: e.to_string() })?;
-    let damaged = |e: serde_json::Error| StoreError::Damaged {
-        place: Place::new(&file, e.line(), e.column()),
-        reason: e.to_string(),
-    };
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(damaged)?;
-    let found =
-        value.get("schema").and_then(serde_json::Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
-    if found > SCHEMA {
-        return Err(StoreError::Newer { place: Place::file(&file), found, known: SCHEMA });
-    }
-    serde_json::from_value(value).map_err(damaged)
+    Ok(files::read_header(&path.join(HEADER), SCHEMA)?)
 }
 
 /// The beginning of a line, to pick by.
@@ -184,24 +171,13 @@ pub fn read_samples_of(
     wanted: impl Fn(&Trial) -> bool,
     mut each: impl FnMut(Sample),
 ) -> Result<(), StoreError> {
-    let file = path.join(SAMPLES);
-    let read = |e: std::io::Error| StoreError::Read { place: Place::file(&file), reason: e.to_string() };
-    let mut reader = BufReader::new(File::open(&file).map_err(read)?);
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        if reader.read_until(b'\n', &mut line).map_err(read)? == 0 || line.last() != Some(&b'\n') {
-            break;
+    let each = |line: &[u8]| {
+        if wanted(&serde_json::from_slice::<TrialOnly>(line)?.trial) {
+            each(serde_json::from_slice(line)?);
         }
-        let damaged = |e: serde_json::Error| StoreError::Damaged {
-            place: Place::new(&file, number, e.column()),
-            reason: e.to_string(),
-        };
-        if wanted(&serde_json::from_slice::<TrialOnly>(&line).map_err(damaged)?.trial) {
-            each(serde_json::from_slice(&line).map_err(damaged)?);
-        }
-    }
-    Ok(())
+        Ok(())
+    };
+    Ok(files::read_lines(&path.join(SAMPLES), each)?)
 }
 
 #[cfg(test)]

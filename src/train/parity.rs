@@ -2,7 +2,7 @@
 //!
 //! Training on another forward pass than the one that is run later teaches the wrong model in silence. So before the first
 //! step some documents are read by both: by llama.cpp with keys and values in f32 and without flash attention, and by
-//! the trainer in f32. On F32 weights only the order of sums differs.
+//! the trainer in f32, both on the CPU. On F32 weights only the order of sums differs.
 //!
 //! - Quantised weights are multiplied by activations that llama.cpp rounds to 8 bits first; the trainer does not. On a small
 //!   model that alone makes 4e-2, which says nothing of the trainer. So there the trainer is held to llama.cpp while it
@@ -119,7 +119,7 @@ fn engine(base: &Path, documents: &[Document], machine: &RunSettings) -> Result<
         // Rounded up: llama.cpp pads it anyway.
         context: u32::try_from(longest.next_multiple_of(256)).ok(),
         threads: machine.threads,
-        gpu_layers: machine.gpu_layers,
+        gpu_layers: Some(0),
         kv_type: KvStorage::F32,
         kv: KvMode::Exact,
         parallel: 1,

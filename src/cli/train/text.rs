@@ -45,7 +45,8 @@ pub(super) fn evaluation(record: &EvaluationRecord, steps: u64) -> String {
     let width = steps.to_string().len().max(4);
     let mut line = format!("eval {:0width$}/{steps:0width$} | held-out loss {:.4}", record.step, record.held_out_loss);
     if let Some(perplexity) = record.perplexity {
-        let _ = write!(line, " | perplexity {perplexity:.2}");
+        let digits = if perplexity < 1e6 { format!("{perplexity:.2}") } else { format!("{perplexity:.1e}") };
+        let _ = write!(line, " | perplexity {digits}");
     }
     if let Some(accuracy) = record.accuracy {
         let _ = write!(line, " | accuracy {accuracy:.3}");
@@ -156,5 +157,7 @@ mod tests {
         eval 0050/0200 | held-out loss 0.1234 | perplexity 1.13 | best so far
              “Question:⏎What is 2 + 3?” → “5!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!…”
         ");
+        let astray = EvaluationRecord { perplexity: Some(2.9769e43), best: false, says: vec![], ..record };
+        insta::assert_snapshot!(evaluation(&astray, 200), @"eval 0050/0200 | held-out loss 0.1234 | perplexity 3.0e43");
     }
 }

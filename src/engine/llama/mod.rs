@@ -27,7 +27,7 @@ use crate::sampling::{Sampling, check_grammar};
 use backend::backend;
 use context::{Purpose, context};
 use draw::Drawer;
-use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::model::params::{LlamaModelParams, LlamaSplitMode};
 use llama_cpp_2::model::{LlamaLoraAdapter, LlamaModel};
 use probe::Probe;
 use scheduler::Scheduler;
@@ -244,8 +244,11 @@ impl Llama {
     /// Loads the weights and the adapter.
     fn load_weights(&self) -> Result<Weights, EngineError> {
         let mut params = LlamaModelParams::default();
-        if let Some(layers) = self.settings.gpu_layers {
-            params = params.with_n_gpu_layers(layers);
+        match self.settings.gpu_layers {
+            // Without devices: llama.cpp would still send large batches to a GPU.
+            Some(0) => params = params.with_split_mode(LlamaSplitMode::None).with_main_gpu(-1),
+            Some(layers) => params = params.with_n_gpu_layers(layers),
+            None => {}
         }
         let mut model = load(&self.facts.path, &params)?;
         let adapter = match &self.settings.adapter {

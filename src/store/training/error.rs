@@ -1,6 +1,7 @@
 //! What can go wrong with the folder of a training run.
 
 use crate::error::{Explain, Place};
+use crate::store::files::Unread;
 use std::path::PathBuf;
 
 /// Why a training run cannot be written or read.
@@ -54,6 +55,16 @@ pub enum TrainingError {
         /// Where it was looked for.
         parent: PathBuf,
     },
+}
+
+impl From<Unread> for TrainingError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Read { place, reason } => Self::Read { place, reason },
+            Unread::Damaged { place, reason } => Self::Damaged { place, reason },
+            Unread::Newer { place, found, known } => Self::Newer { place, found, known },
+        }
+    }
 }
 
 impl Explain for TrainingError {

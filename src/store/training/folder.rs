@@ -3,11 +3,11 @@
 use super::{EvaluationRecord, SCHEMA, StepRecord, TrainingError, TrainingHeader, TrainingSegment};
 use crate::error::Place;
 use crate::store::Status;
-use crate::store::files::{create_folder, lock as lock_folder, whole_lines, write_json};
+use crate::store::files::{self, create_folder, lock as lock_folder, whole_lines, write_json};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 const HEADER: &str = "header.json";
@@ -207,20 +207,7 @@ fn cut<T: DeserializeOwned>(
 
 /// Reads what a training run was made with.
 pub fn read_training(path: &Path) -> Result<TrainingHeader, TrainingError> {
-    let file = path.join(HEADER);
-    let text = std::fs::read_to_string(&file)
-        .map_err(|e| TrainingError::Read { place: Place::file(&file), reason: e.to_string() })?;
-    let damaged = |e: serde_json::Error| TrainingError::Damaged {
-        place: Place::new(&file, e.line(), e.column()),
-        reason: e.to_string(),
-    };
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(damaged)?;
-    let schema = value.get("schema").and_then(serde_json::Value::as_u64);
-    let found = schema.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
-    if found > SCHEMA {
-        return Err(TrainingError::Newer { place: Place::file(&file), found, known: SCHEMA });
-    }
-    serde_json::from_value(value).map_err(damaged)
+    Ok(files::read_header(&path.join(HEADER), SCHEMA)?)
 }
 
 /// The steps of a training run; a last line without its end is passed over.
@@ -234,19 +221,11 @@ pub fn read_evaluations(path: &Path) -> Result<Vec<EvaluationRecord>, TrainingEr
 }
 
 fn read_lines<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>, TrainingError> {
-    let read = |e: std::io::Error| TrainingError::Read { place: Place::file(file), reason: e.to_string() };
-    let mut reader = BufReader::new(File::open(file).map_err(read)?);
-    let (mut records, mut line) = (Vec::new(), Vec::new());
-    for number in 1.. {
-        line.clear();
-        if reader.read_until(b'\n', &mut line).map_err(read)? == 0 || line.last() != Some(&b'\n') {
-            break;
-        }
-        records.push(serde_json::from_slice(&line).map_err(|e| TrainingError::Damaged {
-            place: Place::new(file, number, e.column()),
-            reason: e.to_string(),
-        })?);
-    }
+    let mut records = Vec::new();
+    files::read_lines(file, |line| {
+        records.push(serde_json::from_slice(line)?);
+        Ok(())
+    })?;
     Ok(records)
 }
 
