@@ -44,4 +44,5 @@ mod training;
 mod training_kills;
 mod training_page;
 mod training_parity;
+mod vocabulary;
 mod workspace;

@@ -21,6 +21,7 @@ pub mod memory;
 mod observer;
 pub mod parity;
 mod prepare;
+pub mod pretrain;
 mod product;
 mod progress;
 pub mod recipe;
