@@ -29,6 +29,29 @@ fn import(workspace: &Workspace, arch: &str) -> PathBuf {
     workspace.path().join(out)
 }
 
+/// The base, and each of the two files that PEFT wrote, by whatever way the path leads there.
+#[test]
+fn nothing_that_is_read_is_written_over() {
+    let workspace = Workspace::new();
+    let from = fixture("llama");
+    std::fs::create_dir(workspace.path().join("a")).unwrap();
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+        std::fs::copy(from.join("adapter").join(name), workspace.path().join("a").join(name)).unwrap();
+    }
+    std::fs::copy(from.join("base.gguf"), workspace.path().join("base.gguf")).unwrap();
+    for out in ["base.gguf", "./a/../base.gguf", "a/adapter_config.json", "a/adapter_model.safetensors"] {
+        let before = std::fs::read(workspace.path().join(out)).unwrap();
+        let said = workspace.tripos(&["import", "peft", "a", "--model", "base.gguf", "-o", out]);
+        assert_eq!(said.code, Some(2), "{out}");
+        assert!(
+            said.stderr.starts_with("error: the result would replace this file, which it is made of"),
+            "{}",
+            said.stderr
+        );
+        assert!(std::fs::read(workspace.path().join(out)).unwrap() == before, "{out}");
+    }
+}
+
 fn difference(arch: &str, which: &str, adapter: Option<&Path>) -> f64 {
     let (tokens, golden) = golden(arch, which);
     worst(&golden, &logprobs(&fixture(&format!("{arch}/base.gguf")), adapter, &tokens))

@@ -371,6 +371,86 @@ fn a_sweep_trains_with_each_value_and_ends_in_one_table() {
 }
 
 #[test]
+fn a_file_of_another_kind_is_named_for_what_it_is() {
+    let workspace = workspace();
+    workspace.ok(&["train", "sums.yaml", "--steps", "2", "--quiet"]);
+    let run = folder(&workspace);
+    let (run, adapter) = (run.display().to_string(), run.join("sums.adapter.gguf").display().to_string());
+    let refused = |arguments: &[&str]| refused(&workspace, arguments);
+    let shown = |text: String| text.replace(&model().display().to_string(), "MODEL");
+    insta::assert_snapshot!(refused(&["show", &run]), @r"
+    error: this is a training run, not a run of a suite
+      --> HERE/reports/train/RUN/header.json
+      help: `tripos report` shows it, and `tripos train RECIPE --resume` goes on with it
+    ");
+    insta::assert_snapshot!(shown(refused(&["run", "suite.yaml", "--adapter", model().to_str().unwrap()])), @r"
+    error: this is a model, not an adapter
+      --> MODEL
+      help: name an adapter, which a recipe or PEFT makes; a model is asked by itself
+    ");
+    insta::assert_snapshot!(shown(refused(&["run", "suite.yaml", "--model", &adapter])), @r"
+    error: this is an adapter, not a model
+      --> HERE/reports/train/RUN/sums.adapter.gguf
+      help: name the model that it was trained on, and this file as its adapter
+    ");
+    insta::assert_snapshot!(refused(&["train", "suite.yaml"]), @r"
+    error: this is a suite, not a recipe
+      --> suite.yaml:1:1
+      help: a suite is run: tripos run suite.yaml
+    ");
+    insta::assert_snapshot!(refused(&["run", "sums.yaml"]), @r"
+    error: this is a recipe, not a suite
+      --> sums.yaml:1:1
+      help: a recipe is trained: tripos train sums.yaml
+    ");
+    let scaled = |scale: &str| workspace.tripos(&["run", "suite.yaml", "--adapter", &format!("{adapter}={scale}")]);
+    for scale in ["nan", "inf", "x"] {
+        let said = scaled(scale);
+        assert!(
+            said.code == Some(2) && said.stderr.contains(&format!("`{scale}` is no number to scale it by")),
+            "{}",
+            said.stderr
+        );
+    }
+    // What a run consists of is not written over.
+    let steps = workspace.read(Path::new(&run).join("steps.jsonl").to_str().unwrap());
+    let said = workspace.tripos(&["report", &run, "-o", &format!("{run}/steps.jsonl")]);
+    assert!(said.code != Some(0) && said.stderr.contains("is part of the run that is shown"), "{}", said.stderr);
+    assert_eq!(workspace.read(Path::new(&run).join("steps.jsonl").to_str().unwrap()), steps);
+}
+
+/// Evaluation scorers that look at something else would tell nothing of what was trained.
+#[test]
+fn the_suite_of_a_classifier_has_to_ask_it() {
+    let workspace = workspace();
+    let recipe = workspace.read("sums.yaml").replace("kind: sft", "kind: classify");
+    let recipe = recipe.replace("  completion: ' {{ target }}'\n", "");
+    workspace.write("sums.yaml", format!("{recipe}output: taught.gguf\nsuite: suite.yaml\n"));
+    insta::assert_snapshot!(refused(&workspace, &["train", "sums.yaml"]), @r"
+    error: the suite asks no classifier, so it would tell nothing of what is trained
+      --> sums.yaml:22:1
+      help: give it the scorer `label: {classifier: taught.gguf}`
+    ");
+}
+
+#[test]
+fn a_trained_file_that_was_deleted_is_copied_again() {
+    let workspace = workspace();
+    workspace.write(
+        "sums.yaml",
+        format!("{}output: sums.gguf\n", workspace.read("sums.yaml").replace("steps: 12", "steps: 2")),
+    );
+    workspace.ok(&["train", "sums.yaml", "--quiet"]);
+    let trained = std::fs::read(workspace.path().join("sums.gguf")).unwrap();
+    std::fs::remove_file(workspace.path().join("sums.gguf")).unwrap();
+    workspace.ok(&["train", "sums.yaml", "--resume", "--quiet"]);
+    assert!(std::fs::read(workspace.path().join("sums.gguf")).unwrap() == trained);
+    // A dry run does not promise a file that would be left alone.
+    assert!(workspace.ok(&["train", "sums.yaml", "--dry-run"]).stdout.contains("\noutput "));
+    assert!(!workspace.ok(&["train", "sums.yaml", "--dry-run", "--steps", "3"]).stdout.contains("\noutput "));
+}
+
+#[test]
 fn too_little_memory_is_said_before_anything_is_made() {
     let workspace = workspace();
     change(&workspace, "batch: 4\nmicro_batch: 2", "batch: 65536");

@@ -130,6 +130,8 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_go_on() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(130), "{stderr}");
     let folder = folders(&workspace).remove(0);
+    // It was evaluated at step 0 alone: no file says that this is what was learned.
+    assert!(!folder.join("sums.adapter.gguf").exists() && half_written(&folder).is_empty());
     let steps = losses(&folder).len();
     assert!(folder.join(format!("checkpoints/step-{steps:06}.gguf")).is_file(), "{steps} steps were made");
     let run = folder.file_name().unwrap().to_str().unwrap();

@@ -27,7 +27,7 @@ pub(super) struct PlanArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
     /// Apply this LoRA adapter, scaled (1 unless said otherwise)
-    #[arg(long, value_name = "FILE[=SCALE]")]
+    #[arg(long, value_name = "FILE[=SCALE]", value_parser = adapter)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapter: Option<String>,
     /// Only this variant (repeatable)
@@ -78,6 +78,16 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel: Option<u32>,
+}
+
+/// An adapter and its scale. A file's name may hold `=`.
+fn adapter(written: &str) -> Result<String, String> {
+    match written.rsplit_once('=') {
+        Some((file, scale)) if split_scale(written).0 == written && Path::new(file).is_file() => {
+            Err(format!("`{scale}` is no number to scale it by"))
+        }
+        _ => Ok(written.to_owned()),
+    }
 }
 
 /// How sequences are decoded.

@@ -66,6 +66,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             anyhow::anyhow!("a page of several runs belongs beside none of them: say where with -o FILE").into()
         );
     }
+    if let Some(file) = &args.output {
+        args.runs.iter().try_for_each(|run| spare(file, &super::compare::run_folder(run)))?;
+    }
     let beside = runs.first().filter(|_| args.format == Format::Html).map(|run| run.dir.join(PAGE));
     if let Some(file) = args.output.clone().or(beside) {
         write(&file, |out| lay_out(args.format, &runs, out))?;
@@ -88,8 +91,20 @@ fn of_training(args: &Args, folder: &Path) -> Result<(), Failure> {
         return Err(anyhow::anyhow!("{what} {}", lines.display()).into());
     }
     let file = args.output.clone().unwrap_or_else(|| folder.join(PAGE));
+    spare(&file, folder)?;
     training_page(folder, &file)?;
     complain(&format!("wrote {}\n", file.display()));
+    Ok(())
+}
+
+/// Refuses to write over what a run consists of.
+fn spare(file: &Path, run: &Path) -> Result<(), Failure> {
+    let own = ["json", "jsonl", "gguf"].iter().any(|ending| file.extension().is_some_and(|e| e == *ending));
+    let within = matches!((file.canonicalize(), run.canonicalize()), (Ok(file), Ok(run)) if file.starts_with(&run));
+    if own && within {
+        let what = "is part of the run that is shown: name another file";
+        return Err(anyhow::anyhow!("{} {what}", file.display()).into());
+    }
     Ok(())
 }
 

@@ -127,6 +127,12 @@ pub enum GgufProblem {
         /// The model that it is to be applied to.
         given: String,
     },
+    /// An adapter stands where a model should.
+    #[error("this is an adapter, not a model")]
+    NotModel,
+    /// A model stands where an adapter should.
+    #[error("this is a model, not an adapter")]
+    NotAdapter,
     /// The file holds something other than a model or an adapter.
     #[error("this GGUF file holds `{general_type}`, not a language model or an adapter")]
     OtherKind {
@@ -191,6 +197,10 @@ impl Explain for GgufError {
             GgufProblem::OtherBase { .. } => "name the model that it was trained on, or train one on this model; \
                  a copy in another format is another model too: merge into the original, then quantize"
                 .into(),
+            GgufProblem::NotModel => "name the model that it was trained on, and this file as its adapter".into(),
+            GgufProblem::NotAdapter => {
+                "name an adapter, which a recipe or PEFT makes; a model is asked by itself".into()
+            }
             GgufProblem::OtherKind { .. } => "name the language model's own file; this one goes beside it".into(),
         })
     }

@@ -99,6 +99,11 @@ impl Gguf {
         self.report(check::problems(self))
     }
 
+    /// Checks that this is a whole model, and no adapter.
+    pub fn check_model(&self) -> Result<(), Problems> {
+        self.report(if self.is_adapter() { vec![GgufProblem::NotModel] } else { Vec::new() })
+    }
+
     /// Checks that this adapter belongs to `base`: same architecture, every tensor's base is there with matching shape.
     pub fn check_fits(&self, base: &Self) -> Result<(), Problems> {
         self.report(check::adapter_fits(self, base))

@@ -36,5 +36,5 @@ pub use junit::{gate_junit, junit};
 pub use markdown::markdown;
 pub use numbers::thousands;
 pub use samples::{dim, show_case, told_apart};
-pub use sweep::{SweepRow, sweep};
+pub use sweep::{SweepRow, best, sweep};
 pub use table::{by_tag, table};

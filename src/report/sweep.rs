@@ -23,14 +23,27 @@ pub struct SweepRow {
     pub time: String,
     /// The folder of the run; `None` where it failed.
     pub run: Option<PathBuf>,
+    /// Whether it was interrupted.
+    pub cut: bool,
 }
 
-/// The runs of a sweep over `key`, a row each, the best (by held-out loss, else by the last loss) in bold with a star.
+/// The value of the best run that came to its end: by held-out loss, or by the last loss where nothing was held out.
+/// `None` where no two of them can be compared.
+#[must_use]
+pub fn best(rows: &[SweepRow]) -> Option<&str> {
+    let whole: Vec<&SweepRow> = rows.iter().filter(|row| row.run.is_some() && !row.cut).collect();
+    let held_out = whole.iter().any(|row| row.held_out_loss.is_some());
+    let measure = |row: &&&SweepRow| if held_out { row.held_out_loss } else { row.loss };
+    let measured = whole.iter().filter(|row| measure(row).is_some());
+    let best = measured.min_by(|a, b| measure(a).unwrap_or(f64::NAN).total_cmp(&measure(b).unwrap_or(f64::NAN)));
+    best.map(|row| row.value.as_str())
+}
+
+/// The runs of a sweep over `key`, a row each, the [`best`] in bold with a star.
 #[must_use]
 pub fn sweep(key: &str, rows: &[SweepRow], width: usize, colour: bool) -> String {
-    let measure = |row: &SweepRow| if row.run.is_some() { row.held_out_loss.or(row.loss) } else { None };
-    let best = rows.iter().filter_map(measure).min_by(f64::total_cmp);
-    let is_best = |row: &SweepRow| measure(row).is_some_and(|loss| Some(loss) == best);
+    let best = best(rows);
+    let is_best = |row: &SweepRow| best == Some(row.value.as_str());
     let value = |row: &SweepRow| {
         let star = if is_best(row) { " *" } else { "" };
         Cell { text: format!("{}{star}", row.value), bold: is_best(row) }
@@ -41,10 +54,13 @@ pub fn sweep(key: &str, rows: &[SweepRow], width: usize, colour: bool) -> String
     };
     let done = |row: &SweepRow, text: String| if row.run.is_some() { text } else { "–".to_owned() };
     let run = |row: &SweepRow| {
-        row.run
-            .as_ref()
-            .and_then(|run| run.file_name())
-            .map_or_else(|| "failed".to_owned(), |name| name.to_string_lossy().into_owned())
+        row.run.as_ref().and_then(|run| run.file_name()).map_or_else(
+            || "failed".to_owned(),
+            |name| {
+                let cut = if row.cut { " (interrupted)" } else { "" };
+                format!("{}{cut}", name.to_string_lossy())
+            },
+        )
     };
     let columns = [
         column("held-out loss", &|row| number(row.held_out_loss)),
@@ -72,6 +88,7 @@ mod tests {
             tokens_per_s: 5832.4,
             time: "1m02s".into(),
             run: Some(run.into()),
+            cut: false,
         };
         let rows = [
             row("1e-4", 0.4321, "reports/train/a-1"),
@@ -85,5 +102,17 @@ mod tests {
         3e-4 *         0.1234       50     0.2234   5832  1m02s  a-2
         1                   –        –          –      –      –  failed
         ");
+        assert_eq!(best(&rows), Some("3e-4"));
+        // Its last loss is the smallest of all, but it was never evaluated.
+        let cut =
+            SweepRow { held_out_loss: None, loss: Some(0.01), cut: true, ..row("2e-3", 0.0, "reports/train/a-3") };
+        let rows = [rows[0].clone(), cut];
+        insta::assert_snapshot!(sweep("lr", &rows, 80, false), @r"
+        lr      held-out loss  at step  last loss  tok/s   time  run
+        ──────────────────────────────────────────────────────────────────────────
+        1e-4 *         0.4321       50     0.5321   5832  1m02s  a-1
+        2e-3                –       50     0.0100   5832  1m02s  a-3 (interrupted)
+        ");
+        assert_eq!((best(&rows), best(&rows[1..])), (Some("1e-4"), None));
     }
 }

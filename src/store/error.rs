@@ -30,6 +30,12 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// It is of the other kind.
+    #[error("this is a training run, not a run of a suite")]
+    OtherKind {
+        /// The header.
+        place: Place,
+    },
     /// Written by a later version.
     #[error("this run has schema {found}, and this version reads up to {known}")]
     Newer {
@@ -53,6 +59,7 @@ impl From<Unread> for StoreError {
         match unread {
             Unread::Read { place, reason } => Self::Read { place, reason },
             Unread::Damaged { place, reason } => Self::Damaged { place, reason },
+            Unread::OtherKind { place } => Self::OtherKind { place },
             Unread::Newer { place, found, known } => Self::Newer { place, found, known },
         }
     }
@@ -63,6 +70,7 @@ impl Explain for StoreError {
         let (Self::Write { place, .. }
         | Self::Read { place, .. }
         | Self::Damaged { place, .. }
+        | Self::OtherKind { place }
         | Self::Newer { place, .. }
         | Self::Busy { place }) = self;
         Some(place)
@@ -76,6 +84,9 @@ impl Explain for StoreError {
             }
             Self::Read { .. } => "give the folder of a run, for example reports/arithmetic-2026-01-31-1a2b".into(),
             Self::Damaged { .. } => "remove that line; --resume asks its trial again".into(),
+            Self::OtherKind { .. } => {
+                "`tripos report` shows it, and `tripos train RECIPE --resume` goes on with it".into()
+            }
             Self::Newer { .. } => "update Tripos".into(),
             Self::Busy { .. } => "wait for it, or start a run of its own without --resume".into(),
         })

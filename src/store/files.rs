@@ -77,17 +77,23 @@ pub(super) enum Unread {
     Read { place: Place, reason: String },
     /// A line is not what was written.
     Damaged { place: Place, reason: String },
+    /// It is of the other kind of run.
+    OtherKind { place: Place },
     /// Written by a later version.
     Newer { place: Place, found: u32, known: u32 },
 }
 
-/// Reads a header, whose schema this version must know.
-pub(super) fn read_header<T: DeserializeOwned>(file: &Path, known: u32) -> Result<T, Unread> {
+/// Reads a header, whose schema this version must know; it has the field `own`, by which its kind of run is known.
+pub(super) fn read_header<T: DeserializeOwned>(file: &Path, own: &str, known: u32) -> Result<T, Unread> {
     let text =
         std::fs::read_to_string(file).map_err(|e| Unread::Read { place: Place::file(file), reason: e.to_string() })?;
     let damaged =
         |e: serde_json::Error| Unread::Damaged { place: Place::new(file, e.line(), e.column()), reason: e.to_string() };
     let value: serde_json::Value = serde_json::from_str(&text).map_err(damaged)?;
+    let kinds = ["suite_name", "recipe_name"];
+    if value.get(own).is_none() && kinds.iter().any(|kind| value.get(kind).is_some()) {
+        return Err(Unread::OtherKind { place: Place::file(file) });
+    }
     let schema = value.get("schema").and_then(serde_json::Value::as_u64);
     let found = schema.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
     if found > known {

@@ -151,7 +151,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 
 /// Reads what a run was made with.
 pub fn read_header(path: &Path) -> Result<Header, StoreError> {
-    Ok(files::read_header(&path.join(HEADER), SCHEMA)?)
+    Ok(files::read_header(&path.join(HEADER), "suite_name", SCHEMA)?)
 }
 
 /// The beginning of a line, to pick by.

@@ -84,6 +84,13 @@ impl<'a> Loader<'a> {
     }
 
     fn suite(mut self) -> (Option<Suite>, Problems) {
+        let has = |key: &str| self.document.value().get(key).is_some();
+        if has("recipe") && has("kind") && !has("cases") {
+            let what = "this is a recipe, not a suite".into();
+            let help = format!("a recipe is trained: tripos train {}", self.path.display());
+            let error = SuiteError::new(self.place("recipe"), SuiteProblem::Contradiction { what, help });
+            return (None, error.into());
+        }
         let read = self.document.read::<SuiteFile>();
         self.problems.extend(read.problems);
         self.pruned = read.pruned;
@@ -311,7 +318,10 @@ impl<'a> Loader<'a> {
 /// `FILE` or `FILE=SCALE`.
 #[must_use]
 pub fn split_scale(written: &str) -> (&str, f32) {
-    match written.rsplit_once('=').and_then(|(file, scale)| Some((file, scale.parse().ok()?))) {
+    match written
+        .rsplit_once('=')
+        .and_then(|(file, scale)| Some((file, scale.parse().ok().filter(|scale: &f32| scale.is_finite())?)))
+    {
         Some((file, scale)) => (file, scale),
         None => (written, 1.0),
     }

@@ -1,7 +1,7 @@
 //! Why a training run cannot begin, go on or end.
 
 use crate::error::{Explain, Level, Place};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What can go wrong with a training run, once its recipe and data are read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -152,11 +152,13 @@ impl Explain for TrainingFailure {
 
     fn help(&self) -> Option<String> {
         Some(match self {
-            Self::NotFinite { recipe, good, peak, .. } => {
+            Self::NotFinite { recipe, good, peak, place, .. } => {
                 let (recipe, lower) = (recipe.display(), flag_text(lower(*peak)));
+                let run = place.file.parent().filter(|run| run.parent() != Some(Path::new("reports/train")));
+                let run = run.map_or_else(String::new, |run| format!(" {}", run.display()));
                 match good {
                     Some(step) => format!(
-                        "the last good checkpoint is step {step}: tripos train {recipe} --resume --lr {lower}"
+                        "the last good checkpoint is step {step}: tripos train {recipe} --resume{run} --lr {lower}"
                     ),
                     None => format!("there is no checkpoint yet, so begin anew: tripos train {recipe} --lr {lower}"),
                 }
@@ -168,7 +170,7 @@ impl Explain for TrainingFailure {
             }
             Self::NothingToCompare { .. } => "put the texts into a prompt (`prompt:`), which makes them longer".into(),
             Self::Memory { help, .. } => help.clone(),
-            Self::NoBetter { .. } => "a lower learning rate, or more data of the same kind, may help".into(),
+            Self::NoBetter { .. } => "another learning rate, or more data of the same kind, may help".into(),
             Self::Foreign { what: "recipe", .. } => {
                 "a changed recipe is another run: start it without --resume".into()
             }
@@ -248,6 +250,11 @@ mod tests {
           --> reports/train/2026-08-22-a1f3/steps.jsonl:412
           help: the last good checkpoint is step 400: tripos train recipes/chat.yaml --resume --lr 1e-4
         ");
+        let mut elsewhere = not_finite(Some(400));
+        if let TrainingFailure::NotFinite { place, .. } = &mut elsewhere {
+            *place = Place::new("out/run-a1f3/steps.jsonl", 412, 0);
+        }
+        insta::assert_snapshot!(elsewhere.help().unwrap(), @"the last good checkpoint is step 400: tripos train recipes/chat.yaml --resume out/run-a1f3 --lr 1e-4");
         insta::assert_snapshot!(not_finite(None).help().unwrap(), @"there is no checkpoint yet, so begin anew: tripos train recipes/chat.yaml --lr 1e-4");
     }
 

@@ -15,6 +15,9 @@ use crate::store::training::Said;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+/// The largest number that F16 holds.
+const F16_MOST: f32 = 65_504.0;
+
 /// Makes the trained file of a recipe.
 #[derive(Debug)]
 pub struct Maker<'a> {
@@ -93,7 +96,9 @@ impl Product for Maker<'_> {
             // What was learned in small steps would be lost in a quantised format; `tripos quantize` makes one of it.
             Trained::Full => {
                 let exact = self.base.tensors().iter().all(|tensor| tensor.kind == TensorType::F32);
-                full(&export, (!exact).then_some(TensorType::F16)).map(|_| ())
+                let most = saved.iter().flat_map(|one| &one.values).fold(0.0_f32, |most, value| most.max(value.abs()));
+                let kind = if most < F16_MOST { TensorType::F16 } else { TensorType::F32 };
+                full(&export, (!exact).then_some(kind)).map(|_| ())
             }
         }
     }

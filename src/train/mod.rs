@@ -43,4 +43,4 @@ pub use prepare::Prepared;
 pub use product::Product;
 pub use progress::Progress;
 pub use recipe::Recipe;
-pub use sitting::Sitting;
+pub use sitting::{Sitting, copy};

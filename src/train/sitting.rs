@@ -219,7 +219,7 @@ fn unwritten(file: &Path, error: &std::io::Error) -> TrainingFailure {
 }
 
 /// Copies a file; the copy appears whole or not at all.
-fn copy(from: &Path, to: &Path) -> Result<PathBuf, Problems> {
+pub fn copy(from: &Path, to: &Path) -> Result<PathBuf, Problems> {
     let work = || -> std::io::Result<()> {
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;

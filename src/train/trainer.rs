@@ -58,6 +58,9 @@ pub struct Trainer<'a> {
     grad_norm: f64,
 }
 
+/// The file by which a model speaks at an evaluation; a name that is tidied away after a kill.
+const SPEAKS: &str = ".tmp-speaks.gguf";
+
 impl std::fmt::Debug for Trainer<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Trainer").field("step", &self.step).finish_non_exhaustive()
@@ -266,11 +269,13 @@ impl<'a> Trainer<'a> {
 
     /// What the model says by now. That it cannot be asked is a warning: the run is worth more than its chatter.
     fn says(&mut self) -> Result<Vec<Said>, Problems> {
-        let file = self.folder.path().join(self.product.file_name());
+        // Only to be heard: the run's own file is that of the best step, once all is over.
+        let file = self.folder.path().join(SPEAKS);
         let saved = self.learner.save()?;
         let exported = self.product.export(&saved, &file);
         drop(saved);
         let said = exported.and_then(|()| self.product.says(&file, self.watch.stop));
+        let _ = std::fs::remove_file(&file);
         Ok(said.unwrap_or_else(|problems| {
             problems.iter().for_each(|problem| self.watch.observer.warning(problem));
             Vec::new()

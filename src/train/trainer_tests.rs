@@ -300,7 +300,7 @@ fn numbers_out_of_bounds_end_the_run_and_name_the_checkpoint() {
     insta::assert_snapshot!(norm.replace(&text, "norm NORM,"), @r"
     error: a weight is no finite number at step 7 (lr 1.0e38, gradient norm NORM, batch 4 x 16 tokens)
       --> RUN/steps.jsonl:7
-      help: the last good checkpoint is step 6: tripos train bigram.yaml --resume --lr 3e37
+      help: the last good checkpoint is step 6: tripos train bigram.yaml --resume RUN --lr 3e37
     ");
     let steps = read_steps(&path).unwrap();
     assert!(steps.len() == 7 && steps[6].loss.is_some());

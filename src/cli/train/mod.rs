@@ -17,7 +17,7 @@ use crate::store::Status;
 use crate::store::training::{Stop, TrainingFolder, TrainingHeader, latest, read_training};
 use crate::train::recipe::{Overrides, Recipe, load};
 use crate::train::trainer::Ended;
-use crate::train::{Prepared, Sitting, TrainingFailure, Watch};
+use crate::train::{Prepared, Sitting, TrainingFailure, Watch, copy};
 use clap::ValueEnum;
 use observer::Lines;
 use serde_json::{Value, json};
@@ -100,8 +100,9 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
         return resume(args, run.as_deref(), &settings, quiet);
     }
     let overrides = args.overrides();
-    let prepared = args.prepare(&overrides, &settings, quiet)?;
+    let mut prepared = args.prepare(&overrides, &settings, quiet)?;
     if args.dry_run {
+        prepared.recipe.output.take_if(|_| !args.copies());
         return dry_run::run(&prepared, &settings, args.format);
     }
     let done = args.learn(&prepared, &overrides, (&settings, args.copies()), quiet)?;
@@ -123,6 +124,7 @@ fn resume(args: &Args, run: Option<&Path>, settings: &RunSettings, quiet: bool) 
     prepared.is_of(&recorded, &folder)?;
     if recorded.status == Status::Complete {
         complain("the training run is complete; nothing is left to learn\n");
+        restore(&recorded, &folder)?;
         let examined = recorded.outcome.as_ref().is_some_and(|outcome| !outcome.suite_runs.is_empty());
         if examined || prepared.recipe.suite.is_none() {
             return args.say(&folder);
@@ -138,6 +140,15 @@ fn resume(args: &Args, run: Option<&Path>, settings: &RunSettings, quiet: bool) 
     lines.page();
     let (folder, ended) = ended?;
     args.finish(&prepared.recipe, &Done { folder, ended }, settings, quiet)
+}
+
+/// Copies the trained file of a complete run to the recipe's output once more, where it is gone.
+fn restore(run: &TrainingHeader, folder: &Path) -> Result<(), Failure> {
+    let Some(outcome) = &run.outcome else { return Ok(()) };
+    if let Some(output) = outcome.copied_to.as_ref().filter(|output| !output.exists()) {
+        copy(&folder.join(&outcome.output.path), output)?;
+    }
+    Ok(())
 }
 
 impl Args {

@@ -48,6 +48,10 @@ pub(super) fn run(
         let loaded = asking.load(suite, &overrides)?;
         let done = asking.ask(&asking.prepare(&loaded)?, None)?;
         if done.outcome == Outcome::Interrupted {
+            let (recipe, folder) = (recipe.path.display(), folder.display());
+            complain(&format!(
+                "what was learned is complete; for the suite: tripos train {recipe} --resume {folder}\n"
+            ));
             return Err(Failure::Code(130));
         }
         runs.push(done.path);

@@ -63,7 +63,10 @@ impl Sweep {
         let mut overrides = others.clone();
         match self.key {
             Key::Lr => overrides.lr = Some(super::rate(value).map_err(|why| format!("`{value}`: {why}"))?),
-            Key::Steps => overrides.steps = Some(whole()?.max(1)),
+            Key::Steps => match whole()? {
+                0 => return Err("`0`: a run makes at least one step".to_owned()),
+                steps => overrides.steps = Some(steps),
+            },
             Key::Seed => overrides.seed = Some(whole()?),
         }
         Ok(overrides)
@@ -77,7 +80,7 @@ pub(super) fn run(args: &Args, sweep: &Sweep, settings: &RunSettings, quiet: boo
     for value in &sweep.values {
         let overrides = sweep.overrides(value, &args.overrides()).map_err(|why| anyhow::anyhow!(why))?;
         complain(&format!("{}={value}\n", sweep.name()));
-        let prepared = match args.prepare(&overrides, settings, quiet) {
+        let mut prepared = match args.prepare(&overrides, settings, quiet) {
             Err(Failure::Problems(problems)) => {
                 print_problems(&problems);
                 rows.push(row(value, None)?);
@@ -86,6 +89,7 @@ pub(super) fn run(args: &Args, sweep: &Sweep, settings: &RunSettings, quiet: boo
             prepared => prepared?,
         };
         if args.dry_run {
+            (prepared.recipe.output, prepared.recipe.suite) = (None, None);
             super::dry_run::run(&prepared, settings, args.format)?;
             continue;
         }
@@ -97,9 +101,11 @@ pub(super) fn run(args: &Args, sweep: &Sweep, settings: &RunSettings, quiet: boo
             }
             Err(failure) => return Err(failure),
         };
-        stopped = done.as_ref().is_some_and(|done| done.ended == Ended::Interrupted);
+        let cut = done.as_ref().filter(|done| done.ended == Ended::Interrupted).map(|done| done.folder.clone());
         rows.push(row(value, done)?);
-        if stopped {
+        if let Some(folder) = cut {
+            complain(&format!("{}\n", text::go_on(&args.recipe, &folder)));
+            stopped = true;
             break;
         }
     }
@@ -108,9 +114,15 @@ pub(super) fn run(args: &Args, sweep: &Sweep, settings: &RunSettings, quiet: boo
     }
     print(&match args.format {
         Format::Text => report::sweep(sweep.name(), &rows, environment::width(), environment::stdout_colour()),
-        Format::Json => format!("{}\n", json!({"schema": 1, "key": sweep.name(), "runs": rows})),
+        Format::Json => {
+            format!("{}\n", json!({"schema": 1, "key": sweep.name(), "best": report::best(&rows), "runs": rows}))
+        }
     })?;
     if stopped {
+        let left: Vec<&str> = sweep.values.iter().skip(rows.len()).map(String::as_str).collect();
+        if !left.is_empty() {
+            complain(&format!("not tried: {}\n", left.join(", ")));
+        }
         return Err(Failure::Code(130));
     }
     if rows.iter().all(|row| row.run.is_none()) { Err(Failure::Code(2)) } else { Ok(()) }
@@ -118,7 +130,7 @@ pub(super) fn run(args: &Args, sweep: &Sweep, settings: &RunSettings, quiet: boo
 
 /// What a run came to.
 fn row(value: &str, done: Option<Done>) -> Result<report::SweepRow, Failure> {
-    let Some(Done { folder, .. }) = done else {
+    let Some(Done { folder, ended }) = done else {
         return Ok(report::SweepRow { value: value.to_owned(), ..report::SweepRow::default() });
     };
     let (header, steps) = (read_training(&folder)?, read_steps(&folder)?);
@@ -133,6 +145,7 @@ fn row(value: &str, done: Option<Done>) -> Result<report::SweepRow, Failure> {
         tokens_per_s: tokens as f64 / seconds.max(1e-9),
         time: text::duration(seconds),
         run: Some(folder),
+        cut: ended == Ended::Interrupted,
     })
 }
 
@@ -150,5 +163,6 @@ mod tests {
         assert_eq!(why("seed=1,x"), "`x` is no whole number");
         assert_eq!(why("lr=1,-2"), "`-2`: a learning rate is a number above 0, such as 2e-4");
         assert_eq!(why("seed=1,1"), "`1` is there twice");
+        assert_eq!(why("steps=0,1"), "`0`: a run makes at least one step");
     }
 }

@@ -1,7 +1,7 @@
 //! What a training run says of itself, as lines of text.
 
 use crate::report::thousands;
-use crate::store::training::{EvaluationRecord, ParityRecord, StepRecord, TrainingHeader};
+use crate::store::training::{EvaluationRecord, ParityRecord, StepRecord, Stop, TrainingHeader};
 use crate::train::rate_text;
 use std::fmt::Write;
 use std::path::Path;
@@ -94,6 +94,9 @@ pub(super) fn outcome(header: &TrainingHeader, folder: &Path) -> String {
     let file = outcome.copied_to.clone().unwrap_or_else(|| folder.join(&outcome.output.path));
     let mut rows =
         vec![("trained", format!("{} (step {} of {})", file.display(), outcome.exported_step, header.steps))];
+    if outcome.stop == Stop::Patience {
+        rows.push(("ended", format!("at step {}, where the held-out loss had not fallen for long", outcome.steps)));
+    }
     if let Some(best) = header.best {
         rows.push(("held-out loss", format!("{:.4} at step {}", best.loss, best.step)));
     }

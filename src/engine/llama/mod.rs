@@ -145,6 +145,7 @@ impl Llama {
         memory: Option<&Cache>,
     ) -> Result<Self, Problems> {
         let gguf = Gguf::open_checked(path)?;
+        gguf.check_model()?;
         let sha256 = hash(path, memory)?;
         if let Some((adapter, _)) = &settings.adapter {
             let adapter = Gguf::open_checked(adapter)?;

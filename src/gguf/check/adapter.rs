@@ -87,6 +87,9 @@ fn pair_fault(base: &str, pair: &Pair<'_>) -> Option<GgufProblem> {
 
 /// Why an adapter does not belong to a base model; nothing when it does.
 pub(crate) fn fits(adapter: &Gguf, base: &Gguf) -> Vec<GgufProblem> {
+    if !adapter.is_adapter() {
+        return vec![GgufProblem::NotAdapter];
+    }
     if adapter.architecture() != base.architecture() {
         let name = |gguf: &Gguf| gguf.architecture().unwrap_or("unknown").to_owned();
         let fault = format!("is `{}`, but the model's is `{}`", name(adapter), name(base));

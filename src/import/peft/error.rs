@@ -31,6 +31,9 @@ pub enum PeftProblem {
     /// The weights are not in safetensors.
     #[error("this is not a safetensors file: {0}")]
     NotSafetensors(String),
+    /// The new file would replace one that it is made of.
+    #[error("the result would replace this file, which it is made of")]
+    Replaces,
     /// There is no pair of matrices in it.
     #[error("the file holds no LoRA matrices")]
     Empty,
@@ -84,6 +87,7 @@ impl Explain for PeftError {
     fn help(&self) -> Option<String> {
         const AGAIN: &str = "save the adapter again: model.save_pretrained(DIR)";
         Some(match &self.problem {
+            PeftProblem::Replaces => "give the result a name of its own".into(),
             PeftProblem::Missing { pickled: true } => {
                 "pickled weights can run programs and are not read; \
                  save them as safetensors: model.save_pretrained(DIR, safe_serialization=True)"

@@ -51,6 +51,7 @@ pub struct Imported {
 /// Turns the adapter in a folder into a file, for a base model that is at hand: its architecture says how tensors are
 /// named and laid out, and the adapter is checked against it. Reports every problem found.
 pub fn import(folder: &Path, base: &Path, out: &Path) -> Result<Imported, Problems> {
+    refuse_replacing(out, &[base, &folder.join(CONFIG), &folder.join(WEIGHTS)])?;
     let model = Gguf::open_checked(base)?;
     let mut problems = Problems::new();
     let config = Config::read(&folder.join(CONFIG), &mut problems);
@@ -78,6 +79,15 @@ pub fn import(folder: &Path, base: &Path, out: &Path) -> Result<Imported, Proble
     let rank = pairs.iter().map(|pair| pair.rank).max().unwrap_or(0);
     let (base, notes) = (config.base, config.notes);
     Ok(Imported { matrices: pairs.len(), rank, alpha, interleaved, base, notes })
+}
+
+/// Refuses to write over one of the files that are read, whatever way leads there.
+fn refuse_replacing(out: &Path, sources: &[&Path]) -> Result<(), PeftError> {
+    let Ok(target) = out.canonicalize() else { return Ok(()) };
+    match sources.iter().find(|source| source.canonicalize().is_ok_and(|source| source == target)) {
+        Some(source) => Err(PeftError::new(source, PeftProblem::Replaces)),
+        None => Ok(()),
+    }
 }
 
 /// What PEFT wrote of the base beside the adapter must be the base's own, or tokens were added to it.

@@ -31,6 +31,12 @@ pub enum TrainingError {
         /// What is wrong.
         reason: String,
     },
+    /// It is of the other kind.
+    #[error("this is a run of a suite, not a training run")]
+    OtherKind {
+        /// The header.
+        place: Place,
+    },
     /// Written by a later version.
     #[error("this training run has schema {found}, and this version reads up to {known}")]
     Newer {
@@ -62,6 +68,7 @@ impl From<Unread> for TrainingError {
         match unread {
             Unread::Read { place, reason } => Self::Read { place, reason },
             Unread::Damaged { place, reason } => Self::Damaged { place, reason },
+            Unread::OtherKind { place } => Self::OtherKind { place },
             Unread::Newer { place, found, known } => Self::Newer { place, found, known },
         }
     }
@@ -72,6 +79,7 @@ impl Explain for TrainingError {
         let (Self::Write { place, .. }
         | Self::Read { place, .. }
         | Self::Damaged { place, .. }
+        | Self::OtherKind { place }
         | Self::Newer { place, .. }
         | Self::Busy { place }
         | Self::None { place, .. }) = self;
@@ -87,6 +95,7 @@ impl Explain for TrainingError {
                 "give the folder of a training run, for example reports/train/sft-2026-01-31-1a2b".into()
             }
             Self::Damaged { .. } => "start a training run of its own without --resume".into(),
+            Self::OtherKind { .. } => "`tripos report` shows it, and `tripos run --resume` goes on with it".into(),
             Self::Newer { .. } => "update Tripos".into(),
             Self::Busy { .. } => "wait for it, or start a training run of its own without --resume".into(),
             Self::None { parent, .. } => {

@@ -207,7 +207,7 @@ fn cut<T: DeserializeOwned>(
 
 /// Reads what a training run was made with.
 pub fn read_training(path: &Path) -> Result<TrainingHeader, TrainingError> {
-    Ok(files::read_header(&path.join(HEADER), SCHEMA)?)
+    Ok(files::read_header(&path.join(HEADER), "recipe_name", SCHEMA)?)
 }
 
 /// The steps of a training run; a last line without its end is passed over.

@@ -307,7 +307,7 @@ impl<'a> Reader<'a> {
 
     /// What must hold of all data together. Follow-up mistakes of rows that were refused are not said.
     fn sound(&mut self, data: &Data) {
-        if self.problems.any_error() {
+        if self.problems.any_error() || self.recipe.data.is_empty() {
             return;
         }
         let (learned, held) = (&data.train.documents, &data.held_out.documents);

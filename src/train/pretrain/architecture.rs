@@ -73,8 +73,8 @@ impl Architecture {
         let width = entry.width.unwrap_or(64 * depth);
         let head = match width {
             0..512 => 32,
-            512..2048 => 64,
-            _ => 128,
+            2048.. if width.is_multiple_of(128) => 128,
+            _ => 64,
         };
         let heads = entry.heads.unwrap_or((width / head).max(1));
         Self {

@@ -4,7 +4,7 @@ use super::load::Loader;
 use super::{HeldOut, Kind, Length, Recipe};
 use crate::error::Level;
 use crate::model::Trained;
-use crate::suite::{self, ModelRef};
+use crate::suite::{self, ModelRef, ScorerKind, ScorerSpec};
 use std::path::Path;
 
 /// The shortest row that a task of any kind fits into.
@@ -54,7 +54,7 @@ impl Loader<'_> {
             None => self.within("sequence", sequence, sequence >= SHORTEST, &format!("{SHORTEST} or more")),
         }
         self.within("batch", batch, batch >= 1, "1 or more");
-        if part == 0 || batch >= 1 && !batch.is_multiple_of(part) {
+        if batch >= 1 && (part == 0 || !batch.is_multiple_of(part)) {
             let what = format!("`micro_batch` is {part}, and `batch` is {batch}");
             let fits: Vec<String> =
                 (1..=batch.min(1024)).filter(|n| batch.is_multiple_of(*n)).map(|n| n.to_string()).collect();
@@ -152,9 +152,20 @@ impl Loader<'_> {
         }
         let model = Some(ModelRef::Gguf(recipe.model.clone()));
         let output = recipe.output.clone().map(|path| suite::Output { path, trained: None });
-        let (_, mut found) = suite::load(path, &suite::Overrides { model, output, ..suite::Overrides::default() });
+        let (loaded, mut found) = suite::load(path, &suite::Overrides { model, output, ..suite::Overrides::default() });
         found.retain(|problem| problem.level() == Level::Error);
+        let sound = found.is_empty();
         self.problems.append(found);
+        let classifies =
+            |scorer: &ScorerSpec| matches!(&scorer.kind, ScorerKind::Label(label) if label.classifier.is_some());
+        let asked = loaded.is_some_and(|suite| suite.scorers.iter().any(classifies));
+        if recipe.kind == Kind::Classify && sound && !asked {
+            let help = match &recipe.output {
+                Some(output) => format!("give it the scorer `label: {{classifier: {}}}`", output.display()),
+                None => "set `output`, and give the suite the scorer `label: {classifier: OUTPUT}`".to_owned(),
+            };
+            self.fail("suite", "the suite asks no classifier, so it would tell nothing of what is trained", &help);
+        }
     }
 
     fn output(&mut self, path: &Path, model: &Path) {

@@ -57,6 +57,12 @@ pub fn load_text(path: &Path, text: &str, overrides: &Overrides) -> (Option<Reci
 }
 
 fn read(path: &Path, document: Document, overrides: &Overrides) -> (Option<Recipe>, Problems) {
+    let has = |key: &str| document.value().get(key).is_some();
+    if has("suite") && has("cases") && !has("recipe") {
+        let what = "this is a suite, not a recipe".to_owned();
+        let help = format!("a suite is run: tripos run {}", path.display());
+        return (None, TrainError::new(document.place("suite"), TrainProblem::Setting { what, help }).into());
+    }
     let read = document.read::<RecipeFile>();
     let mut problems = Problems::new();
     problems.extend(read.problems);
