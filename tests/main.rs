@@ -31,6 +31,7 @@ mod moments;
 mod peft;
 mod perplexity;
 mod prefix_tree;
+mod pretraining;
 mod probes;
 mod recipes;
 mod resume;

@@ -33,12 +33,8 @@ fn random_adapter(base: &Path, path: &Path) {
     let labels = ["no", "yes"].map(String::from).to_vec();
     let head = Classifier { labels, weights: vec![0.25; 2 * width], bias: vec![0.0; 2], render: "text".into() };
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-    let lineage = Lineage {
-        base_sha256: sha256_file(base).unwrap(),
-        base_file: name(base),
-        recipe_sha256: "c".repeat(64),
-        parent: None,
-    };
+    let lineage =
+        Lineage { base: Some((sha256_file(base).unwrap(), name(base))), recipe_sha256: "c".repeat(64), parent: None };
     let export =
         Export { path, name: "random", base: &gguf, saved: &saved, lineage: &lineage, classifier: Some(&head) };
     adapter(&export, &LoraSettings { rank: 4, alpha: 16.0, ..LoraSettings::default() }).unwrap();

@@ -153,8 +153,7 @@ fn a_trained_head_says_to_the_engines_states_what_it_says_in_the_trainer() {
         let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
         let (weights, bias) = (numbers("head.weight"), numbers("head.bias"));
         let lineage = Lineage {
-            base_sha256: sha256_file(&base).unwrap(),
-            base_file: "tiny.gguf".into(),
+            base: Some((sha256_file(&base).unwrap(), "tiny.gguf".into())),
             recipe_sha256: "0".repeat(64),
             parent: None,
         };

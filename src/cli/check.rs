@@ -11,6 +11,7 @@ use crate::report::thousands;
 use crate::run::{Prepared, RunSettings};
 use crate::suite::{Document, PromptFile, SuiteError, SuiteProblem, load};
 use crate::train::data::{self, Loader};
+use crate::train::pretrain::Base;
 use crate::train::recipe::{self, Kind};
 use clap::ValueEnum;
 use rayon::prelude::*;
@@ -113,7 +114,25 @@ fn is_recipe(document: &Document) -> bool {
 fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, String) {
     let overrides = recipe::Overrides { model: plan.model.clone(), seed: plan.seed, ..recipe::Overrides::default() };
     let (recipe, mut problems) = recipe::load(file, &overrides);
-    let Some(recipe) = recipe.filter(|recipe| recipe.model.is_file()) else { return (problems, String::new()) };
+    let Some(mut recipe) = recipe else { return (problems, String::new()) };
+    let made = match &recipe.from_nothing {
+        // Its data is read for the vocabulary; what is wrong with the recipe comes first.
+        Some(_) if problems.any_error() => return (problems, String::new()),
+        Some(nothing) => match Base::of(&recipe, nothing) {
+            Ok(made) => Some(made),
+            Err(found) => {
+                problems.append(found);
+                return (problems, String::new());
+            }
+        },
+        None => None,
+    };
+    if let Some(made) = &made {
+        recipe.model = made.file();
+    }
+    if !recipe.model.is_file() {
+        return (problems, String::new());
+    }
     let read = data::tokenizer(&recipe, settings).and_then(|engine| match data::asked(&recipe, &engine) {
         Ok(_) => data::read(&recipe, &engine),
         Err(mut found) => {
@@ -126,7 +145,7 @@ fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, St
             problems.append(data.warnings);
             let rows = Loader::new(&data.train, recipe.sequence, recipe.seed).rows();
             let what = match recipe.kind {
-                Kind::Sft => format!("{} learned", thousands(data.train.targets() as u64)),
+                Kind::Sft | Kind::Pretrain => format!("{} learned", thousands(data.train.targets() as u64)),
                 Kind::Classify => format!("{} labels", data.labels.len()),
             };
             let what = format!(

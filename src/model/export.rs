@@ -129,7 +129,7 @@ mod tests {
     fn lineage() -> Lineage {
         let hash = |digit: &str| digit.repeat(64);
         let base_file = "tripos-tiny.gguf".into();
-        Lineage { base_sha256: hash("b"), base_file, recipe_sha256: hash("c"), parent: Some(hash("d")) }
+        Lineage { base: Some((hash("b"), base_file)), recipe_sha256: hash("c"), parent: Some(hash("d")) }
     }
 
     fn waves(name: &str, dims: [usize; 2]) -> Saved {

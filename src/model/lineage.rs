@@ -5,10 +5,8 @@ use crate::gguf::{Array, Gguf, Metadata, Value};
 /// What a trained file was made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lineage {
-    /// SHA-256 of the model that it was trained on.
-    pub base_sha256: String,
-    /// That model's file name.
-    pub base_file: String,
+    /// SHA-256 and file name of the model that it was trained on; `None` where it began from nothing.
+    pub base: Option<(String, String)>,
     /// SHA-256 of the recipe.
     pub recipe_sha256: String,
     /// SHA-256 of the adapter or model whose training was continued, if any.
@@ -17,8 +15,10 @@ pub struct Lineage {
 
 impl Lineage {
     pub(super) fn put(&self, metadata: &mut Metadata) {
-        metadata.set("tripos.base.sha256", self.base_sha256.as_str().into());
-        metadata.set("tripos.base.file", self.base_file.as_str().into());
+        if let Some((sha256, file)) = &self.base {
+            metadata.set("tripos.base.sha256", sha256.as_str().into());
+            metadata.set("tripos.base.file", file.as_str().into());
+        }
         metadata.set("tripos.recipe.sha256", self.recipe_sha256.as_str().into());
         if let Some(parent) = &self.parent {
             metadata.set("tripos.parent", parent.as_str().into());

@@ -20,6 +20,8 @@ const ESCAPED: &str = "\\u{fdd";
 pub(super) const QUOTE: char = '\u{FDD0}';
 /// Stands behind what came from an example, or behind the prefill.
 pub(super) const MARK: char = '\u{FDD1}';
+/// Stand before and behind what a document is given and does not learn.
+pub(super) const GIVEN: [char; 2] = ['\u{FDD2}', '\u{FDD3}'];
 
 /// The spellings of a model's control tokens, ready to be found in text. Build it once a model.
 ///
@@ -44,7 +46,8 @@ impl Controls {
         let mut spellings: Vec<String> = spellings.iter().filter(|s| !s.is_empty()).cloned().collect();
         spellings.sort_unstable();
         spellings.dedup();
-        let marks = [&QUOTE.to_string(), &MARK.to_string(), ESCAPED];
+        let given = GIVEN.map(|mark| mark.to_string());
+        let marks = [&QUOTE.to_string(), &MARK.to_string(), ESCAPED, &given[0], &given[1]];
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
             .start_kind(StartKind::Both)
@@ -163,7 +166,7 @@ impl Controls {
 
 /// Whether a text holds a mark, plain or escaped.
 pub(super) fn holds_mark(text: &str) -> bool {
-    text.contains([QUOTE, MARK]) || text.contains(ESCAPED)
+    text.contains([QUOTE, MARK, GIVEN[0], GIVEN[1]]) || text.contains(ESCAPED)
 }
 
 /// A rendered text with the marks plain that a printed list or map has escaped.

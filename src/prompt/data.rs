@@ -1,11 +1,14 @@
 //! A case's data as the template sees it: JSON becomes Tera's values, with control spellings marked.
 
 use super::PromptError;
-use super::control::{Controls, MARK};
+use super::control::{Controls, GIVEN, MARK, QUOTE};
 use crate::suite::{Case, Vars};
 use serde_json::Value as Json;
 use tera::value::Key;
 use tera::{Context, Map, Value};
+
+/// What no data may hold.
+const MARKS: [char; 4] = [QUOTE, MARK, GIVEN[0], GIVEN[1]];
 
 /// The variables of a case at top level.
 pub(super) fn context(vars: &Vars, controls: &Controls) -> Result<Context, PromptError> {
@@ -27,7 +30,7 @@ pub(super) fn example_context(example: &Case, controls: &Controls) -> Result<Con
 
 /// What an earlier stage said. Marks that a model writes are dropped: no template means them.
 pub(super) fn completion(said: &str, controls: &Controls) -> Result<Value, PromptError> {
-    Ok(Value::from(text("completion", &said.replace(['\u{fdd0}', '\u{fdd1}'], "\u{fffd}"), controls)?.into_owned()))
+    Ok(Value::from(text("completion", &said.replace(MARKS, "\u{fffd}"), controls)?.into_owned()))
 }
 
 /// One element of `examples`: a map of the example's variables and its `target`.

@@ -10,6 +10,7 @@ mod control;
 mod data;
 mod error;
 mod examples;
+mod given;
 mod lesson;
 mod render;
 mod strftime;

@@ -1,7 +1,7 @@
 //! Completion prompts, and the pieces of chat prompts: Tera templates.
 
-use super::PromptError;
 use super::control::{holds_mark, plain_marks};
+use super::{PromptError, given};
 use crate::error::{Place, did_you_mean, nearest};
 use crate::suite::PromptFile;
 use std::path::{Path, PathBuf};
@@ -117,14 +117,26 @@ impl TextTemplate {
         Self::compile_at(source, Origin { file: place.file.clone(), line: place.line, columns: Columns::Unknown })
     }
 
+    /// Compiles the template of a document to learn, which knows the filter `given`: see [`super::Lesson::document`].
+    pub fn compile_document(source: &str, place: &Place) -> Result<Self, PromptError> {
+        let origin = Origin { file: place.file.clone(), line: place.line, columns: Columns::Unknown };
+        let given = |value: &Value, _: Kwargs, _: &State| {
+            given::mark(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        };
+        let mut tera = tera();
+        tera.register_filter("given", given);
+        Self::compile_with(tera, source, origin)
+    }
+
     /// Compiles a template that is a part of a file.
     pub(super) fn compile_at(source: &str, origin: Origin) -> Result<Self, PromptError> {
+        Self::compile_with(tera(), source, origin)
+    }
+
+    fn compile_with(mut tera: Tera, source: &str, origin: Origin) -> Result<Self, PromptError> {
         if holds_mark(source) {
             return Err(PromptError::Reserved { what: format!("`{}`", origin.file.display()) });
         }
-        let mut tera = Tera::default();
-        tera.autoescape_on(Vec::<&str>::new());
-        tera.register_filter("json_encode", |value: &Value, options: Kwargs, _: &State| json_encode(value, &options));
         let added = tera.add_raw_template(NAME, source);
         let template = Self { tera: Box::new(tera), source: source.to_owned(), origin };
         match added {
@@ -203,6 +215,14 @@ impl TextTemplate {
         let column = before.rsplit('\n').next().map_or(0, |text| text.chars().count());
         PromptError::OtherFile { tag: tag.to_owned(), place: self.origin.place(line, column) }
     }
+}
+
+/// Tera as prompts see it.
+fn tera() -> Tera {
+    let mut tera = Tera::default();
+    tera.autoescape_on(Vec::<&str>::new());
+    tera.register_filter("json_encode", |value: &Value, options: Kwargs, _: &State| json_encode(value, &options));
+    tera
 }
 
 /// What is missing, its name and what is defined beside it, out of Tera's "Variable `x` is not defined. Available variables: a, b".

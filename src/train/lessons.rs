@@ -69,7 +69,7 @@ impl<'a> Lessons<'a> {
     #[must_use]
     pub fn targets(&self, rows: &[Vec<&Document>]) -> usize {
         let counts = rows.iter().flatten().map(|document| match self.kind {
-            Kind::Sft => document.targets(),
+            Kind::Sft | Kind::Pretrain => document.targets(),
             Kind::Classify => 1,
         });
         counts.sum()

@@ -4,7 +4,8 @@
 //! as suites are read. [`data::read`] renders its data by the code that renders prompts in evaluation, and says of each
 //! token whether it is learned; [`data::Loader`] packs the documents into rows and hands them out step by step.
 //!
-//! [`clean`](clean::clean) says which documents are not learned, and why.
+//! A model from nothing gets its vocabulary, its shape and its first numbers from [`pretrain`]; [`clean`](clean::clean) says
+//! which documents it does not learn, and why.
 //!
 //! [`lessons`] says which rows make up which step, [`trainer`] makes the steps: [`loss`] and [`schedule`] are pure
 //! functions, [`checkpoint`] keeps what was learned, [`evaluate()`] measures it, [`parity`] holds the trainer to what the

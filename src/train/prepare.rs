@@ -5,6 +5,7 @@ use super::data::{self, Asked, Data};
 use super::failure::TrainingFailure;
 use super::lessons::{Lessons, material};
 use super::memory;
+use super::pretrain;
 use super::recipe::{Kind, Recipe};
 use crate::engine::Engine;
 use crate::engine::llama::Llama;
@@ -33,11 +34,18 @@ pub struct Prepared {
     pub identity: Identity,
     /// What the model is asked at each evaluation.
     pub questions: Vec<Asked>,
+    /// Keeps the file of a base that was made from nothing.
+    #[allow(dead_code, reason = "held, not read")]
+    made: Option<pretrain::Base>,
 }
 
 impl Prepared {
     /// Reads the data of a recipe and opens its base.
-    pub fn new(recipe: Recipe, machine: &RunSettings) -> Result<Self, Problems> {
+    pub fn new(mut recipe: Recipe, machine: &RunSettings) -> Result<Self, Problems> {
+        let made = recipe.from_nothing.as_ref().map(|nothing| pretrain::Base::of(&recipe, nothing)).transpose()?;
+        if let Some(made) = &made {
+            recipe.model = made.file();
+        }
         let engine = data::tokenizer(&recipe, machine)?;
         let mut problems = Problems::new();
         let mut or_problems = |found: Problems| problems.append(found);
@@ -46,7 +54,7 @@ impl Prepared {
         let (Some(data), Some(asked)) = (data, asked) else { return Err(problems) };
         let identity = Identity { recipe: recipe.sha256(), base: engine.facts().sha256.clone() };
         let base = Gguf::open(&recipe.model)?;
-        let mut prepared = Self { recipe, data, base, identity, questions: asked };
+        let mut prepared = Self { recipe, data, base, identity, questions: asked, made };
         if prepared.questions.is_empty() {
             prepared.questions = prepared.usual_questions(&engine);
         }

@@ -128,7 +128,10 @@ impl<'a> Sitting<'a> {
             recipe: recipe.json(),
             recipe_sha256: identity.recipe.clone(),
             flags: self.flags.clone(),
-            base: FileRecord { path: from_root(&recipe.model), sha256: identity.base.clone() },
+            base: FileRecord {
+                path: if recipe.from_nothing.is_some() { "from nothing".into() } else { from_root(&recipe.model) },
+                sha256: identity.base.clone(),
+            },
             material: material(&measured.lessons, &data.train, &data.held_out),
             labels: data.labels.clone(),
             parameters: measured.needs.parameters,
@@ -152,7 +155,7 @@ impl<'a> Sitting<'a> {
         lr: f64,
         saved: Option<Vec<crate::model::Saved>>,
     ) -> Result<Ended, Problems> {
-        let Prepared { recipe, data, base, identity, questions } = self.prepared;
+        let Prepared { recipe, data, base, identity, questions, .. } = self.prepared;
         let decoder = Decoder::open(&recipe.model, &measured.settings)?;
         let mut pupil = Pupil { decoder, shape: measured.settings.shape.clone() };
         if let Some(saved) = saved {
@@ -160,9 +163,9 @@ impl<'a> Sitting<'a> {
         }
         let held = pupil.decoder.memory();
         folder.note(|header| header.memory.held = Some(held))?;
+        let file = recipe.model.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let lineage = Lineage {
-            base_sha256: identity.base.clone(),
-            base_file: recipe.model.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            base: recipe.from_nothing.is_none().then(|| (identity.base.clone(), file)),
             recipe_sha256: identity.recipe.clone(),
             parent: base.metadata().text("tripos.recipe.sha256").map(|_| identity.base.clone()),
         };

@@ -8,6 +8,7 @@ use crate::report::thousands;
 use crate::run::RunSettings;
 use crate::seed;
 use crate::train::lessons::{Lessons, material};
+use crate::train::pretrain::Architecture;
 use crate::train::{Learner, Prepared, Pupil, Recipe, bytes_text};
 use serde_json::json;
 use std::time::Instant;
@@ -35,7 +36,7 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
     let seen = lessons.steps() as f64 * recipe.batch as f64 / rows;
     let mut all = vec![
         ("recipe", format!("{} ({})", recipe.name, recipe.kind)),
-        ("model", format!("{}, {} parameters", recipe.model.display(), n(needs.parameters))),
+        ("model", format!("{}, {} parameters", base(recipe), n(needs.parameters))),
         ("trained", format!("{}, {} parameters", what(&recipe.train), n(needs.trained))),
         (
             "data",
@@ -63,6 +64,12 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
     all.extend(recipe.suite.as_ref().map(|suite| ("suite", suite.display().to_string())));
     all.extend(recipe.output.as_ref().map(|output| ("output", output.display().to_string())));
     print(&text::facts(&all))
+}
+
+fn base(recipe: &Recipe) -> String {
+    let Some(nothing) = &recipe.from_nothing else { return recipe.model.display().to_string() };
+    let Architecture { layers, width, heads, context, .. } = nothing.architecture;
+    format!("from nothing: {layers} layers of {width}, {heads} heads, context {context}")
 }
 
 fn what(trained: &Trained) -> String {

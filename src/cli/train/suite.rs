@@ -37,6 +37,7 @@ pub(super) fn run(
     // A suite judges a classifier by the file that it names itself.
     let plans = match recipe.kind {
         Kind::Sft => vec![base, taught],
+        Kind::Pretrain => vec![taught],
         Kind::Classify => vec![PlanArgs::default()],
     };
     let mut runs = Vec::new();

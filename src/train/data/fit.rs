@@ -4,7 +4,7 @@ use super::gather::Gathered;
 use super::mask;
 use super::read::Found;
 use super::{Dataset, SourceFacts};
-use crate::engine::Engine;
+use crate::engine::{Engine, Token};
 use crate::error::{Place, Problems};
 use crate::model::Document;
 use crate::train::error::{TrainError, TrainProblem};
@@ -39,23 +39,24 @@ impl<'a> Fitter<'a> {
         for row in found {
             for document in row.documents {
                 self.all += 1;
-                let Some(document) = self.fitting(document, &row.place) else { continue };
-                facts.documents += 1;
-                facts.tokens += document.tokens.len();
-                facts.targets += document.targets();
-                set.documents.push(document);
-                set.labels.extend(row.label);
+                for document in self.fitting(document, &row.place) {
+                    facts.documents += 1;
+                    facts.tokens += document.tokens.len();
+                    facts.targets += document.targets();
+                    set.documents.push(document);
+                    set.labels.extend(row.label);
+                }
             }
         }
         (facts.cut, facts.dropped) = (self.cut - before.0, self.too_long + self.emptied - before.1);
         set.sources.push(facts);
     }
 
-    /// The document, or what the recipe leaves of it where it is too long.
-    fn fitting(&mut self, mut document: Document, place: &Place) -> Option<Document> {
+    /// The document, or what the recipe makes of it where it is too long.
+    fn fitting(&mut self, mut document: Document, place: &Place) -> Vec<Document> {
         let (tokens, sequence) = (document.tokens.len(), self.recipe.sequence);
         if tokens <= sequence {
-            return Some(document);
+            return vec![document];
         }
         match self.recipe.too_long {
             TooLong::Refuse => self.refused.row(place, TrainProblem::TooLong { tokens, sequence }),
@@ -67,12 +68,13 @@ impl<'a> Fitter<'a> {
                 if self.recipe.kind == Kind::Classify || !mask::is_blank(self.engine, &document) {
                     self.cut += 1;
                     self.lost_stop += usize::from(stopped && !mask::ends(self.engine, &document));
-                    return Some(document);
+                    return vec![document];
                 }
                 self.emptied += 1;
             }
+            TooLong::Split => return split(&document, sequence),
         }
-        None
+        Vec::new()
     }
 
     /// The errors, and what the user should know.
@@ -93,4 +95,15 @@ impl<'a> Fitter<'a> {
         }
         (self.refused.done(), warnings)
     }
+}
+
+/// Its windows of so many tokens, one behind the other; the first token of each is only read.
+fn split(document: &Document, sequence: usize) -> Vec<Document> {
+    let windows = document.tokens.chunks(sequence).zip(document.learn.chunks(sequence));
+    let window = |(tokens, learn): (&[Token], &[bool])| {
+        let mut learn = learn.to_vec();
+        learn.iter_mut().take(1).for_each(|first| *first = false);
+        Document { tokens: tokens.to_vec(), learn }
+    };
+    windows.map(window).filter(|window| window.targets() > 0).collect()
 }

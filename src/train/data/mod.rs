@@ -11,12 +11,17 @@ mod loader;
 mod mask;
 mod pack;
 mod passed;
+mod prose;
 mod read;
 mod rows;
+mod scribe;
+mod sources;
 mod teacher;
+mod texts;
 
 pub use loader::Loader;
 pub use read::{Asked, Data, asked, read, tokenizer};
+pub use texts::texts;
 
 pub(super) use format::{Format, ROLES};
 

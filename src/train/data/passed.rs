@@ -139,7 +139,7 @@ impl Told<'_> {
             let help = "run the suite on the model that is to learn (`tripos run SUITE --model M`)".to_owned();
             return Err(TrainProblem::Row { what, help });
         } else {
-            let lesson = Lesson::plain(&asked, &said.text, &self.teacher.controls).map_err(|error| {
+            let lesson = Lesson::plain(&asked, &said.text, &self.teacher.scribe.controls).map_err(|error| {
                 TrainProblem::Row { what: error.to_string(), help: "leave this sample out".to_owned() }
             })?;
             mask::document(self.teacher.engine, &lesson, self.end)
@@ -150,7 +150,7 @@ impl Told<'_> {
 
     /// Whether the recorded tokens of a text are this vocabulary's, its control tokens being meant or quoted.
     fn knows(&self, text: &str, tokens: &[Token]) -> bool {
-        let quoted = self.teacher.controls.quote(text).map(|prompt| prompt.quoted).unwrap_or_default();
+        let quoted = self.teacher.scribe.controls.quote(text).map(|prompt| prompt.quoted).unwrap_or_default();
         [Vec::new(), quoted].iter().any(|quoted| self.teacher.engine.tokenize(text, quoted) == tokens)
     }
 
@@ -160,7 +160,7 @@ impl Told<'_> {
         let ends_here = |count: &usize| engine.bytes(&said.tokens[..*count]) == said.text.as_bytes();
         match (0..=said.tokens.len()).rev().find(ends_here) {
             Some(count) => said.tokens[..count].to_vec(),
-            None => mask::alone(engine, &said.text, &self.teacher.controls),
+            None => mask::alone(engine, &said.text, &self.teacher.scribe.controls),
         }
     }
 }

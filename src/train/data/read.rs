@@ -5,8 +5,11 @@ use super::fit::Fitter;
 use super::gather::Gathered;
 use super::mask;
 use super::passed::Passed;
-use super::rows::{self, Row};
-use super::teacher::{Teacher, Templates};
+use super::rows::Row;
+use super::scribe::Templates;
+use super::sources::Sources;
+use super::teacher::Teacher;
+use super::texts;
 use crate::engine::llama::{KvStorage, Llama, LlamaSettings};
 use crate::engine::{Engine, KvMode, Token};
 use crate::error::{Explain, Place, Problems};
@@ -14,7 +17,7 @@ use crate::model::Document;
 use crate::prompt::PromptError;
 use crate::run::RunSettings;
 use crate::seed;
-use crate::suite::{SuiteError, SuiteProblem, Vars, read_rows};
+use crate::train::clean::Text;
 use crate::train::error::{TrainError, TrainProblem};
 use crate::train::recipe::{HeldOut, Kind, Origin, Recipe, Source};
 use rayon::prelude::*;
@@ -51,11 +54,19 @@ pub(super) struct Found {
     /// Hash of what they say: decides who is held out.
     pub key: u64,
     pub label: Option<usize>,
+    /// What it says, where it is yet to be cleaned.
+    pub text: String,
 }
 
 impl Found {
     pub(super) fn new(place: Place, documents: Vec<Document>, text: &str) -> Self {
-        Self { place, documents, key: seed::first_u64(&Sha256::digest(text.as_bytes())), label: None }
+        Self {
+            place,
+            documents,
+            key: seed::first_u64(&Sha256::digest(text.as_bytes())),
+            label: None,
+            text: String::new(),
+        }
     }
 }
 
@@ -90,7 +101,7 @@ pub fn asked(recipe: &Recipe, engine: &dyn Engine) -> Result<Vec<Asked>, Problem
 /// Reads, renders and tokenises all data of a recipe. `engine` is the recipe's model ([`tokenizer`]).
 pub fn read(recipe: &Recipe, engine: &dyn Engine) -> Result<Data, Problems> {
     let teacher = Teacher::new(recipe, engine).map_err(|error| of_model(recipe, &error))?;
-    let mut reader = Reader { recipe, teacher: &teacher, problems: Problems::new(), warnings: Problems::new() };
+    let mut reader = Reader { recipe, teacher: &teacher, sources: Sources::new(recipe) };
     let own = match &recipe.held_out {
         HeldOut::Share(_) => &[][..],
         HeldOut::Data(own) => own,
@@ -98,18 +109,19 @@ pub fn read(recipe: &Recipe, engine: &dyn Engine) -> Result<Data, Problems> {
     let (written, written_own) = (reader.written(&recipe.data), reader.written(own));
     let labels = reader.labels(&written);
     let (found, found_own) = (reader.found(written, &labels), reader.found(written_own, &labels));
+    let found = reader.cleaned(found)?;
     let mut data = Data { labels, ..Data::default() };
     reader.fill(&mut data, found, found_own);
     reader.sound(&data);
-    if let Some((asked, finished)) = teacher.other_start.get().cloned() {
-        reader.warn("data", TrainProblem::OtherStart { asked, finished });
+    if let Some((asked, finished)) = teacher.scribe.other_start.get().cloned() {
+        reader.sources.warn("data", TrainProblem::OtherStart { asked, finished });
     }
-    data.warnings = reader.warnings;
-    reader.problems.or_ok(data)
+    data.warnings = reader.sources.warnings;
+    reader.sources.problems.or_ok(data)
 }
 
 /// A problem of the model's own template, or of the day that it is to see, at its place in the recipe.
-fn of_model(recipe: &Recipe, error: &PromptError) -> TrainError {
+pub(super) fn of_model(recipe: &Recipe, error: &PromptError) -> TrainError {
     let path = if matches!(error, PromptError::Date { .. }) { "date" } else { "model" };
     let problem = TrainProblem::Setting { what: error.to_string(), help: error.help().unwrap_or_default() };
     TrainError::new(recipe.place(path), problem)
@@ -125,79 +137,29 @@ enum Written {
 struct Reader<'a> {
     recipe: &'a Recipe,
     teacher: &'a Teacher<'a>,
-    problems: Problems,
-    warnings: Problems,
+    sources: Sources<'a>,
 }
 
 impl<'a> Reader<'a> {
-    fn fail(&mut self, path: &str, problem: TrainProblem) {
-        self.problems.push(TrainError::new(self.recipe.place(path), problem));
-    }
-
-    fn warn(&mut self, path: &str, problem: TrainProblem) {
-        self.warnings.push(TrainError::new(self.recipe.place(path), problem));
-    }
-
     /// Each source with what stands in it.
     fn written(&mut self, sources: &'a [Source]) -> Vec<(&'a Source, Written)> {
         sources.iter().map(|source| (source, self.written_in(source))).collect()
     }
 
     fn written_in(&mut self, source: &Source) -> Written {
-        let before = self.problems.len();
+        let Origin::Run { run, variant, scorer } = &source.origin else {
+            return Written::Rows(self.sources.rows(source));
+        };
+        let before = self.sources.problems.len();
+        let place = self.recipe.place(&format!("{}.run", source.at));
         let limit = source.limit.unwrap_or(usize::MAX);
-        let written = match &source.origin {
-            Origin::File { file } => {
-                let (rows, problems) = read_rows(file, limit);
-                Written::Rows(self.rows(source, rows, problems))
-            }
-            Origin::Generate { generate } => {
-                let place = self.recipe.place(&format!("{}.generate", source.at));
-                let (cases, problems) = match generate.cases() {
-                    Ok(cases) => (cases, Vec::new()),
-                    Err(problem) => (Vec::new(), vec![SuiteError::new(place.clone(), problem)]),
-                };
-                let rows = cases.into_iter().map(|case| {
-                    let target = case.target.map(|target| ("target".to_owned(), target.into()));
-                    (case.vars.into_iter().chain(target).collect(), place.clone())
-                });
-                Written::Rows(self.rows(source, rows.collect(), problems))
-            }
-            Origin::Run { run, variant, scorer } => {
-                let place = self.recipe.place(&format!("{}.run", source.at));
-                let passed = Passed { run, variant: variant.as_deref(), scorer: scorer.as_deref(), place, limit };
-                Written::Found(self.passed(source, &passed))
-            }
-        };
-        let empty = match &written {
-            Written::Rows(rows) => rows.is_empty(),
-            Written::Found(found) => found.is_empty(),
-        };
-        if empty && self.problems.len() == before {
-            let help = match source.origin {
-                Origin::Run { .. } => "no sample of the run passes: choose another variant, scorer or run",
-                Origin::File { .. } | Origin::Generate { .. } => "the source has no row: name another, or leave it out",
-            };
-            self.fail(&source.at, TrainProblem::NoData { help: help.to_owned() });
+        let passed = Passed { run, variant: variant.as_deref(), scorer: scorer.as_deref(), place, limit };
+        let found = self.passed(source, &passed);
+        if found.is_empty() && self.sources.problems.len() == before {
+            let help = "no sample of the run passes: choose another variant, scorer or run".to_owned();
+            self.sources.fail(&source.at, TrainProblem::NoData { help });
         }
-        written
-    }
-
-    fn rows(&mut self, source: &Source, rows: Vec<(Vars, Place)>, broken: Vec<SuiteError>) -> Vec<Row> {
-        let mut gathered = Gathered::default();
-        for error in broken {
-            let kind = if matches!(error.problem, SuiteProblem::Row { .. }) { "broken line" } else { "file" };
-            gathered.push(kind, &error.place.clone(), error);
-        }
-        let mut read = Vec::with_capacity(rows.len());
-        for (row, place) in rows {
-            match rows::row(source, self.recipe.kind, row, place.clone()) {
-                Ok(row) => read.push(row),
-                Err(problem) => gathered.row(&place, problem),
-            }
-        }
-        self.problems.append(gathered.done());
-        read
+        Written::Found(found)
     }
 
     fn passed(&mut self, source: &Source, passed: &Passed) -> Vec<Found> {
@@ -205,12 +167,12 @@ impl<'a> Reader<'a> {
             Ok((found, cut)) => {
                 if cut > 0 {
                     let why = "they passed, but were cut at `max_tokens` before their end".to_owned();
-                    self.warn(&source.at, TrainProblem::Dropped { rows: cut, of: cut + found.len(), why });
+                    self.sources.warn(&source.at, TrainProblem::Dropped { rows: cut, of: cut + found.len(), why });
                 }
                 found
             }
             Err(found) => {
-                self.problems.append(found);
+                self.sources.problems.append(found);
                 Vec::new()
             }
         }
@@ -230,7 +192,7 @@ impl<'a> Reader<'a> {
             let what = "all rows have one label, and there is nothing to tell apart".to_owned();
             let help =
                 "give rows of other labels as well, or name the right column: `columns: {label: COLUMN}`".to_owned();
-            self.fail("data", TrainProblem::Setting { what, help });
+            self.sources.fail("data", TrainProblem::Setting { what, help });
         }
         labels.into_iter().cloned().collect()
     }
@@ -248,7 +210,7 @@ impl<'a> Reader<'a> {
         let templates = match Templates::compile(self.recipe, source) {
             Ok(templates) => templates,
             Err(error) => {
-                self.problems.push(error);
+                self.sources.problems.push(error);
                 return Vec::new();
             }
         };
@@ -269,12 +231,27 @@ impl<'a> Reader<'a> {
                 }
                 (Ok(taught), label) => {
                     let found_here = Found::new(row.place, taught.documents, &taught.text);
-                    found.push(Found { label: label.flatten(), ..found_here });
+                    let text = if self.recipe.from_nothing.is_some() { taught.text } else { String::new() };
+                    found.push(Found { label: label.flatten(), text, ..found_here });
                 }
             }
         }
-        self.problems.append(gathered.done());
+        self.sources.problems.append(gathered.done());
         found
+    }
+
+    /// What a model from nothing learns, without what is dirty, repeated or asked by a suite; all of it for any other model.
+    fn cleaned(&mut self, mut found: Vec<(&'a Source, Vec<Found>)>) -> Result<Vec<(&'a Source, Vec<Found>)>, Problems> {
+        let Some(nothing) = &self.recipe.from_nothing else { return Ok(found) };
+        let all = found.iter().flat_map(|(source, found)| found.iter().map(|one| (source.is_generated(), one)));
+        let texts = all.map(|(generated, one)| Text { text: &one.text, place: one.place.clone(), generated });
+        let (kept, dropped) = texts::kept(nothing, &texts.collect::<Vec<_>>())?;
+        self.sources.warnings.extend(dropped);
+        let mut kept = kept.into_iter();
+        for (_, found) in &mut found {
+            found.retain(|_| kept.next().unwrap_or(true));
+        }
+        Ok(found)
     }
 
     /// Divides what was found into what is learned and what is held out, and makes it fit.
@@ -301,36 +278,36 @@ impl<'a> Reader<'a> {
 
     fn fitted(&mut self, fitter: Fitter) {
         let (problems, warnings) = fitter.done();
-        self.problems.append(problems);
-        self.warnings.append(warnings);
+        self.sources.problems.append(problems);
+        self.sources.warnings.append(warnings);
     }
 
     /// What must hold of all data together. Follow-up mistakes of rows that were refused are not said.
     fn sound(&mut self, data: &Data) {
-        if self.problems.any_error() || self.recipe.data.is_empty() {
+        if self.sources.problems.any_error() || self.recipe.data.is_empty() {
             return;
         }
         let (learned, held) = (&data.train.documents, &data.held_out.documents);
         let documents = learned.len() + held.len();
         if documents == 0 {
             let help = "every document was left out: set a larger `sequence`".to_owned();
-            return self.fail("data", TrainProblem::NoData { help });
+            return self.sources.fail("data", TrainProblem::NoData { help });
         }
         if learned.is_empty() {
-            return self.fail("held_out", TrainProblem::AllHeldOut { documents });
+            return self.sources.fail("held_out", TrainProblem::AllHeldOut { documents });
         }
         if held.is_empty() && self.recipe.evaluate.every > 0 {
-            self.fail("held_out", TrainProblem::NoHeldOut { documents });
+            self.sources.fail("held_out", TrainProblem::NoHeldOut { documents });
         }
         let known: HashSet<&[Token]> = learned.iter().map(|document| &document.tokens[..]).collect();
         let leaked = held.iter().filter(|document| known.contains(&document.tokens[..])).count();
         if leaked > 0 {
-            self.warn("held_out", TrainProblem::Leak { documents: leaked, of: held.len() });
+            self.sources.warn("held_out", TrainProblem::Leak { documents: leaked, of: held.len() });
         }
         let engine = self.teacher.engine;
-        if self.recipe.kind == Kind::Sft && !learned.iter().any(|document| mask::ends(engine, document)) {
+        if self.recipe.kind != Kind::Classify && !learned.iter().any(|document| mask::ends(engine, document)) {
             let help = self.no_stop(data);
-            self.fail("data", TrainProblem::NoStop { help });
+            self.sources.fail("data", TrainProblem::NoStop { help });
         }
     }
 

@@ -40,16 +40,16 @@ pub(super) fn row(source: &Source, kind: Kind, row: Vars, place: Place) -> Resul
     }
     let target = target.or_else(|| vars.remove("target").as_ref().and_then(text_of));
     let label = match kind {
-        Kind::Sft => None,
+        Kind::Sft | Kind::Pretrain => None,
         Kind::Classify => Some(label(&mut vars, target.as_deref())?),
     };
-    let said = match (&source.prompt, kind) {
-        (Some(_), _) => {
+    let said = match (source.prompt.is_some() || source.text.is_some(), kind) {
+        (true, _) => {
             let id = format!("{}:{}", place.file.display(), place.line);
             Said::Case(Case { id, vars, target, tags: Vec::new(), probe: None })
         }
-        (None, Kind::Sft) => said(&vars)?,
-        (None, Kind::Classify) => Said::Text(only_text(&vars)?),
+        (false, Kind::Sft | Kind::Pretrain) => said(&vars)?,
+        (false, Kind::Classify) => Said::Text(only_text(&vars)?),
     };
     Ok(Row { place, said, label })
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 /// The deviation of the numbers at the beginning (Radford et al. 2019).
 const SPREAD: f32 = 0.02;
 /// How conversations are written, where the vocabulary is our own: ChatML.
-const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+pub const CHATML: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 /// Where the tokens of a new model come from.
 #[derive(Debug, Clone, Copy)]

@@ -18,6 +18,9 @@ impl Loader<'_> {
         self.lengths(recipe);
         self.rates(recipe);
         self.trained(&recipe.train);
+        if kind == Some(Kind::Pretrain) && recipe.train != Trained::Full {
+            self.fail("train", "a model from nothing is trained as a whole", "leave `train` out");
+        }
         self.evaluation(recipe);
         self.classifier(recipe, kind);
         if let Some(suite) = &recipe.suite {
@@ -131,7 +134,7 @@ impl Loader<'_> {
 
     fn classifier(&mut self, recipe: &Recipe, kind: Option<Kind>) {
         match kind {
-            Some(Kind::Sft) if !recipe.labels.is_empty() => {
+            Some(Kind::Sft | Kind::Pretrain) if !recipe.labels.is_empty() => {
                 self.fail("labels", "`labels` belong to `kind: classify`", "leave them out, or write `kind: classify`");
             }
             Some(Kind::Classify) if recipe.labels.len() == 1 && !self.refused("labels") => {
@@ -147,10 +150,11 @@ impl Loader<'_> {
 
     /// The suite that is run at the end, on the model that is trained. Its own errors have their own places.
     fn suite(&mut self, path: &Path, recipe: &Recipe) {
-        if !self.must_be_file("suite", "the suite", path) || recipe.model.as_os_str().is_empty() {
+        let nothing = recipe.from_nothing.is_some();
+        if !self.must_be_file("suite", "the suite", path) || recipe.model.as_os_str().is_empty() && !nothing {
             return;
         }
-        let model = Some(ModelRef::Gguf(recipe.model.clone()));
+        let model = (!nothing).then(|| ModelRef::Gguf(recipe.model.clone()));
         let output = recipe.output.clone().map(|path| suite::Output { path, trained: None });
         let (loaded, mut found) = suite::load(path, &suite::Overrides { model, output, ..suite::Overrides::default() });
         found.retain(|problem| problem.level() == Level::Error);

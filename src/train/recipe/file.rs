@@ -1,10 +1,13 @@
 //! What users write: the YAML of a recipe, field for field. Paths are as written and nothing is filled in; `load` turns
 //! this into a [`super::Recipe`].
 
+use super::nothing::TokenizerEntry;
 use super::shape::{AskEntry, Sources, TrainEntry};
 use super::{Shape, TooLong};
 use crate::model::Precision;
 use crate::suite::{Generate, Vars};
+use crate::train::clean::Rules;
+use crate::train::pretrain::ArchitectureEntry;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -16,6 +19,13 @@ pub(super) struct RecipeFile {
     pub description: Option<String>,
     pub kind: String,
     pub model: Option<String>,
+    pub depth: Option<usize>,
+    pub architecture: Option<ArchitectureEntry>,
+    pub tokenizer: Option<TokenizerEntry>,
+    pub licence: Option<String>,
+    pub clean: Option<Rules>,
+    #[serde(default)]
+    pub leaks: Vec<String>,
     pub data: Sources,
     pub held_out: Option<HeldOutEntry>,
     pub train: Option<TrainEntry>,
@@ -24,6 +34,7 @@ pub(super) struct RecipeFile {
     pub micro_batch: Option<usize>,
     pub steps: Option<u64>,
     pub epochs: Option<f64>,
+    pub tokens: Option<u64>,
     #[serde(default)]
     pub schedule: ScheduleEntry,
     #[serde(default)]
@@ -32,8 +43,7 @@ pub(super) struct RecipeFile {
     pub precision: Precision,
     #[serde(default)]
     pub recompute: bool,
-    #[serde(default)]
-    pub too_long: TooLong,
+    pub too_long: Option<TooLong>,
     #[serde(default)]
     pub evaluate: EvaluateEntry,
     #[serde(default)]
@@ -113,6 +123,7 @@ pub(super) struct SourceEntry {
     pub limit: Option<usize>,
     pub prompt: Option<String>,
     pub completion: Option<String>,
+    pub text: Option<String>,
     pub variant: Option<String>,
     pub scorer: Option<String>,
 }

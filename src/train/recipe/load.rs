@@ -2,7 +2,9 @@
 
 use super::file::{LabelEntry, RecipeFile, ScheduleEntry};
 use super::shape::{AskEntry, Sources, TrainEntry};
-use super::{Ask, Checkpoint, Evaluate, HeldOut, Kind, Length, Optimiser, Recipe, Schedule, Shape, Source, Written};
+use super::{
+    Ask, Checkpoint, Evaluate, HeldOut, Kind, Length, Optimiser, Recipe, Schedule, Shape, Source, TooLong, Written,
+};
 use crate::error::{Place, Problems};
 use crate::gguf::Gguf;
 use crate::model::{LoraSettings, Trained};
@@ -119,30 +121,41 @@ impl Loader<'_> {
 
     fn resolve(&mut self, file: &RecipeFile) -> Option<Recipe> {
         let kind = self.kind(&file.kind);
-        let model = self.model(file.model.as_deref());
+        let pretrain = kind == Some(Kind::Pretrain);
+        let nothing = self.made_from_nothing(file, pretrain);
+        let model = if pretrain { None } else { self.model(file.model.as_deref()) };
         let data = self.sources("data", &file.data, kind);
         let held_out = self.held_out(file, kind);
-        let context = model.as_deref().and_then(|model| self.trainable(model));
-        let batch = file.batch.unwrap_or(BATCH);
-        let train = file.train.clone().map_or(Trained::Lora(LoraSettings::default()), |TrainEntry(train)| train);
+        let architecture = nothing.as_ref().map(|nothing| nothing.architecture);
+        let context = match architecture {
+            Some(architecture) => Some(architecture.context),
+            None => model.as_deref().and_then(|model| self.trainable(model)),
+        };
+        let sequence = file.sequence.unwrap_or(context.map_or(SEQUENCE, |context| context.min(SEQUENCE)));
+        let pace = architecture.map(|architecture| architecture.pace());
+        let usual_batch = pace.map_or(BATCH, |pace| (pace.batch_tokens / sequence.max(1)).max(1));
+        let batch = file.batch.unwrap_or(usual_batch);
+        let usual = if pretrain { Trained::Full } else { Trained::Lora(LoraSettings::default()) };
+        let train = file.train.clone().map_or(usual, |TrainEntry(train)| train);
         let recipe = Recipe {
             name: file.recipe.clone(),
             path: self.path.to_path_buf(),
             kind: kind.unwrap_or(Kind::Sft),
             description: file.description.clone(),
-            schedule: self.schedule(&file.schedule, kind.unwrap_or(Kind::Sft), &train),
+            schedule: self.schedule(&file.schedule, pace.map_or_else(|| usual_rate(kind, &train), |pace| pace.rate)),
             model: model.clone().unwrap_or_default(),
+            from_nothing: nothing.clone(),
             data,
             held_out,
             train,
-            sequence: file.sequence.unwrap_or(context.map_or(SEQUENCE, |context| context.min(SEQUENCE))),
+            sequence,
             batch,
             micro_batch: file.micro_batch.unwrap_or(batch),
-            length: self.length(file),
-            optimiser: self.optimiser(file),
+            length: self.length(file, pace.map(|pace| (pace.tokens, (batch * sequence) as u64))),
+            optimiser: self.optimiser(file, pretrain),
             precision: file.precision,
             recompute: file.recompute,
-            too_long: file.too_long,
+            too_long: file.too_long.unwrap_or(if pretrain { TooLong::Split } else { TooLong::Cut }),
             evaluate: self.evaluate(file),
             checkpoint: Checkpoint {
                 every: file.checkpoint.every.unwrap_or(CHECKPOINT.0),
@@ -158,19 +171,21 @@ impl Loader<'_> {
         };
         self.check(&recipe, kind, context);
         // What is not known here was taken for the usual above, to see what else there is to say.
-        model.and(kind).map(|_| recipe)
+        let whole = if pretrain { nothing.is_some() } else { model.is_some() };
+        kind.filter(|_| whole).map(|_| recipe)
     }
 
     fn kind(&mut self, written: &str) -> Option<Kind> {
         match written {
             "sft" => Some(Kind::Sft),
             "classify" => Some(Kind::Classify),
-            "pretrain" | "reward" | "dpo" | "grpo" | "ppo" => {
+            "pretrain" => Some(Kind::Pretrain),
+            "reward" | "dpo" | "grpo" | "ppo" => {
                 self.push("kind", TrainProblem::LaterKind { kind: written.to_owned() });
                 None
             }
             other => {
-                let known = vec!["sft".to_owned(), "classify".to_owned()];
+                let known = ["pretrain", "sft", "classify"].map(str::to_owned).to_vec();
                 self.push("kind", TrainProblem::Unknown { what: "kind", name: other.to_owned(), known });
                 None
             }
@@ -240,24 +255,23 @@ impl Loader<'_> {
         }
     }
 
-    fn length(&mut self, file: &RecipeFile) -> Length {
-        if file.steps.is_some() && file.epochs.is_some() {
-            self.fail("epochs", "`steps` and `epochs` both say how long is trained", "leave one of them out");
+    /// How long is trained; `budget` is what a model from nothing is to read, and the tokens of a step.
+    fn length(&mut self, file: &RecipeFile, budget: Option<(u64, u64)>) -> Length {
+        let said =
+            [("steps", file.steps.is_some()), ("epochs", file.epochs.is_some()), ("tokens", file.tokens.is_some())];
+        let said: Vec<&str> = said.iter().filter(|(_, said)| *said).map(|(name, _)| *name).collect();
+        if let [first, .., last] = said[..] {
+            let what = format!("`{first}` and `{last}` both say how long is trained");
+            self.fail(last, &what, "leave one of them out");
         }
-        match (self.overrides.steps.or(file.steps), file.epochs) {
-            (Some(steps), _) => Length::Steps(steps),
-            (None, epochs) => Length::Epochs(epochs.unwrap_or(1.0)),
+        match (self.overrides.steps.or(file.steps), file.epochs, budget) {
+            (Some(steps), ..) => Length::Steps(steps),
+            (None, None, Some((usual, step))) => Length::Steps(file.tokens.unwrap_or(usual).div_ceil(step.max(1))),
+            (None, epochs, _) => Length::Epochs(epochs.unwrap_or(1.0)),
         }
     }
 
-    /// Starting values: field-notes.md, section 5. A head learns faster than the words of a whole vocabulary.
-    fn schedule(&self, entry: &ScheduleEntry, kind: Kind, train: &Trained) -> Schedule {
-        let usual = match (kind, train) {
-            (Kind::Sft, Trained::Full) => 2e-5,
-            (Kind::Sft, Trained::Lora(_)) => 2e-4,
-            (Kind::Classify, Trained::Full) => 1e-4,
-            (Kind::Classify, Trained::Lora(_)) => 1e-3,
-        };
+    fn schedule(&self, entry: &ScheduleEntry, usual: f64) -> Schedule {
         let warmup = entry.warmup.unwrap_or(0.02);
         let fall = if entry.shape == Shape::Constant { 0.0 } else { 1.0 - warmup };
         Schedule {
@@ -269,7 +283,7 @@ impl Loader<'_> {
         }
     }
 
-    fn optimiser(&mut self, file: &RecipeFile) -> Optimiser {
+    fn optimiser(&mut self, file: &RecipeFile, pretrain: bool) -> Optimiser {
         let entry = &file.optimiser;
         let betas = match entry.betas.as_deref() {
             None => (0.9, 0.95),
@@ -282,7 +296,7 @@ impl Loader<'_> {
         Optimiser {
             betas,
             eps: entry.eps.unwrap_or(1e-8),
-            weight_decay: entry.weight_decay.unwrap_or(0.0),
+            weight_decay: entry.weight_decay.unwrap_or(if pretrain { 0.1 } else { 0.0 }),
             clip: entry.clip.unwrap_or(1.0),
         }
     }
@@ -317,5 +331,15 @@ impl Loader<'_> {
             }
         }
         labels
+    }
+}
+
+/// Starting values: field-notes.md, section 5. A head learns faster than the words of a whole vocabulary.
+fn usual_rate(kind: Option<Kind>, train: &Trained) -> f64 {
+    match (kind, train) {
+        (Some(Kind::Classify), Trained::Full) => 1e-4,
+        (Some(Kind::Classify), Trained::Lora(_)) => 1e-3,
+        (_, Trained::Full) => 2e-5,
+        (_, Trained::Lora(_)) => 2e-4,
     }
 }

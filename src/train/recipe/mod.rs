@@ -6,10 +6,12 @@
 mod check;
 mod file;
 mod load;
+mod nothing;
 mod shape;
 mod source;
 
 pub use load::{Overrides, load, load_text};
+pub use nothing::{FromNothing, Tokenizer};
 pub use source::{Origin, Source};
 
 use crate::error::Place;
@@ -34,8 +36,12 @@ pub struct Recipe {
     /// What it teaches, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The base: a GGUF file.
+    /// The base: a GGUF file. Empty where it is made from nothing first.
+    #[serde(skip_serializing_if = "no_path")]
     pub model: PathBuf,
+    /// How it is made from nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_nothing: Option<FromNothing>,
     /// What is learned from.
     pub data: Vec<Source>,
     /// What is kept for evaluation.
@@ -101,6 +107,8 @@ pub enum Kind {
     Sft,
     /// A head on the last token's state tells labels apart.
     Classify,
+    /// A model from nothing learns texts.
+    Pretrain,
 }
 
 impl fmt::Display for Kind {
@@ -108,6 +116,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Sft => "sft",
             Self::Classify => "classify",
+            Self::Pretrain => "pretrain",
         })
     }
 }
@@ -186,6 +195,8 @@ pub enum TooLong {
     Drop,
     /// They are an error.
     Refuse,
+    /// They are cut into as many as it takes.
+    Split,
 }
 
 /// When and how progress is measured.
@@ -241,17 +252,26 @@ impl Recipe {
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         // By way of a text: values would show 32-bit numbers with the digits of 64-bit ones.
-        serde_json::to_string(self).and_then(|text| serde_json::from_str(&text)).unwrap_or_default()
+        serde_json::to_string(&self.portable()).and_then(|text| serde_json::from_str(&text)).unwrap_or_default()
+    }
+
+    /// Without the file of a base that was made from nothing, which lies anywhere.
+    fn portable(&self) -> Self {
+        let model = if self.from_nothing.is_some() { PathBuf::new() } else { self.model.clone() };
+        Self { model, ..self.clone() }
     }
 
     /// The SHA-256, in hex, of the recipe as it is run, without its description and output. Paths count as seen from
     /// the recipe's folder, so that neither the folder it is run from nor where a checkout lies changes it.
     #[must_use]
     pub fn sha256(&self) -> String {
-        let mut portable = Self { description: None, output: None, ..self.clone() };
+        let mut portable = Self { description: None, output: None, ..self.portable() };
         let folder = beside(&self.path, ".");
         let seen = |path: &mut PathBuf| *path = seen_from(&folder, path);
-        seen(&mut portable.model);
+        if !portable.model.as_os_str().is_empty() {
+            seen(&mut portable.model);
+        }
+        portable.from_nothing.iter_mut().flat_map(FromNothing::paths).for_each(seen);
         portable.suite.iter_mut().for_each(seen);
         let held_out = match &mut portable.held_out {
             HeldOut::Share(_) => &mut [][..],
@@ -272,6 +292,10 @@ impl Recipe {
     pub fn place(&self, path: &str) -> Place {
         self.written.document.place(&self.written.pruned.original(path))
     }
+}
+
+fn no_path(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 /// A path from a folder, with `/` between its parts; as it is where one of the two does not exist.

@@ -33,6 +33,9 @@ pub struct Source {
     /// The answer to it, a template that sees the row and its `target`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion: Option<String>,
+    /// The document that a row fills in, a template that knows the filter `given`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// What a source is.
@@ -73,6 +76,12 @@ impl Source {
         }
     }
 
+    /// Whether its rows are made by rule.
+    #[must_use]
+    pub fn is_generated(&self) -> bool {
+        matches!(self.origin, Origin::Generate { .. })
+    }
+
     /// The files that it names.
     pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let own = match &mut self.origin {
@@ -96,6 +105,12 @@ impl Loader<'_> {
                 self.problems.push(error);
             }
         }
+        if let Some(text) = &entry.text {
+            let place = self.place(&format!("{at}.text"));
+            if let Err(error) = TextTemplate::compile_document(text, &place) {
+                self.problems.push(error);
+            }
+        }
         self.columns(at, entry, kind);
         Some(Source {
             at: at.to_owned(),
@@ -107,6 +122,7 @@ impl Loader<'_> {
                 None => None,
             },
             completion: entry.completion.clone(),
+            text: entry.text.clone(),
         })
     }
 
@@ -136,8 +152,8 @@ impl Loader<'_> {
     /// Each field has the sources it belongs to.
     fn belongs(&mut self, at: &str, entry: &SourceEntry, origin: &Origin, kind: Option<Kind>) {
         let (name, allowed): (_, &[&str]) = match origin {
-            Origin::File { .. } => ("file", &["columns", "limit", "prompt", "completion"]),
-            Origin::Generate { .. } => ("generate", &["prompt", "completion"]),
+            Origin::File { .. } => ("file", &["columns", "limit", "prompt", "completion", "text"]),
+            Origin::Generate { .. } => ("generate", &["prompt", "completion", "text"]),
             Origin::Run { .. } => ("run", &["variant", "scorer", "limit"]),
         };
         let given = [
@@ -145,6 +161,7 @@ impl Loader<'_> {
             ("limit", entry.limit.is_some()),
             ("prompt", entry.prompt.is_some()),
             ("completion", entry.completion.is_some()),
+            ("text", entry.text.is_some()),
             ("variant", entry.variant.is_some()),
             ("scorer", entry.scorer.is_some()),
         ];
@@ -155,13 +172,19 @@ impl Loader<'_> {
         if entry.limit == Some(0) {
             self.fail(&format!("{at}.limit"), "`limit` is 0", "leave it out to read all rows");
         }
+        if entry.text.is_some()
+            && (entry.prompt.is_some() || entry.completion.is_some() || kind == Some(Kind::Classify))
+        {
+            let help = "`text` is a whole document; leave out `prompt` and `completion`, or `text`";
+            self.fail(&format!("{at}.text"), "`text` stands alone, and is learned word by word", help);
+        }
         match (kind, &entry.prompt, &entry.completion) {
             (Some(Kind::Classify), _, Some(_)) => {
                 let what = "a classifier says nothing, so there is no `completion` to learn";
                 let help = "the label of a row is its column `label`, or `target`: `columns: {label: COLUMN}`";
                 self.fail(&format!("{at}.completion"), what, help);
             }
-            (Some(Kind::Sft), Some(_), None) if !self.refused(&format!("{at}.completion")) => {
+            (Some(Kind::Sft | Kind::Pretrain), Some(_), None) if !self.refused(&format!("{at}.completion")) => {
                 let help = "add what is to be said, a template over the same row: `completion: \" {{ target }}\"`";
                 self.fail(&format!("{at}.prompt"), "`prompt` without a `completion`", help);
             }
@@ -171,6 +194,10 @@ impl Loader<'_> {
             }
             _ => {}
         }
+        if let (Some(Kind::Pretrain), Origin::Run { .. }) = (kind, origin) {
+            let help = "use `file: …` or `generate: …`; a run's answers teach the model that gave them (`kind: sft`)";
+            self.fail(&format!("{at}.run"), "a model from nothing has said nothing yet", help);
+        }
         if let (Some(Kind::Classify), Origin::Run { .. }) = (kind, origin) {
             let help = "use `file: …` or `generate: …`, whose rows have labels";
             self.fail(&format!("{at}.run"), "a classifier does not learn from what a model said", help);
@@ -179,7 +206,7 @@ impl Loader<'_> {
 
     /// Where no prompt gives names of its own a meaning, `columns` names the parts of a row.
     fn columns(&mut self, at: &str, entry: &SourceEntry, kind: Option<Kind>) {
-        let (Some(columns), None) = (&entry.columns, &entry.prompt) else { return };
+        let (Some(columns), None, None) = (&entry.columns, &entry.prompt, &entry.text) else { return };
         let known: &[&str] = if kind == Some(Kind::Classify) { &["text", "label"] } else { &ROLES };
         let strange: Vec<&String> = columns.keys().filter(|name| !known.contains(&name.as_str())).collect();
         for name in &strange {

@@ -1,0 +1,63 @@
+//! The texts of a recipe that begins from nothing, before there are tokens: written out, and cleaned.
+
+use super::gather::Gathered;
+use super::read::of_model;
+use super::scribe::{Scribe, Templates};
+use super::sources::Sources;
+use crate::error::{Place, Problems};
+use crate::train::clean::{Dropped, Leaks, Text, clean};
+use crate::train::pretrain::CHATML;
+use crate::train::recipe::{FromNothing, Recipe};
+use rayon::prelude::*;
+
+/// The texts that a model from nothing learns its tokens from: those that are kept, without control tokens.
+pub fn texts(recipe: &Recipe, nothing: &FromNothing, controls: &[String]) -> Result<Vec<String>, Problems> {
+    let scribe = Scribe::new(controls, Some(CHATML), (recipe, "", "")).map_err(|error| of_model(recipe, &error))?;
+    let mut sources = Sources::new(recipe);
+    let mut written: Vec<(bool, Place, String)> = Vec::new();
+    for source in &recipe.data {
+        let rows = sources.rows(source);
+        let templates = Templates::compile(recipe, source)?;
+        let lessons: Vec<_> = rows.par_iter().map(|row| scribe.lessons(row, &templates)).collect();
+        let mut gathered = Gathered::default();
+        for (row, lessons) in rows.into_iter().zip(lessons) {
+            match lessons {
+                Ok((lessons, _)) => {
+                    let text = lessons.into_iter().map(|lesson| lesson.text).collect();
+                    written.push((source.is_generated(), row.place, text));
+                }
+                Err(refused) => refused.gather(&row.place, &mut gathered),
+            }
+        }
+        sources.problems.append(gathered.done());
+    }
+    sources.problems.or_ok(())?;
+    let all = written.iter().map(|(generated, place, text)| Text { text, place: place.clone(), generated: *generated });
+    let (kept, _) = kept(nothing, &all.collect::<Vec<_>>())?;
+    let texts = written.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|((.., text), _)| text);
+    Ok(texts.map(|text| controls.iter().fold(text, |text, control| text.replace(control, "\n"))).collect())
+}
+
+/// Which texts are kept, and a word on the others.
+pub(super) fn kept(nothing: &FromNothing, texts: &[Text]) -> Result<(Vec<bool>, Vec<Dropped>), Problems> {
+    let cleaning = clean(texts, &nothing.clean, &leaks(nothing)?);
+    let mut kept = vec![false; texts.len()];
+    for at in cleaning.kept {
+        kept[at] = true;
+    }
+    Ok((kept, cleaning.dropped))
+}
+
+/// What the suites ask that must not be learned.
+fn leaks(nothing: &FromNothing) -> Result<Leaks, Problems> {
+    let mut leaks = Leaks::default();
+    for path in &nothing.leaks {
+        let (suite, problems) = crate::suite::load(path, &crate::suite::Overrides::default());
+        let Some(suite) = suite else { return Err(problems) };
+        for case in &suite.cases {
+            let longest = case.vars.values().filter_map(serde_json::Value::as_str).max_by_key(|text| text.len());
+            leaks.add(&suite.name, &case.id, longest.unwrap_or_default());
+        }
+    }
+    Ok(leaks)
+}
