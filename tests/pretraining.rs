@@ -114,6 +114,24 @@ fn a_dry_run_says_what_a_depth_means() {
     steps     1,920 of 64 rows, 64 at once: 2457.6 times over the data
     memory    about N; N available
     time      about N: N a step, N an evaluation, as measured just now
+
+    data[0], its first document; what stands in ⟦ ⟧ is learned:
+    <|endoftext|>Q: What is 11 + 22?⟦ The sum of 11 and 22 is 33.<|endoftext|>⟧
+
+    data[1], its first document; what stands in ⟦ ⟧ is learned:
+    <|endoftext|>⟦The ship 0 went out to sea, and what it found there was number 0.
+
+    The ship 1 went out to sea, and what it found there was number 1.
+
+    The ship 2 went out to sea, and what it found there was number 4.
+
+    The ship 3 went out to sea, and what it found there was number 9.
+
+    The ship 4 went out to sea, and what it found there was number 16.
+
+    The ship 5 went out to sea, and what it found there was number 25.
+
+    … and 45 more lines
     ");
 }
 

@@ -344,6 +344,10 @@ fn a_dry_run_learns_nothing_and_says_what_it_would_take() {
     steps     12 of 4 rows, 2 at once: 3.0 times over the data
     memory    about N; N available
     time      about N: N a step, N an evaluation, as measured just now
+
+    data, its first document; what stands in ⟦ ⟧ is learned:
+    <|endoftext|>Q: What is 10 + 48?
+    A:⟦ 58<|endoftext|>⟧
     ");
     assert!(folders(&workspace).is_empty());
     let json: Value =

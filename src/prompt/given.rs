@@ -16,20 +16,30 @@ pub(super) fn mark(text: &str) -> String {
 }
 
 impl Lesson {
-    /// A document that a case fills in: all of it is learned, but for what is `given`. Compile its template with
-    /// [`TextTemplate::compile_document`].
+    /// A document that a case and its `examples` fill in: all of it is learned, but for what is `given`. Compile its template
+    /// with [`TextTemplate::compile_document`].
     ///
     /// ```
     /// use tripos::error::Place;
     /// use tripos::prompt::{Controls, Lesson, TextTemplate};
     /// use tripos::suite::Case;
     /// let template = TextTemplate::compile_document("{{ q | given }} 3.", &Place::file("r.yaml"))?;
-    /// let lesson = Lesson::document(&Case::new("1", [("q", "1 + 2 is")], None), &template, &Controls::new(&[])?)?;
+    /// let lesson = Lesson::document(&Case::new("1", [("q", "1 + 2 is")], None), &[], &template, &Controls::new(&[])?)?;
     /// assert_eq!((lesson.text.as_str(), &lesson.text[lesson.answers[0].clone()]), ("1 + 2 is 3.", " 3."));
     /// # Ok::<(), tripos::prompt::PromptError>(())
     /// ```
-    pub fn document(case: &Case, template: &TextTemplate, controls: &Controls) -> Result<Self, PromptError> {
-        let rendered = || template.render(&data::example_context(case, controls)?);
+    pub fn document(
+        case: &Case,
+        examples: &[&Case],
+        template: &TextTemplate,
+        controls: &Controls,
+    ) -> Result<Self, PromptError> {
+        let rendered = || {
+            let mut context = data::example_context(case, controls)?;
+            let examples = examples.iter().map(|example| data::example(example, controls));
+            context.insert_value("examples", examples.collect::<Result<Vec<_>, _>>()?.into());
+            template.render(&context)
+        };
         let (raw, learned) = apart(&rendered().map_err(|error| error.of("case", &case.id))?);
         let plain = |at: usize| at - raw[..at].matches(QUOTE).count() * QUOTE.len_utf8();
         let answers = learned.iter().map(|part| plain(part.start)..plain(part.end)).collect();
@@ -64,7 +74,7 @@ mod tests {
     fn learned(template: &str, case: &Case) -> Vec<String> {
         let template = TextTemplate::compile_document(template, &Place::file("r.yaml")).unwrap();
         let controls = Controls::new(&["<|end|>".to_owned()]).unwrap();
-        let lesson = Lesson::document(case, &template, &controls).unwrap();
+        let lesson = Lesson::document(case, &[], &template, &controls).unwrap();
         assert!(lesson.quoted.iter().all(|range| &lesson.text[range.clone()] == "<|end|>"));
         lesson.answers.iter().map(|range| lesson.text[range.clone()].to_owned()).collect()
     }
@@ -80,6 +90,17 @@ mod tests {
         assert_eq!(learned("{{ 7 | given }}8", &case), ["8"]);
     }
 
+    #[test]
+    fn examples_stand_in_a_document_and_are_learned_unless_given() {
+        let template =
+            "{% for e in examples %}{{ e.q | given }} {{ e.target }}. {% endfor %}{{ q | given }} {{ target }}";
+        let template = TextTemplate::compile_document(template, &Place::file("r.yaml")).unwrap();
+        let [one, two] = [("1", "2"), ("3", "4")].map(|(q, target)| Case::new(q, [("q", q)], Some(target)));
+        let lesson = Lesson::document(&two, &[&one], &template, &Controls::new(&[]).unwrap()).unwrap();
+        assert_eq!(lesson.text, "1 2. 3 4");
+        assert_eq!(lesson.answers, [1..5, 6..8]);
+    }
+
     /// A prompt is all given: there the filter would only put marks into it.
     #[test]
     fn no_other_template_knows_the_filter() {
@@ -93,7 +114,7 @@ mod tests {
         let template = TextTemplate::compile_document("{{ q }}", &Place::file("r.yaml")).unwrap();
         for mark in GIVEN {
             let case = Case::new("1", [("q", format!("a{mark}").as_str())], None);
-            let PromptError::Of { error, .. } = Lesson::document(&case, &template, &controls).unwrap_err() else {
+            let PromptError::Of { error, .. } = Lesson::document(&case, &[], &template, &controls).unwrap_err() else {
                 panic!()
             };
             assert!(matches!(*error, PromptError::Reserved { .. }), "{error}");

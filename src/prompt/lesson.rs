@@ -128,16 +128,17 @@ impl Turn {
 }
 
 impl Renderer<'_> {
-    /// The prompt of a case and the answer to it, a template that sees the case's variables and its `target`. Examples are
-    /// not shown.
-    pub fn lesson(&self, case: &Case, answer: &TextTemplate) -> Result<Lesson, PromptError> {
-        self.lesson_of(case, answer).map_err(|error| error.of("case", &case.id))
+    /// The prompt of a case behind some examples, and the answer to it, a template that sees the case's variables and its
+    /// `target`. The answer alone is learned, not those of the examples.
+    pub fn lesson(&self, case: &Case, examples: &[&Case], answer: &TextTemplate) -> Result<Lesson, PromptError> {
+        self.lesson_of(case, examples, answer).map_err(|error| error.of("case", &case.id))
     }
 
-    fn lesson_of(&self, case: &Case, answer: &TextTemplate) -> Result<Lesson, PromptError> {
+    fn lesson_of(&self, case: &Case, examples: &[&Case], answer: &TextTemplate) -> Result<Lesson, PromptError> {
+        let block = self.block_of(examples.iter().copied())?;
         let answer = answer.render(&data::example_context(case, self.controls)?)?;
         let mut context = data::context(&case.vars, self.controls)?;
-        context.insert_value("examples", Vec::<tera::Value>::new().into());
+        context.insert_value("examples", block.values);
         let (raw, turn) = match self.kind {
             Kind::Text(template) => {
                 let asked = template.render(&context)?;
@@ -145,7 +146,7 @@ impl Renderer<'_> {
                 (told.clone(), Turn { start: asked.len(), end: told.len(), told, other_start: None })
             }
             Kind::Chat(prompt, template) => {
-                let (mut messages, _) = prompt.messages(&context, &[])?;
+                let (mut messages, _) = prompt.messages(&context, &block.messages)?;
                 let asked = Self::asked(prompt, template, &messages)?;
                 match messages.last_mut().filter(|_| prompt.prefill().is_some()) {
                     Some(last) => last.content = format!("{}{answer}", last.content).into(),

@@ -136,7 +136,7 @@ fn a_case_is_asked_as_in_evaluation_and_answered() {
     let lesson = |path: &str, text: &str| {
         let prompt = PromptTemplate::compile(&PromptFile { path: path.into(), text: text.into() }).unwrap();
         let renderer = Renderer::new(&prompt, &controls, Some(&chat)).unwrap();
-        let (asked, lesson) = (renderer.render(&case).unwrap(), renderer.lesson(&case, &completion).unwrap());
+        let (asked, lesson) = (renderer.render(&case).unwrap(), renderer.lesson(&case, &[], &completion).unwrap());
         assert_eq!(asked.text, lesson.text[..lesson.answers[0].start], "{text}");
         shown(&lesson)
     };
@@ -148,6 +148,26 @@ fn a_case_is_asked_as_in_evaluation_and_answered() {
     assert_eq!(
         lesson("p.yaml", "- user: '{{ q }}'\n- assistant: 'It is '"),
         "<|im_start|>user⏎1 + 1?<|im_end|>⏎<|im_start|>assistant⏎It is ⟦2!<|im_end|>⟧"
+    );
+}
+
+#[test]
+fn examples_stand_before_the_case_and_are_not_learned() {
+    let (controls, chat) = (controls(), template(CHATML));
+    let [one, two] = [("1 + 1?", "2"), ("2 + 2?", "4")].map(|(q, target)| Case::new(q, [("q", q)], Some(target)));
+    let completion = TextTemplate::compile_part("{{ target }}", &Place::default()).unwrap();
+    let lesson = |path: &str, text: &str| {
+        let prompt = PromptTemplate::compile(&PromptFile { path: path.into(), text: text.into() }).unwrap();
+        shown(&Renderer::new(&prompt, &controls, Some(&chat)).unwrap().lesson(&two, &[&one], &completion).unwrap())
+    };
+    assert_eq!(
+        lesson("p.txt", "{% for e in examples %}{{ e.q }} {{ e.target }}\n{% endfor %}{{ q }} "),
+        "1 + 1? 2⏎2 + 2? ⟦4⟧"
+    );
+    assert_eq!(
+        lesson("p.yaml", "- examples:\n    - user: '{{ q }}'\n    - assistant: '{{ target }}'\n- user: '{{ q }}'"),
+        "<|im_start|>user⏎1 + 1?<|im_end|>⏎<|im_start|>assistant⏎2<|im_end|>⏎<|im_start|>user⏎2 + 2?<|im_end|>⏎\
+         <|im_start|>assistant⏎⟦4<|im_end|>⟧"
     );
 }
 

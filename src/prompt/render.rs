@@ -43,14 +43,14 @@ pub(super) enum Kind<'a> {
 
 /// A few-shot block, ready for the template.
 #[derive(Debug, Clone)]
-struct Block {
+pub(super) struct Block {
     picked: Vec<usize>,
     /// `examples`.
-    values: Value,
+    pub values: Value,
     /// The same with [`MARK`] behind each value.
     marked: Value,
     /// The messages of a chat's `examples:`.
-    messages: Vec<Message>,
+    pub messages: Vec<Message>,
 }
 
 impl<'a> Renderer<'a> {
@@ -106,9 +106,13 @@ impl<'a> Renderer<'a> {
     }
 
     fn block(&self, order: &ExampleOrder, picked: Vec<usize>) -> Result<Block, PromptError> {
-        let mut block = Block { picked, ..Block::none() };
-        let mut values = Vec::with_capacity(block.picked.len());
-        for example in block.picked.iter().filter_map(|index| order.pool().get(*index)) {
+        let block = self.block_of(picked.iter().filter_map(|index| order.pool().get(*index)))?;
+        Ok(Block { picked, ..block })
+    }
+
+    pub(super) fn block_of<'e>(&self, examples: impl Iterator<Item = &'e Case>) -> Result<Block, PromptError> {
+        let (mut block, mut values) = (Block::none(), Vec::new());
+        for example in examples {
             let of = |error: PromptError| error.of("example", &example.id);
             values.push(data::example(example, self.controls).map_err(of)?);
             if let Kind::Chat(prompt, _) = self.kind {

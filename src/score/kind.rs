@@ -17,6 +17,7 @@ use super::number::NumberScorer;
 use super::perplexity::PerplexityScorer;
 use super::regex::RegexScorer;
 use super::rouge_l;
+use super::stopped;
 use super::{Judged, ScoreError};
 use crate::error::Problems;
 use crate::prompt::PromptError;
@@ -35,6 +36,7 @@ pub(super) enum Kind {
     EditDistance,
     RougeL,
     Chrf,
+    Stopped,
     Command(CommandScorer),
     Likelihood(ByLikelihood),
     Classifier(Box<ClassifierScorer>),
@@ -79,6 +81,7 @@ impl Kind {
             ScorerKind::EditDistance(_) => Self::EditDistance,
             ScorerKind::RougeL(_) => Self::RougeL,
             ScorerKind::Chrf(_) => Self::Chrf,
+            ScorerKind::Stopped(_) => Self::Stopped,
             ScorerKind::Command(spec) => Self::Command(CommandScorer::new(spec, allow_commands)?),
             ScorerKind::Choice(spec) => Self::Likelihood(ByLikelihood::Choice(ChoiceScorer::new(spec))),
             ScorerKind::Perplexity(spec) => Self::Likelihood(ByLikelihood::Perplexity(PerplexityScorer::new(spec))),
@@ -98,6 +101,7 @@ impl Kind {
             | Self::Regex(_)
             | Self::Json(_)
             | Self::EditDistance
+            | Self::Stopped
             | Self::Command(_)
             | Self::Likelihood(_)
             | Self::Classifier(_)
@@ -117,6 +121,7 @@ impl Kind {
             Self::EditDistance => edit_distance::judge(answer, target),
             Self::RougeL => rouge_l::judge(answer, target),
             Self::Chrf => chrf::judge(answer, target),
+            Self::Stopped => stopped::judge(judged),
             Self::Command(scorer) => scorer.judge(&sample(answer, judged)),
             Self::Likelihood(scorer) => scorer.judge(judged).0,
             Self::Classifier(scorer) => scorer.judge(judged).0,
@@ -127,7 +132,8 @@ impl Kind {
 
 /// Whether a kind judges the whole completion, whatever the variant says about answers.
 pub(super) fn judges_the_whole(kind: &ScorerKind) -> bool {
-    matches!(kind, ScorerKind::Contains(_) | ScorerKind::Regex(_) | ScorerKind::Json(_) | ScorerKind::JudgeModel(_))
+    use ScorerKind::{Contains, Json, JudgeModel, Regex, Stopped};
+    matches!(kind, Contains(_) | Regex(_) | Json(_) | JudgeModel(_) | Stopped(_))
 }
 
 /// How a kind reads the answer where neither it nor the variant says how.

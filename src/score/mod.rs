@@ -4,8 +4,8 @@
 //! fails: what cannot be judged is [`ScoreValue::Unscored`] with its reason. The rules that all scorers share:
 //!
 //! - Think tags are taken off first ([`strip_think`]), then the answer is read ([`extract`]): in the scorer's own way, else
-//!   the variant's, else the kind's (`number`: the last number; any other: the whole text). `contains`, `regex`, `json` and
-//!   `judge_model` judge the whole text whatever the variant says.
+//!   the variant's, else the kind's (`number`: the last number; any other: the whole text). `contains`, `regex`, `json`,
+//!   `stopped` and `judge_model` judge the whole text whatever the variant says.
 //! - Scorers by likelihood (`choice`, `perplexity`, `label` with `by: likelihood`) read nothing: they say which texts they
 //!   need the likelihood of ([`Scorers::candidates`]) and judge by that. Another model's judgement is asked for by
 //!   [`Scorers::judges`]; a `label` with a `classifier` judges the prompt by what that says of it
@@ -46,6 +46,7 @@ mod reduce;
 mod regex;
 mod rouge_l;
 mod scorer;
+mod stopped;
 mod value;
 
 pub use classifier::Classifying;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::engine::StopReason;
 use crate::suite::{
-    Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Regex, RougeL, ScorerKind, Which,
+    Chrf, Command, Contains, EditDistance, Exact, Json, Label, Number, Regex, RougeL, ScorerKind, Stopped, Which,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -43,6 +43,20 @@ fn judge_all(specs: &[ScorerSpec], answer: Option<&Answer>, text: &str, target: 
 
 fn judge(spec: ScorerSpec, text: &str, target: Option<&str>) -> Score {
     judge_all(&[spec], None, text, target).remove(0)
+}
+
+#[test]
+fn what_was_cut_did_not_stop() {
+    let case = Case::new("c", [("q", "?")], None);
+    let room = Scorers::new(&[spec(ScorerKind::Stopped(Stopped {}))], None, &[], true).unwrap();
+    let whole = said("Yes.");
+    let cut = Completion { stop_reason: StopReason::Length, ..whole.clone() };
+    assert_eq!(room.judge(&judged(&case, &whole))[0].value, ScoreValue::Pass(true));
+    let score = &room.judge(&judged(&case, &cut))[0];
+    assert_eq!(
+        (&score.value, score.explanation.as_str()),
+        (&ScoreValue::Pass(false), "the completion was cut at max_tokens")
+    );
 }
 
 fn contains(value: &str) -> ScorerKind {

@@ -124,7 +124,8 @@ impl ScorerRecord {
             | ScorerKind::Contains(_)
             | ScorerKind::Regex(_)
             | ScorerKind::Number(_)
-            | ScorerKind::Json(_) => Self::Pass { name },
+            | ScorerKind::Json(_)
+            | ScorerKind::Stopped(_) => Self::Pass { name },
         }
     }
 }

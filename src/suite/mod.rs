@@ -45,7 +45,7 @@ pub use rows::read_rows;
 pub use run_metrics::{Quantity, RUN_METRICS, RunMetric};
 pub use scorer::{
     Chrf, Command, Contains, EditDistance, Exact, Json, Label, LabelBy, Number, Perplexity, Regex, RougeL, ScorerKind,
-    ScorerSpec,
+    ScorerSpec, Stopped,
 };
 pub use text::TextCases;
 pub use yaml::{Document, Reading, read_text};

@@ -52,6 +52,8 @@ pub enum ScorerKind {
     RougeL(RougeL),
     /// chrF against the target.
     Chrf(Chrf),
+    /// The model ended the completion itself.
+    Stopped(Stopped),
     /// A program judges.
     Command(Command),
     /// The likeliest of a case's choices is the right one.
@@ -76,6 +78,7 @@ impl ScorerKind {
             Self::EditDistance(_) => "edit_distance",
             Self::RougeL(_) => "rouge_l",
             Self::Chrf(_) => "chrf",
+            Self::Stopped(_) => "stopped",
             Self::Command(_) => "command",
             Self::Choice(_) => "choice",
             Self::Perplexity(_) => "perplexity",
@@ -99,7 +102,7 @@ impl ScorerKind {
         match self {
             Self::Contains(spec) => spec.value.is_none(),
             Self::JudgeModel(spec) => spec.against_target,
-            Self::Regex(_) | Self::Json(_) | Self::Command(_) => false,
+            Self::Regex(_) | Self::Json(_) | Self::Command(_) | Self::Stopped(_) => false,
             _ => true,
         }
     }
@@ -204,6 +207,11 @@ pub struct RougeL {}
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Chrf {}
+
+/// The model ended by itself: by a token that ends texts, or by a stop string; it was not cut at `max_tokens`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stopped {}
 
 /// A program that judges; needs `--allow-commands`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

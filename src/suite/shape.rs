@@ -6,7 +6,7 @@ use super::classifier::LabelEntry;
 use super::file::{AnswerEntry, ExamplesEntry, ModelEntry, Split};
 use super::judge::JudgeEntry;
 use super::scorer::{
-    Chrf, Command, Contains, EditDistance, Exact, Json, Number, Perplexity, Regex, RougeL, ScorerKind,
+    Chrf, Command, Contains, EditDistance, Exact, Json, Number, Perplexity, Regex, RougeL, ScorerKind, Stopped,
 };
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -129,7 +129,7 @@ impl KindEntry {
 }
 
 /// The kinds by name, in the order that errors list them.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "exact",
     "contains",
     "regex",
@@ -139,6 +139,7 @@ const KINDS: [&str; 13] = [
     "edit_distance",
     "rouge_l",
     "chrf",
+    "stopped",
     "command",
     "choice",
     "perplexity",
@@ -238,6 +239,7 @@ fn kind_of(kind: &str, settings: serde_yaml::Mapping) -> Result<KindEntry, serde
         "edit_distance" => ScorerKind::EditDistance(own::<EditDistance>(settings)?),
         "rouge_l" => ScorerKind::RougeL(own::<RougeL>(settings)?),
         "chrf" => ScorerKind::Chrf(own::<Chrf>(settings)?),
+        "stopped" => ScorerKind::Stopped(own::<Stopped>(settings)?),
         "command" => ScorerKind::Command(own::<Command>(settings)?),
         "choice" => ScorerKind::Choice(own::<Choice>(settings)?),
         "perplexity" => ScorerKind::Perplexity(own::<Perplexity>(settings)?),

@@ -7,10 +7,12 @@ use crate::model::{Decoder, ModelError, Settings, Trained};
 use crate::report::thousands;
 use crate::run::RunSettings;
 use crate::seed;
+use crate::train::data::Data;
 use crate::train::lessons::{Lessons, material};
 use crate::train::pretrain::Architecture;
+use crate::train::recipe::Kind;
 use crate::train::{Learner, Prepared, Pupil, Recipe, bytes_text};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Instant;
 
 /// Prints it.
@@ -25,7 +27,7 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
     if format == Format::Json {
         let document = json!({
             "schema": 1, "recipe": recipe.json(), "parameters": needs.parameters, "trained": needs.trained,
-            "material": facts, "steps": lessons.steps(), "memory": memory, "step_s": step_s, "total_s": total_s,
+            "material": facts, "first": first(data), "steps": lessons.steps(), "memory": memory, "step_s": step_s, "total_s": total_s,
         });
         return print(&format!("{document}\n"));
     }
@@ -63,7 +65,27 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
     ];
     all.extend(recipe.suite.as_ref().map(|suite| ("suite", suite.display().to_string())));
     all.extend(recipe.output.as_ref().map(|output| ("output", output.display().to_string())));
-    print(&text::facts(&all))
+    let first = if recipe.kind == Kind::Classify { String::new() } else { documents(data) };
+    print(&format!("{}{first}", text::facts(&all)))
+}
+
+/// Lines of a document that are shown.
+const LINES: usize = 12;
+
+/// The first document of each source, as it is learned, its first lines.
+fn documents(data: &Data) -> String {
+    let document = |(at, text): &(String, String)| {
+        let lines: Vec<&str> = text.lines().collect();
+        let more = lines.len().saturating_sub(LINES);
+        let rest = if more > 0 { format!("… and {more} more lines\n") } else { String::new() };
+        let shown = lines[..lines.len() - more].join("\n");
+        format!("\n{at}, its first document; what stands in ⟦ ⟧ is learned:\n{shown}\n{rest}")
+    };
+    data.first.iter().map(document).collect()
+}
+
+fn first(data: &Data) -> Vec<Value> {
+    data.first.iter().map(|(at, text)| json!({"source": at, "text": text})).collect()
 }
 
 fn base(recipe: &Recipe) -> String {

@@ -3,6 +3,7 @@
 use crate::engine::{Engine, Token};
 use crate::model::Document;
 use crate::prompt::{Controls, Lesson};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// The document of a lesson. The answers are learned, each up to and with the first token that ends it; `end` is put behind
@@ -50,6 +51,26 @@ fn without_bos<'t>(engine: &dyn Engine, tokens: &'t [Token]) -> &'t [Token] {
 pub(super) fn is_blank(engine: &dyn Engine, document: &Document) -> bool {
     let learned = document.tokens.iter().zip(&document.learn).filter(|(_, learn)| **learn);
     engine.bytes(&learned.map(|(token, _)| *token).collect::<Vec<_>>()).trim_ascii().is_empty()
+}
+
+/// A document to read, control tokens spelt out, what is learned of it between `⟦` and `⟧`.
+pub(super) fn shown(engine: &dyn Engine, document: &Document) -> String {
+    let spellings = engine.facts().controls.iter();
+    let controls: HashMap<Token, &String> =
+        spellings.filter_map(|control| Some((*engine.tokenize(control, &[]).last()?, control))).collect();
+    let (mut bytes, mut learned) = (Vec::new(), false);
+    for (token, learn) in document.tokens.iter().zip(&document.learn) {
+        if *learn != learned {
+            bytes.extend_from_slice(if *learn { "⟦" } else { "⟧" }.as_bytes());
+            learned = *learn;
+        }
+        match controls.get(token) {
+            Some(control) => bytes.extend_from_slice(control.as_bytes()),
+            None => bytes.extend(engine.bytes(&[*token])),
+        }
+    }
+    bytes.extend_from_slice(if learned { "⟧" } else { "" }.as_bytes());
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A lesson on its way to tokens.

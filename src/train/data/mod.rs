@@ -15,6 +15,7 @@ mod prose;
 mod read;
 mod rows;
 mod scribe;
+mod shots;
 mod sources;
 mod teacher;
 mod texts;

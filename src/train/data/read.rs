@@ -33,6 +33,8 @@ pub struct Data {
     pub held_out: Dataset,
     /// The labels of what is classified: the recipe's, else those of the data, sorted.
     pub labels: Vec<String>,
+    /// Of each source its path in the recipe and the first document that is learned, what is learned of it in brackets.
+    pub first: Vec<(String, String)>,
     /// What the user should know.
     pub warnings: Problems,
 }
@@ -231,8 +233,9 @@ impl<'a> Reader<'a> {
                 }
                 (Ok(taught), label) => {
                     let found_here = Found::new(row.place, taught.documents, &taught.text);
-                    let text = if self.recipe.from_nothing.is_some() { taught.text } else { String::new() };
-                    found.push(Found { label: label.flatten(), text, ..found_here });
+                    let text = if texts::is_cleaned(self.recipe) { taught.text } else { String::new() };
+                    let key = row.key.unwrap_or(found_here.key);
+                    found.push(Found { label: label.flatten(), text, key, ..found_here });
                 }
             }
         }
@@ -240,12 +243,14 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// What a model from nothing learns, without what is dirty, repeated or asked by a suite; all of it for any other model.
+    /// What is learned, without what is dirty, repeated or asked by a suite, as far as the recipe wants it clean.
     fn cleaned(&mut self, mut found: Vec<(&'a Source, Vec<Found>)>) -> Result<Vec<(&'a Source, Vec<Found>)>, Problems> {
-        let Some(nothing) = &self.recipe.from_nothing else { return Ok(found) };
+        if !texts::is_cleaned(self.recipe) {
+            return Ok(found);
+        }
         let all = found.iter().flat_map(|(source, found)| found.iter().map(|one| (source.is_generated(), one)));
         let texts = all.map(|(generated, one)| Text { text: &one.text, place: one.place.clone(), generated });
-        let (kept, dropped) = texts::kept(nothing, &texts.collect::<Vec<_>>())?;
+        let (kept, dropped) = texts::kept(self.recipe, &texts.collect::<Vec<_>>())?;
         self.sources.warnings.extend(dropped);
         let mut kept = kept.into_iter();
         for (_, found) in &mut found {
@@ -256,15 +261,16 @@ impl<'a> Reader<'a> {
 
     /// Divides what was found into what is learned and what is held out, and makes it fit.
     fn fill(&mut self, data: &mut Data, found: Vec<(&Source, Vec<Found>)>, own: Vec<(&Source, Vec<Found>)>) {
-        let share = match self.recipe.held_out {
-            HeldOut::Share(share) => share,
-            HeldOut::Data(_) => 0.0,
-        };
+        let held_out = &self.recipe.held_out;
         for (source, found) in found {
-            let (held, learned) = found.into_iter().partition(|row: &Found| (row.key as f64) < share * 2_f64.powi(64));
-            let mut fitter = Fitter::new(self.recipe, self.teacher.engine, source);
+            let (held, learned): (Vec<Found>, Vec<Found>) =
+                found.into_iter().partition(|row: &Found| held_out.takes(row.key));
+            let engine = self.teacher.engine;
+            let first = learned.first().and_then(|found| found.documents.first());
+            data.first.extend(first.map(|document| (source.at.clone(), mask::shown(engine, document))));
+            let mut fitter = Fitter::new(self.recipe, engine, source);
             fitter.add(learned, &mut data.train);
-            if share > 0.0 {
+            if held_out.is_share() {
                 fitter.add(held, &mut data.held_out);
             }
             self.fitted(fitter);

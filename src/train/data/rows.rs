@@ -7,6 +7,7 @@ use crate::suite::{Case, Vars, text_of};
 use crate::train::error::TrainProblem;
 use crate::train::recipe::{Kind, Source};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// A row and where it stands.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ pub(super) struct Row {
     pub said: Said,
     /// The label of a row that is classified.
     pub label: Option<String>,
+    /// Decides who is held out, where that is not what the row says in all.
+    pub key: Option<u64>,
 }
 
 /// What is said in a row.
@@ -28,8 +31,8 @@ pub(super) enum Said {
     Instruction { instruction: String, input: String, output: String },
     /// A text.
     Text(String),
-    /// Variables, which the source's prompt and completion fill in.
-    Case(Case),
+    /// Variables, which the source's prompt and completion fill in, behind those of other rows.
+    Case { case: Arc<Case>, examples: Vec<Arc<Case>> },
 }
 
 /// What a row says.
@@ -46,12 +49,13 @@ pub(super) fn row(source: &Source, kind: Kind, row: Vars, place: Place) -> Resul
     let said = match (source.prompt.is_some() || source.text.is_some(), kind) {
         (true, _) => {
             let id = format!("{}:{}", place.file.display(), place.line);
-            Said::Case(Case { id, vars, target, tags: Vec::new(), probe: None })
+            let case = Case { id, vars, target, tags: Vec::new(), probe: None };
+            Said::Case { case: Arc::new(case), examples: Vec::new() }
         }
         (false, Kind::Sft | Kind::Pretrain) => said(&vars)?,
         (false, Kind::Classify) => Said::Text(only_text(&vars)?),
     };
-    Ok(Row { place, said, label })
+    Ok(Row { place, said, label, key: None })
 }
 
 /// The variables and the target of a case in our own shape; any other row as it is.

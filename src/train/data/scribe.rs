@@ -9,7 +9,7 @@ use crate::prompt::{
 use crate::suite::Case;
 use crate::train::error::{TrainError, TrainProblem};
 use crate::train::recipe::{Recipe, Source};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// What a model's file says of how texts are written.
 pub(super) struct Scribe {
@@ -83,7 +83,7 @@ impl Scribe {
             Said::Text(text) => (vec![Lesson::whole(text, &self.controls)?], true),
             Said::Answer { prompt, completion } => (vec![Lesson::plain(prompt, completion, &self.controls)?], true),
             Said::Instruction { instruction, input, output } => self.instruction((instruction, input, output), row)?,
-            Said::Case(case) => self.case(case, templates)?,
+            Said::Case { case, examples } => self.case(case, examples, templates)?,
         };
         for start in lessons.iter().filter_map(|lesson| lesson.other_start.clone()) {
             let _ = self.other_start.set(start);
@@ -91,25 +91,25 @@ impl Scribe {
         Ok((lessons, ends))
     }
 
-    fn case(&self, case: &Case, templates: &Templates) -> Result<(Vec<Lesson>, bool), Refused> {
+    fn case(&self, case: &Case, examples: &[Arc<Case>], templates: &Templates) -> Result<(Vec<Lesson>, bool), Refused> {
+        let examples: Vec<&Case> = examples.iter().map(AsRef::as_ref).collect();
+        let refused = |error| refused(case, error);
         if let Some(document) = &templates.document {
-            return Ok((
-                vec![Lesson::document(case, document, &self.controls).map_err(|error| refused(case, error))?],
-                true,
-            ));
+            let lesson = Lesson::document(case, &examples, document, &self.controls).map_err(refused)?;
+            return Ok((vec![lesson], true));
         }
         let (Some(prompt), Some(completion)) = (&templates.prompt, &templates.completion) else {
             return Err(nothing_learned().into());
         };
         let renderer = Renderer::new(prompt, &self.controls, self.chat.as_ref())?;
-        let lesson = renderer.lesson(case, completion).map_err(|error| refused(case, error))?;
+        let lesson = renderer.lesson(case, &examples, completion).map_err(refused)?;
         Ok((vec![lesson], !matches!(prompt, PromptTemplate::Chat(_))))
     }
 
     /// The prompt of a row that is classified: as a suite would ask it, or the bare text.
     pub(super) fn prompt(&self, row: &Row, templates: &Templates) -> Result<Prompt, Refused> {
         Ok(match (&row.said, &templates.prompt) {
-            (Said::Case(case), Some(prompt)) => {
+            (Said::Case { case, .. }, Some(prompt)) => {
                 Renderer::new(prompt, &self.controls, self.chat.as_ref())?.render(case)?
             }
             (Said::Text(text), _) => self.controls.quote(text)?,

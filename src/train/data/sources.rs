@@ -3,6 +3,7 @@
 use super::gather::Gathered;
 use super::prose;
 use super::rows::{self, Row};
+use super::shots;
 use crate::error::{Place, Problems};
 use crate::suite::{SuiteError, SuiteProblem, Vars, read_rows};
 use crate::train::error::{TrainError, TrainProblem};
@@ -71,6 +72,9 @@ impl<'a> Sources<'a> {
             }
         }
         self.problems.append(gathered.done());
+        if let Some(examples) = source.examples {
+            shots::draw(&mut read, examples, self.recipe);
+        }
         read
     }
 }

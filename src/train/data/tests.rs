@@ -7,6 +7,7 @@ use crate::error::Problems;
 use crate::prompt::{Controls, PromptTemplate, Renderer};
 use crate::suite::{Case, PromptFile};
 use crate::train::recipe::{Overrides, Recipe, load_text};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -397,6 +398,40 @@ fn what_is_held_out_never_moves_and_equal_rows_stay_together() {
     assert!(held(&few).iter().all(|document| held(&more).iter().filter(|other| *other == document).count() == 2));
     assert!(held(&few).iter().all(|document| !few.train.documents.contains(document)));
     assert_eq!(few.train.documents.len() + held(&few).len(), 1000);
+}
+
+#[test]
+fn examples_are_other_rows_from_the_same_side_of_what_is_held_out() {
+    let row = |n: usize| format!("{{\"q\":\"{n} + 1?\",\"target\":\"{}\"}}\n", n + 1);
+    let folder = Folder::new(&(0..400).map(row).collect::<String>());
+    folder.write("p.txt", "{% for e in examples %}{{ e.q }} {{ e.target }}\n{% endfor %}{{ q }}");
+    let source = "file: rows.jsonl, prompt: p.txt, completion: ' {{ target }}'";
+    let lines =
+        format!("held_out: {{share: 0.3}}\nevaluate: {{every: 5}}\ndata: {{{source}, examples: {{count: [0, 2]}}}}");
+    let data = folder.read(&lines);
+    let texts = |dataset: &Dataset| -> Vec<Vec<String>> {
+        let engine = tiny();
+        let plain = |document: &Document| shown(&engine, document).replace(['#', '⟦', '⟧'], "");
+        let text = |document: &Document| plain(document).lines().map(str::to_owned).collect();
+        dataset.documents.iter().map(text).collect()
+    };
+    let (learned, held) = (texts(&data.train), texts(&data.held_out));
+    let asked = |lines: &Vec<String>| lines.last().unwrap().split('?').next().unwrap().to_owned();
+    let own: HashSet<String> = learned.iter().map(asked).collect();
+    for lines in learned.iter().chain(&held) {
+        let mut questions: Vec<String> = lines.iter().map(|line| line.split('?').next().unwrap().to_owned()).collect();
+        let is_learned = questions.iter().map(|question| own.contains(question)).collect::<HashSet<bool>>();
+        assert_eq!(is_learned.len(), 1, "{lines:?} is on both sides");
+        questions.sort();
+        questions.dedup();
+        assert_eq!(questions.len(), lines.len(), "{lines:?} shows a row twice");
+    }
+    // Each number of examples as often: of 400, about 133, give or take 4 standard deviations.
+    for count in 1..=3 {
+        let times = learned.iter().chain(&held).filter(|lines| lines.len() == count).count();
+        assert!((95..172).contains(&times), "{times} documents have {} examples", count - 1);
+    }
+    assert_eq!(texts(&folder.read(&lines).train), learned);
 }
 
 #[test]

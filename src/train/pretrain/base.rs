@@ -37,7 +37,7 @@ impl Base {
         match &nothing.tokenizer {
             Tokenizer::From { from } => initial(Tokens::Of(&Gguf::open_checked(from)?)).write(&base.file())?,
             Tokenizer::Learned { vocabulary, control } => {
-                let texts = data::texts(recipe, nothing, control)?;
+                let texts = data::texts(recipe, control)?;
                 let learned = Vocabulary::learn(texts.iter().map(String::as_str), *vocabulary, control);
                 let learned = learned.map_err(|fault| unlearned(recipe, &fault))?;
                 initial(Tokens::Learned(&learned)).write(&base.file())?;

@@ -2,7 +2,7 @@
 //! this into a [`super::Recipe`].
 
 use super::nothing::TokenizerEntry;
-use super::shape::{AskEntry, Sources, TrainEntry};
+use super::shape::{AskEntry, ExamplesEntry, Sources, TrainEntry};
 use super::{Shape, TooLong};
 use crate::model::Precision;
 use crate::suite::{Generate, Vars};
@@ -124,6 +124,7 @@ pub(super) struct SourceEntry {
     pub prompt: Option<String>,
     pub completion: Option<String>,
     pub text: Option<String>,
+    pub examples: Option<ExamplesEntry>,
     pub variant: Option<String>,
     pub scorer: Option<String>,
 }

@@ -9,6 +9,7 @@ use crate::error::{Place, Problems};
 use crate::gguf::Gguf;
 use crate::model::{LoraSettings, Trained};
 use crate::suite::{Document, beside, text_of};
+use crate::train::clean::Rules;
 use crate::train::error::{TrainError, TrainProblem};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -123,6 +124,8 @@ impl Loader<'_> {
         let kind = self.kind(&file.kind);
         let pretrain = kind == Some(Kind::Pretrain);
         let nothing = self.made_from_nothing(file, pretrain);
+        let clean = self.clean(file, pretrain);
+        let leaks = self.leaks(file);
         let model = if pretrain { None } else { self.model(file.model.as_deref()) };
         let data = self.sources("data", &file.data, kind);
         let held_out = self.held_out(file, kind);
@@ -146,6 +149,8 @@ impl Loader<'_> {
             model: model.clone().unwrap_or_default(),
             from_nothing: nothing.clone(),
             data,
+            clean,
+            leaks,
             held_out,
             train,
             sequence,
@@ -230,6 +235,25 @@ impl Loader<'_> {
             self.push("model", TrainProblem::Architecture { name: name.to_owned() });
         }
         gguf.context_length().and_then(|context| usize::try_from(context).ok())
+    }
+
+    /// What is dropped of what is learned; a model from nothing reads what nobody has looked through.
+    fn clean(&mut self, file: &RecipeFile, pretrain: bool) -> Option<Rules> {
+        let rules = file.clean.clone().or_else(|| pretrain.then(Rules::default))?;
+        if let Some(near) = rules.near.filter(|near| !Rules::NEAR.contains(near)) {
+            let (least, most) = (Rules::NEAR.start(), Rules::NEAR.end());
+            let help = format!("it is {least} to {most}: the share of two documents that is the same");
+            self.fail("clean.near", &format!("`near` is {near}"), &help);
+        }
+        Some(rules)
+    }
+
+    fn leaks(&mut self, file: &RecipeFile) -> Vec<PathBuf> {
+        let leaks: Vec<PathBuf> = file.leaks.iter().map(|suite| self.join(suite)).collect();
+        for (at, suite) in leaks.iter().enumerate() {
+            self.must_be_file(&format!("leaks[{at}]"), "the suite", suite);
+        }
+        leaks
     }
 
     fn sources(&mut self, at: &str, sources: &Sources, kind: Option<Kind>) -> Vec<Source> {

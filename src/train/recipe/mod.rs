@@ -12,11 +12,12 @@ mod source;
 
 pub use load::{Overrides, load, load_text};
 pub use nothing::{FromNothing, Tokenizer};
-pub use source::{Origin, Source};
+pub use source::{Examples, Origin, Source};
 
 use crate::error::Place;
 use crate::model::{Precision, Trained};
 use crate::suite::{Document, PromptFile, Pruned, Vars, beside};
+use crate::train::clean::Rules;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -44,6 +45,12 @@ pub struct Recipe {
     pub from_nothing: Option<FromNothing>,
     /// What is learned from.
     pub data: Vec<Source>,
+    /// What of it is dropped; `None`: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clean: Option<Rules>,
+    /// Suites whose cases must not be learned.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leaks: Vec<PathBuf>,
     /// What is kept for evaluation.
     pub held_out: HeldOut,
     /// Which weights are trained.
@@ -247,6 +254,20 @@ pub enum HeldOut {
     Data(Vec<Source>),
 }
 
+impl HeldOut {
+    /// Whether the data that is learned from also gives what is held out.
+    #[must_use]
+    pub fn is_share(&self) -> bool {
+        matches!(self, Self::Share(share) if *share > 0.0)
+    }
+
+    /// Whether a document of this hash is held out of the data that is learned from.
+    #[must_use]
+    pub fn takes(&self, key: u64) -> bool {
+        matches!(self, Self::Share(share) if (key as f64) < share * 2_f64.powi(64))
+    }
+}
+
 impl Recipe {
     /// The whole recipe, resolved.
     #[must_use]
@@ -272,7 +293,7 @@ impl Recipe {
             seen(&mut portable.model);
         }
         portable.from_nothing.iter_mut().flat_map(FromNothing::paths).for_each(seen);
-        portable.suite.iter_mut().for_each(seen);
+        portable.suite.iter_mut().chain(&mut portable.leaks).for_each(seen);
         let held_out = match &mut portable.held_out {
             HeldOut::Share(_) => &mut [][..],
             HeldOut::Data(sources) => sources,

@@ -3,7 +3,6 @@
 use super::file::RecipeFile;
 use super::load::Loader;
 use crate::gguf::Gguf;
-use crate::train::clean::Rules;
 use crate::train::pretrain::{Architecture, BYTES};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -23,11 +22,6 @@ pub struct FromNothing {
     /// Its licence, as an SPDX name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
-    /// What is dropped of what it learns from.
-    pub clean: Rules,
-    /// Suites whose cases must not be learned.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub leaks: Vec<PathBuf>,
 }
 
 /// Where the tokens of a new model come from.
@@ -51,11 +45,11 @@ pub enum Tokenizer {
 impl FromNothing {
     /// The files that it names.
     pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let from = match &mut self.tokenizer {
+        match &mut self.tokenizer {
             Tokenizer::From { from } => Some(from),
             Tokenizer::Learned { .. } => None,
-        };
-        from.into_iter().chain(&mut self.leaks)
+        }
+        .into_iter()
     }
 }
 
@@ -77,8 +71,6 @@ impl Loader<'_> {
             ("tokenizer", file.tokenizer.is_some()),
             ("licence", file.licence.is_some()),
             ("tokens", file.tokens.is_some()),
-            ("clean", file.clean.is_some()),
-            ("leaks", !file.leaks.is_empty()),
         ];
         if !pretrain {
             for (field, _) in given.iter().filter(|(_, given)| *given) {
@@ -102,20 +94,7 @@ impl Loader<'_> {
             self.fail(&at, &what, &help);
         }
         let tokenizer = self.tokenizer(file.tokenizer.as_ref())?;
-        let clean = file.clean.clone().unwrap_or_default();
-        if let Some(near) = clean.near.filter(|near| !Rules::NEAR.contains(near)) {
-            let help = format!(
-                "it is {} to {}: the share of two documents that is the same",
-                Rules::NEAR.start(),
-                Rules::NEAR.end()
-            );
-            self.fail("clean.near", &format!("`near` is {near}"), &help);
-        }
-        let leaks: Vec<PathBuf> = file.leaks.iter().map(|suite| self.join(suite)).collect();
-        for (at, suite) in leaks.iter().enumerate() {
-            self.must_be_file(&format!("leaks[{at}]"), "the suite", suite);
-        }
-        Some(FromNothing { architecture, tokenizer, licence: file.licence.clone(), clean, leaks })
+        Some(FromNothing { architecture, tokenizer, licence: file.licence.clone() })
     }
 
     fn tokenizer(&mut self, entry: Option<&TokenizerEntry>) -> Option<Tokenizer> {

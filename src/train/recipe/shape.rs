@@ -1,5 +1,6 @@
 //! Values that may be written in more than one shape: a word or a map, one or a list.
 
+use super::Examples;
 use super::file::SourceEntry;
 use crate::model::{LoraSettings, Trained};
 use crate::suite::Vars;
@@ -58,6 +59,33 @@ impl<'de> Deserialize<'de> for TrainEntry {
                 }
             })
             .map(|map| map.deserialize().map(|Named { lora }| Self(Trained::Lora(lora))))
+            .deserialize(deserializer)
+    }
+}
+
+/// `examples:` of a source: `{count: 4}` or `{count: [0, 4]}`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ExamplesEntry(pub Examples);
+
+impl<'de> Deserialize<'de> for ExamplesEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Named {
+            count: Count,
+        }
+        Named::deserialize(deserializer).map(|Named { count: Count(count) }| Self(Examples { count }))
+    }
+}
+
+struct Count([usize; 2]);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        UntaggedEnumVisitor::new()
+            .expecting("a number, or [fewest, most]")
+            .u64(|count| Ok(Self([usize::try_from(count).unwrap_or(usize::MAX); 2])))
+            .seq(|range| range.deserialize().map(Self))
             .deserialize(deserializer)
     }
 }

@@ -3,6 +3,7 @@
 use super::Kind;
 use super::file::SourceEntry;
 use super::load::Loader;
+use super::shape::ExamplesEntry;
 use crate::prompt::{PromptTemplate, TextTemplate};
 use crate::suite::{Generate, PromptFile};
 use crate::train::data::{Format, ROLES};
@@ -10,6 +11,9 @@ use crate::train::error::TrainProblem;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// Most examples before a row.
+const MOST_EXAMPLES: usize = 64;
 
 /// One source of data, resolved.
 #[derive(Debug, Clone, Serialize)]
@@ -36,6 +40,16 @@ pub struct Source {
     /// The document that a row fills in, a template that knows the filter `given`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// How many other rows stand before a row as examples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub examples: Option<Examples>,
+}
+
+/// How many examples a row has: the fewest and the most, each number between them as often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Examples {
+    /// Fewest and most.
+    pub count: [usize; 2],
 }
 
 /// What a source is.
@@ -123,6 +137,7 @@ impl Loader<'_> {
             },
             completion: entry.completion.clone(),
             text: entry.text.clone(),
+            examples: entry.examples.map(|ExamplesEntry(examples)| examples),
         })
     }
 
@@ -152,8 +167,8 @@ impl Loader<'_> {
     /// Each field has the sources it belongs to.
     fn belongs(&mut self, at: &str, entry: &SourceEntry, origin: &Origin, kind: Option<Kind>) {
         let (name, allowed): (_, &[&str]) = match origin {
-            Origin::File { .. } => ("file", &["columns", "limit", "prompt", "completion", "text"]),
-            Origin::Generate { .. } => ("generate", &["prompt", "completion", "text"]),
+            Origin::File { .. } => ("file", &["columns", "limit", "prompt", "completion", "text", "examples"]),
+            Origin::Generate { .. } => ("generate", &["prompt", "completion", "text", "examples"]),
             Origin::Run { .. } => ("run", &["variant", "scorer", "limit"]),
         };
         let given = [
@@ -162,6 +177,7 @@ impl Loader<'_> {
             ("prompt", entry.prompt.is_some()),
             ("completion", entry.completion.is_some()),
             ("text", entry.text.is_some()),
+            ("examples", entry.examples.is_some()),
             ("variant", entry.variant.is_some()),
             ("scorer", entry.scorer.is_some()),
         ];
@@ -177,6 +193,9 @@ impl Loader<'_> {
         {
             let help = "`text` is a whole document; leave out `prompt` and `completion`, or `text`";
             self.fail(&format!("{at}.text"), "`text` stands alone, and is learned word by word", help);
+        }
+        if let Some(ExamplesEntry(examples)) = entry.examples {
+            self.examples(&format!("{at}.examples"), examples, entry, kind);
         }
         match (kind, &entry.prompt, &entry.completion) {
             (Some(Kind::Classify), _, Some(_)) => {
@@ -201,6 +220,23 @@ impl Loader<'_> {
         if let (Some(Kind::Classify), Origin::Run { .. }) = (kind, origin) {
             let help = "use `file: …` or `generate: …`, whose rows have labels";
             self.fail(&format!("{at}.run"), "a classifier does not learn from what a model said", help);
+        }
+    }
+
+    fn examples(
+        &mut self,
+        at: &str,
+        Examples { count: [fewest, most] }: Examples,
+        entry: &SourceEntry,
+        kind: Option<Kind>,
+    ) {
+        if entry.prompt.is_none() && entry.text.is_none() || kind == Some(Kind::Classify) {
+            let help = "`prompt` and `completion`, or `text`, print them: `{% for e in examples %}…{% endfor %}`";
+            self.fail(at, "nothing shows these examples", help);
+        }
+        if most == 0 || most < fewest || most > MOST_EXAMPLES {
+            let help = format!("write `examples: {{count: 4}}` or `{{count: [0, 4]}}`, at most {MOST_EXAMPLES}");
+            self.fail(at, &format!("{fewest} to {most} examples"), &help);
         }
     }
 

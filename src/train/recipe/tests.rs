@@ -93,7 +93,7 @@ fn every_problem_is_reported_at_once_with_its_place() {
     ), @r"
     error: unknown field `colums` in `data[0]`
       --> recipes/tiny/r.yaml:5:22
-      help: did you mean `columns`? (columns, completion, file, generate, limit, prompt, run, scorer, text, variant)
+      help: did you mean `columns`? (columns, completion, examples, file, generate, limit, prompt, run, scorer, text, variant)
 
     error: unknown field `droput` in `train.lora`
       --> recipes/tiny/r.yaml:9:25
@@ -112,7 +112,7 @@ fn every_problem_is_reported_at_once_with_its_place() {
 
     error: `limit` does not belong beside `generate:`
       --> recipes/tiny/r.yaml:6:111
-      help: beside `generate:` there may be: prompt, completion, text
+      help: beside `generate:` there may be: prompt, completion, text, examples
 
     error: unexpected end of input
       --> recipes/tiny/r.yaml:7
@@ -189,6 +189,26 @@ fn every_problem_is_reported_at_once_with_its_place() {
       --> recipes/tiny/r.yaml:19:1
       help: make it, or name another; paths are relative to the recipe's file
     ");
+}
+
+#[test]
+fn examples_that_nothing_shows_or_that_count_backwards_are_refused() {
+    let source = "{file: ../../suites/capitals.cases.jsonl, prompt: ../../prompts/capital_qa.txt, completion: x";
+    let bare = SHORT.replace(
+        "{file: ../../suites/capitals.cases.jsonl",
+        "{file: ../../suites/capitals.cases.jsonl, examples: {count: 4}",
+    );
+    insta::assert_snapshot!(refused(&bare), @r"
+    error: nothing shows these examples
+      --> recipes/tiny/r.yaml:4:49
+      help: `prompt` and `completion`, or `text`, print them: `{% for e in examples %}…{% endfor %}`
+    ");
+    for examples in ["{count: [3, 2]}", "{count: 0}", "4"] {
+        let recipe =
+            SHORT.replace("{file: ../../suites/capitals.cases.jsonl", &format!("{source}, examples: {examples}"));
+        assert_ne!(recipe, SHORT);
+        assert!(refused(&recipe).contains("examples"), "{examples}: {}", refused(&recipe));
+    }
 }
 
 #[test]
