@@ -27,7 +27,8 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
     if format == Format::Json {
         let document = json!({
             "schema": 1, "recipe": recipe.json(), "parameters": needs.parameters, "trained": needs.trained,
-            "material": facts, "first": first(data), "steps": lessons.steps(), "memory": memory, "step_s": step_s, "total_s": total_s,
+            "material": facts, "first": first(data), "steps": lessons.steps(), "memory": memory, "step_s": step_s,
+            "total_s": total_s,
         });
         return print(&format!("{document}\n"));
     }
@@ -84,6 +85,7 @@ fn documents(data: &Data) -> String {
     data.first.iter().map(document).collect()
 }
 
+/// The same for a program, whole.
 fn first(data: &Data) -> Vec<Value> {
     data.first.iter().map(|(at, text)| json!({"source": at, "text": text})).collect()
 }

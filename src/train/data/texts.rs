@@ -51,8 +51,8 @@ pub(super) fn kept(recipe: &Recipe, texts: &[Text]) -> Result<(Vec<bool>, Vec<Dr
         clean(texts, rules, &leaks)
     } else {
         // No text repeats another where that is not to be looked for.
-        let once = texts.iter().map(|text| Text { generated: true, ..text.clone() });
-        clean(&once.collect::<Vec<_>>(), &Rules { shortest: 0, ..Rules::default() }, &leaks)
+        let often = texts.iter().map(|text| Text { generated: true, ..text.clone() });
+        clean(&often.collect::<Vec<_>>(), &Rules { shortest: 0, ..Rules::default() }, &leaks)
     };
     let mut kept = vec![false; texts.len()];
     for at in cleaning.kept {
