@@ -16,6 +16,9 @@ mod readings;
 mod swiglu;
 pub(super) mod tiles;
 
+#[cfg(test)]
+mod tests;
+
 pub use optimiser::{ADAMW_SETTINGS, AdamW};
 pub use readings::{Judge, Readings};
 
