@@ -4,13 +4,15 @@
 //! judges the answers, and compares the ways in one table with honest error bars. What was asked and answered is kept in
 //! a run folder, from which everything later is computed: comparisons with another run, the decision whether a change may
 //! ship, and pages to look at. A recipe (YAML) teaches a model: its data is rendered by the code that renders prompts, a
-//! decoder on ggml learns from it, and what comes out is a GGUF that goes straight back into the suite.
+//! decoder on ggml learns from it, and what comes out is a GGUF that goes straight back into the suite. People may order the
+//! answers of a run; their rankings become pairs, of which a model can learn what is preferred.
 //!
 //! ```text
 //! suites/*.yaml ─► suite ─► prompt ─► engine ─► score ─► store ─► summary ─► gate ─► report
 //!                     └────────────── run ────▲────────────┘         └─ stats ─┘
 //!                                         trained GGUF
 //!                                             │
+//! runs ─► rank (people order answers) ─► preferences
 //! recipes/*.yaml ─► train (data ─► lessons ─► model, on ggml ─► checkpoints ─► export)
 //! ```
 //!
@@ -41,6 +43,8 @@
 //! | reading | what a decoder says of a batch: log-probabilities of targets, outputs of a head | [`model::Readings`] |
 //! | adapter | small matrices beside a model's own (LoRA): a GGUF of its own | [`model::LoraSettings`] |
 //! | head | k outputs on a document's last state: what tells labels apart | [`model::Classifier`] |
+//! | judgement | what a rater says of the answers to a case: an order, scores, or that it cannot be told | [`rank::Judgement`] |
+//! | preference | a prompt, an answer that was chosen and one that was rejected | [`rank::preferences::Preference`] |
 //! | checkpoint | what was learned by a step and what the optimiser remembers | [`train::checkpoint`] |
 //!
 //! # Rooms, in the order the data flows
@@ -77,6 +81,8 @@ pub mod ggml;
 pub mod model;
 
 pub mod train;
+
+pub mod rank;
 
 pub mod import;
 

@@ -20,9 +20,11 @@ mod model;
 mod number_format;
 mod output;
 mod plan;
+mod preferences;
 mod probe;
 mod progress;
 mod quantize;
+mod rank;
 mod report;
 mod rewriting;
 mod run;
@@ -76,6 +78,10 @@ enum Command {
     Quantize(quantize::Args),
     /// Look at a model or an adapter
     Model(model::Args),
+    /// Let people put the answers of a run in order, on a page; or sum up what they said
+    Rank(Box<rank::Args>),
+    /// Make pairs to learn from, out of rankings, runs and files of others
+    Preferences(preferences::Args),
     /// Bring in what other tools made
     Import(import::Args),
     /// Look at or empty the cache of answers
@@ -131,6 +137,8 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Merge(args) => merge::run(&args, quiet),
         Command::Quantize(args) => quantize::run(&args, quiet),
         Command::Model(args) => model::run(&args),
+        Command::Rank(args) => rank::run(&args, quiet),
+        Command::Preferences(args) => preferences::run(&args, quiet),
         Command::Import(args) => import::run(&args, quiet),
         Command::Cache(args) => cache::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),

@@ -128,10 +128,15 @@ impl Controls {
         spelt.map(|found| found.range())
     }
 
+    /// A text without the marks in it.
+    pub(super) fn plain(text: &std::sync::Arc<str>) -> std::sync::Arc<str> {
+        if text.contains(QUOTE) { text.replace(QUOTE, "").into() } else { text.clone() }
+    }
+
     /// Takes the marks out of a rendered text. `case_start` is a byte offset into `raw`.
     pub(super) fn unmark(&self, raw: String, case_start: usize) -> Prompt {
         if !raw.contains(QUOTE) {
-            return Prompt { text: raw, case_start, quoted: Vec::new() };
+            return Prompt { text: raw, case_start, ..Prompt::default() };
         }
         let mut text = String::with_capacity(raw.len());
         let mut starts = Vec::new();
@@ -145,7 +150,8 @@ impl Controls {
         }
         text.push_str(&raw[end..]);
         let quoted = self.spelt_at(&text, &starts);
-        Prompt { text, case_start: case_start - marks_before_case * QUOTE.len_utf8(), quoted }
+        let case_start = case_start - marks_before_case * QUOTE.len_utf8();
+        Prompt { text, case_start, quoted, ..Prompt::default() }
     }
 
     /// The longest spelling at each of these places, in order and without overlap.

@@ -41,6 +41,8 @@ pub struct Prompt {
     /// The byte ranges of `text`, in order and without overlap, in which data (the case, an example) spells a control
     /// token. They are plain text; the same spelling elsewhere was written by a template and is a control token.
     pub quoted: Vec<Range<usize>>,
+    /// The messages that the text was rendered from, a prefill as the last of them; none for a completion prompt.
+    pub messages: Vec<Message>,
 }
 
 /// A compiled prompt file.

@@ -159,7 +159,8 @@ impl<'a> Renderer<'a> {
         let raw = Self::asked(prompt, template, &messages)?;
         let head = messages.get(..head).unwrap_or_default();
         let start = self.head_text(head, template).filter(|head| raw.starts_with(head.as_ref())).map_or(0, |h| h.len());
-        Ok(self.controls.unmark(raw, start))
+        let plain = |message: &Message| Message { role: message.role, content: Controls::plain(&message.content) };
+        Ok(Prompt { messages: messages.iter().map(plain).collect(), ..self.controls.unmark(raw, start) })
     }
 
     /// Messages as they are put to the model, marks and all. A prefill is rendered as a finished message with a mark at

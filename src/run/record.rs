@@ -10,8 +10,9 @@ use super::underway::Underway;
 use super::want::gathered;
 use crate::engine::{Completion, Token};
 use crate::error::{Explain, Problems};
+use crate::prompt::Message;
 use crate::score::{Judged, Score, ScoreValue};
-use crate::store::{CaseRecord, PromptRecord, Repeat, RunFolder, Sample, Trial, read_samples};
+use crate::store::{CaseRecord, MessageRecord, PromptRecord, Repeat, RunFolder, Sample, Trial, read_samples};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The scores of some repeats of a case, and which repeat each is.
@@ -188,8 +189,13 @@ impl<'a> Recorder<'a> {
             text: prompt.text.get(shared..).unwrap_or_default().to_owned(),
             tokens: tokens.clone(),
             case_start: prompt.case_start,
+            messages: prompt.messages.iter().map(said).collect(),
         })
     }
+}
+
+fn said(message: &Message) -> MessageRecord {
+    MessageRecord { role: message.role.name().to_owned(), content: message.content.to_string() }
 }
 
 /// A sample of which nothing is known yet.

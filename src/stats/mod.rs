@@ -7,12 +7,14 @@
 //! [`metrics_of`] picks among them.
 //! Two sides are compared case by case: [`mcnemar()`] and [`tango()`] for passes, [`sign_flip`] and a bootstrap for numbers, [`swap`]
 //! for aggregates, [`holm()`] over several; [`mcnemar_power`] and [`t_power`] say what so many cases could have shown.
-//! [`compare()`] picks among those. [`Wager`] watches a mean while its cases come in. Nothing here is ever NaN: what cannot be computed is `None`, `null` in JSON.
+//! [`compare()`] picks among those. What people say of answers is read by [`alpha`] (do they agree?) and [`bradley_terry`]
+//! (who wins?). [`Wager`] watches a mean while its cases come in. Nothing here is ever NaN: what cannot be computed is `None`, `null` in JSON.
 
 mod aggregate;
 mod betting;
 mod binomial;
 mod bootstrap;
+mod bradley_terry;
 mod calibration;
 mod classification;
 mod cluster;
@@ -21,6 +23,7 @@ mod compare;
 mod coverage;
 mod holm;
 mod influence;
+mod krippendorff;
 mod labels;
 mod mcnemar;
 mod mean;
@@ -39,11 +42,13 @@ mod wilson;
 pub use aggregate::{Aggregate, CasePair};
 pub use betting::{Wager, betting_interval};
 pub use bootstrap::{bootstrap, bootstrap_each, bootstrap_strata, percentile, percentile_estimate};
+pub use bradley_terry::{Bout, bradley_terry, chances, win_rates};
 pub use calibration::{Forecast, ReliabilityBin, calibration_error, reliability};
 pub use classification::{Averages, Classification, Confusion, LabelScores};
 pub use cluster::{clustered, clustered_proportion};
 pub use compare::{Compared, compare};
 pub use holm::holm;
+pub use krippendorff::{Scale, alpha};
 pub use mcnemar::mcnemar;
 pub use mean::{mean, t_interval};
 pub use metric::{Counts, Direction, Estimate, Metric, better, tie};

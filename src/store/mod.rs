@@ -14,7 +14,7 @@ pub mod training;
 pub use error::StoreError;
 pub use folder::{RunFolder, read_header, read_samples, read_samples_of};
 pub use header::{CaseSet, Header, KvCheck, ModelRecord, ScorerRecord, Segment, Status};
-pub use sample::{CaseRecord, LikelihoodCost, PromptRecord, Repeat, Sample, StageRecord, Trial};
+pub use sample::{CaseRecord, LikelihoodCost, MessageRecord, PromptRecord, Repeat, Sample, StageRecord, Trial};
 
 /// The parts of a sample that other rooms made, for those who read runs and know no suite, engine or scorer.
 pub use crate::engine::{Completion, StopReason};

@@ -90,6 +90,24 @@ pub struct PromptRecord {
     pub tokens: Vec<Token>,
     /// Byte offset in the whole text where the case begins, behind the few-shot block.
     pub case_start: usize,
+    /// The messages that a chat was rendered from, a prefill as the last of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<MessageRecord>,
+}
+
+/// A message of a chat: what somebody said, as it is before any template.
+///
+/// ```
+/// let json = r#"{"role":"user","content":"Hello"}"#;
+/// let message: tripos::store::MessageRecord = serde_json::from_str(json).unwrap();
+/// assert_eq!(message.role, "user");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MessageRecord {
+    /// Who speaks: `system`, `user` or `assistant`.
+    pub role: String,
+    /// What is said.
+    pub content: String,
 }
 
 /// A stage that came before the last one: what it was asked, and what it said.

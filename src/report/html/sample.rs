@@ -130,7 +130,8 @@ mod tests {
         }))
         .unwrap();
         let place = |prefix: Option<&str>, text: &str, case_start| {
-            let record = PromptRecord { prefix: prefix.map(Into::into), text: text.into(), tokens: vec![], case_start };
+            let (prefix, text) = (prefix.map(Into::into), text.into());
+            let record = PromptRecord { prefix, text, tokens: vec![], case_start, messages: vec![] };
             let shown = shown_prompt(&header, &record, 10);
             (shown.prefix, shown.case)
         };
