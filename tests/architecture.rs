@@ -37,7 +37,7 @@ const ROOMS: [(&str, &str); 22] = [
 ];
 
 /// Crates that are known in few places, as module paths without `.rs`.
-const SEALS: [(&str, &str); 10] = [
+const SEALS: [(&str, &str); 13] = [
     ("llama_cpp_2", "src/engine/llama"),
     ("llama_cpp_sys_2", "src/ggml"),
     ("tera", "src/prompt src/suite/generate"),
@@ -48,6 +48,9 @@ const SEALS: [(&str, &str); 10] = [
     ("rusqlite", "src/engine/cache"),
     ("comfy_table", "src/report"),
     ("reqwest", "src/engine/endpoint src/hub"),
+    ("axum", "src/rank/page"),
+    ("tokio", "src/rank/page"),
+    ("getrandom", "src/rank/page"),
 ];
 
 /// The only homes of unsafe code.

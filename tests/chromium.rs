@@ -134,12 +134,20 @@ impl Chromium {
         self.wait("document.documentElement?.dataset.ready === ''")
     }
 
+    /// Opens an address and waits until an expression is true there.
+    pub(crate) fn visit(&mut self, address: &str, ready: &str) -> Result<()> {
+        self.call("Page.navigate", &json!({"url": address}))?;
+        self.wait(ready)
+    }
+
     /// Presses and releases a key.
     pub(crate) fn key(&mut self, key: &str) -> Result<()> {
         let code = match key {
+            "Backspace" => 8,
             "Enter" => 13,
             "Escape" => 27,
             "End" => 35,
+            "ArrowLeft" => 37,
             "ArrowRight" => 39,
             "ArrowDown" => 40,
             _ => 0,

@@ -74,7 +74,7 @@ mod tests {
     /// The reliability data of Krippendorff 2011, section C: four observers, twelve units, gaps.
     fn published() -> Vec<Vec<f64>> {
         let observers = ["123321412...", "1233224125.3", ".3332342251.", "12332441251."];
-        let unit = |at: usize| observers.iter().filter_map(|o| Some(f64::from(o.chars().nth(at)?.to_digit(10)?)));
+        let unit = |at: usize| observers.iter().filter_map(move |o| Some(f64::from(o.chars().nth(at)?.to_digit(10)?)));
         (0..12).map(|at| unit(at).collect()).collect()
     }
 
@@ -88,9 +88,7 @@ mod tests {
         near(Scale::Ordinal, 0.815);
     }
 
-    /// The binary example of section A: two observers, ten items. ```text
-    /// A  0 1 0 0 0 0 0 0 1 0
-    /// B  1 1 1 0 0 1 0 0 0 0 ```
+    /// The binary example of section A: two observers, ten items, alpha 0.095.
     #[test]
     fn two_observers_of_two_values_agree_hardly_beyond_chance() {
         let (one, other) = ("0100000010", "1110010000");
