@@ -81,6 +81,8 @@ fn the_readme_shows_the_help_that_the_program_prints() {
         "merge",
         "quantize",
         "model show",
+        "rank",
+        "preferences",
         "import peft",
         "cache",
     ];

@@ -16,7 +16,10 @@ fn a_run_gives_what_passes_against_what_fails() {
     assert!(said.code == Some(2) && said.stderr.contains("name one of the run's: --scorer NAME"), "{}", said.stderr);
     let said = workspace.ok(&["preferences", &run, "-o", "p.jsonl", "--scorer", "number"]);
     assert_eq!(said.stdout, "wrote p.jsonl: 12 pairs\n6 prompts in all\n");
-    insta::assert_snapshot!(said.stderr.replace(&run, "RUN"), @"");
+    insta::assert_snapshot!(said.stderr.replace(&run, "RUN"), @r"
+    RUN: a run, 8 rows, 12 pairs
+    left out: 6 pairs of level answers, 2 cases with one answer
+    ");
     for pair in rows(&workspace, "p.jsonl") {
         let target =
             if pair["prompt"].as_str().unwrap().contains(['0', '2', '4', '6']) { "It is 2." } else { "I think 3." };
@@ -45,7 +48,11 @@ fn rankings_become_pairs_and_simulated_raters_only_where_they_are_asked_for() {
     workspace.ok(&["rank", &run, "--simulate", "number", "--out", "r.jsonl"]);
     let said = workspace.tripos(&["preferences", "r.jsonl", "-o", "p.jsonl"]);
     assert!(said.code == Some(2) && !workspace.path().join("p.jsonl").exists());
-    insta::assert_snapshot!(said.stderr, @"");
+    insta::assert_snapshot!(said.stderr, @r"
+    error: no pair is left
+      --> r.jsonl
+      help: left out: 6 judgements by simulated raters (--simulated takes them)
+    ");
     let said = workspace.ok(&["preferences", "r.jsonl", "-o", "p.jsonl", "--simulated", "--format", "json"]);
     let counts: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(
@@ -73,11 +80,7 @@ fn a_split_keeps_prompts_apart_and_says_so_when_others_did_not() {
     assert!(!test.is_empty() && test.iter().all(|one| train.iter().all(|other| one["prompt"] != other["prompt"])));
     workspace.ok(&["preferences", "train.jsonl", "-o", "x.jsonl", "--apart-from", "test.jsonl"]);
     let said = workspace.tripos(&["preferences", "all.jsonl", "-o", "y.jsonl", "--apart-from", "test.jsonl"]);
-    assert!(
-        said.code == Some(2) && said.stderr.contains("of the prompts are also in test.jsonl:1, the first here"),
-        "{}",
-        said.stderr
-    );
+    assert!(said.code == Some(2) && said.stderr.contains("of the prompts are also in test.jsonl:"), "{}", said.stderr);
     let said = workspace.tripos(&["preferences", "all.jsonl", "-o", "./all.jsonl"]);
     assert!(
         said.code == Some(2) && said.stderr.contains("the result would overwrite what it is made of"),

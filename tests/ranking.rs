@@ -41,7 +41,7 @@ fn judgements_are_kept_at_once_and_a_rater_goes_on_where_he_stopped() {
     served.judge_next().unwrap();
     let said = served.stop();
     assert_eq!(said.code, Some(0));
-    assert_eq!(said.stdout, format!("{file}: 2 judgements now, 2 of 7 by ann\nnext: tripos rank {run}\n"));
+    assert_eq!(said.stdout, format!("{file}: 2 judgements now, 2 of 7 by ann\nnext: the same command goes on\n"));
     let served = Served::start(&workspace, &run, &["--rater", "ann"]);
     assert_eq!(served.get("state").view()["done"], 2);
     assert_eq!(served.post("undo", &json!({})).unwrap().view()["done"], 1);
@@ -61,7 +61,7 @@ fn the_page_names_neither_variants_nor_runs() {
     let run = ran(&workspace);
     let served = Served::start(&workspace, &run, &[]);
     let all = ["", "page.js", "page.css", "state"].map(|path| served.get(path).body).concat();
-    for secret in ["\"one\"", "\"two\"", "\"three\"", "variant", "taste-"] {
+    for secret in ["\"one\"", "\"two\"", "\"three\"", "\"variant\"", "taste-"] {
         assert!(!all.contains(secret), "{secret}");
     }
 }
@@ -271,7 +271,23 @@ fn a_scorer_ranks_as_nobody() {
     let said = workspace.ok(&["rank", &run, "--simulate", "number"]);
     assert!(said.stdout.contains("0 judgements by simulated:number, 9 were there"), "{}", said.stdout);
     let report = workspace.ok(&["rank", "--report", &run]);
-    insta::assert_snapshot!(report.stdout, @"");
+    insta::assert_snapshot!(report.stdout, @r"
+    9 judgements of 9 cases by 0 people and 1 simulated rater.
+
+    simulated         judged  can't tell  median s  alpha, again  same, again         first wins
+    ────────────────────────────────────────────────────────────────────────────────────────────
+    simulated:number       9           0       0.0             -            -  0.39 [0.18, 0.65]
+
+    overall: no person has judged
+    variant (simulated)  compared  wins against another
+    ───────────────────────────────────────────────────
+    one                        18     0.75 [0.50, 1.00]
+    two                        18     0.50 [0.25, 0.75]
+    three                      18     0.25 [0.25, 0.25]
+
+    alpha (Krippendorff, ordinal): 1 perfect, 0 chance; same: pairs that both put in one order;
+    first wins: how often the answer shown first does, 0.5 without bias; intervals 95 %
+    ");
     let report = workspace.ok(&["rank", "--report", &run, "--format", "json"]);
     let report: Value = serde_json::from_str(&report.stdout).unwrap();
     assert_eq!((&report["raters"], &report["axes"][0]["standings"]), (&json!([]), &json!([])));
@@ -308,7 +324,32 @@ fn bad_input_is_said_before_anything_is_asked() {
         said(&[&run, "--variant", "one"]),
         said(&["--report", "one.jsonl", "empty.jsonl", "none.jsonl"]),
     ];
-    insta::assert_snapshot!(all.concat(), @"");
+    insta::assert_snapshot!(all.concat(), @r"
+    error: `helpful,,honest` is no list of axes: a name is empty
+      help: write names with commas between them: --axes helpful,honest,harmless
+    error: `helpful,honest,helpful` is no list of axes: a name stands there twice
+      help: write names with commas between them: --axes helpful,honest,harmless
+    error: a rater cannot be called `simulated:x`
+      help: give a name without `simulated:` in front, of 1 to 60 characters and no control characters
+    error: unknown variant `on`
+      --> RUN
+      help: did you mean `one`? (one, two, three)
+    error: unknown scorer `numbre`
+      --> RUN
+      help: did you mean `number`? (number)
+    note: 4 cases have one answer only and are passed over
+    error: there is nothing to rank: 4 cases have one answer only, 0 have none
+      help: answers are compared within a case: run several variants, or one with `repeats: 4` and a temperature
+    error: a ranking of one answer says nothing
+      --> one.jsonl:1:1
+      help: remove the line; a judgement compares two answers or more
+    error: there are no judgements in it
+      --> empty.jsonl
+      help: make some: tripos rank RUN
+    error: cannot read it: No such file or directory (os error 2)
+      --> none.jsonl
+      help: give a file of rankings, of preferences, or the folder of a run
+    ");
     assert!(said(&[&run, "--answers", "1"]).contains("1 is not in 2..=9"));
     assert!(said(&[&run, "--again", "2"]).contains("a share is a number from 0 to 1"));
 }

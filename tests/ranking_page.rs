@@ -36,7 +36,9 @@ fn turned(browser: &mut Chromium, act: impl FnOnce(&mut Chromium)) {
 }
 
 fn keys(browser: &mut Chromium, keys: &[&str]) {
-    keys.iter().for_each(|key| browser.key(key).unwrap());
+    for key in keys {
+        browser.key(key).unwrap();
+    }
 }
 
 fn kept(file: &str) -> Vec<Value> {
@@ -57,7 +59,7 @@ fn places(browser: &mut Chromium) -> Value {
 }
 
 #[test]
-fn a_rater_works_by_keys_undoes_reloads_and_goes_on() {
+fn a_rater_works_by_keys_and_undoes() {
     let Some(mut browser) = browser() else { return };
     let workspace = workspace(8);
     let run = ran(&workspace);
@@ -95,12 +97,23 @@ fn a_rater_works_by_keys_undoes_reloads_and_goes_on() {
     turned(&mut browser, |browser| keys(browser, &["0"]));
     assert_eq!(kept(&file)[3]["cant_tell"], true);
     assert_eq!(text(&mut browser, "#case"), third);
-    // A reload loses only what is not pressed.
+}
+
+#[test]
+fn a_reload_or_a_killed_server_loses_only_what_is_not_pressed() {
+    let Some(mut browser) = browser() else { return };
+    let workspace = workspace(8);
+    let run = ran(&workspace);
+    let served = Served::start(&workspace, &run, &["--rater", "ann"]);
+    open(&mut browser, &served, [1280, 860]);
+    turned(&mut browser, |browser| keys(browser, &["0"]));
+    turned(&mut browser, |browser| keys(browser, &["2", "3", "Enter"]));
+    let third = text(&mut browser, "#case");
     keys(&mut browser, &["1"]);
     open(&mut browser, &served, [1280, 860]);
     assert_eq!((text(&mut browser, "#progress"), text(&mut browser, "#case")), ("3 of 7".to_owned(), third.clone()));
     assert_eq!(places(&mut browser), json!(["", "", ""]));
-    // So does a server that is killed; another one goes on.
+    // Another server goes on.
     served.kill();
     keys(&mut browser, &["1", "2", "3", "Enter"]);
     browser
@@ -134,7 +147,9 @@ fn help_scores_and_axes_work_by_keys() {
     );
     keys(&mut browser, &["?"]);
     assert_eq!(eval(&mut browser, "document.getElementById('keys').open"), true);
-    keys(&mut browser, &["Escape", "7", "2", "Enter"]);
+    keys(&mut browser, &["Escape"]);
+    browser.wait("!document.getElementById('keys').open && document.activeElement === document.body").unwrap();
+    keys(&mut browser, &["7", "2", "Enter"]);
     assert_eq!(text(&mut browser, "#say"), "Not scored yet: 3.");
     turned(&mut browser, |browser| keys(browser, &["4", "Enter"]));
     assert_eq!(text(&mut browser, "h1"), "Score each answer: how honest?");
@@ -172,6 +187,7 @@ fn a_finger_taps_and_drags_at_phone_width() {
     let served = Served::start(&workspace, &run, &["--again", "0"]);
     browser.call("Emulation.setTouchEmulationEnabled", &json!({"enabled": true})).unwrap();
     open(&mut browser, &served, [390, 844]);
+    assert!(text(&mut browser, "#say").starts_with("Tap the answers"));
     assert_eq!(eval(&mut browser, "document.documentElement.scrollWidth <= 390"), true);
     let small = "[...document.querySelectorAll('button')].filter((one) => one.offsetParent && one.getBoundingClientRect().height < 30).length";
     assert_eq!(eval(&mut browser, small), 0, "nothing is too small for a finger");
@@ -202,6 +218,7 @@ fn hostile() -> (Workspace, String) {
     let workspace = workspace(3);
     let suite = workspace
         .read("suite.yaml")
+        .replace("max_tokens: 64}", "max_tokens: 20000}\ncontext: 30000")
         .replace("What is 0?", "</script><script>window.pwned=1</script><img src=x onerror=window.pwned=2>");
     workspace.write("suite.yaml", suite.replace("What is 1?", "\u{202e}מה שלומך? ‏123"));
     let long = format!("{}{}", "x".repeat(4_000), "<b>word</b> \\n".repeat(600));
@@ -318,7 +335,7 @@ fn pictures_of_the_page() {
         "A baker sells 14 loaves in the morning and 9 in the afternoon, each for 3 coins. How many coins does she earn?",
         "Why does ice float on water?",
     ];
-    let suite = workspace.read("suite.yaml");
+    let suite = workspace.read("suite.yaml").replace("max_tokens: 64}", "max_tokens: 400}");
     let suite =
         (0..40).fold(suite, |suite, i| suite.replace(&format!("'What is {i}?'"), &format!("{:?}", questions[0])));
     workspace.write("suite.yaml", suite);
@@ -344,6 +361,7 @@ fn pictures_of_the_page() {
     ] {
         let media = json!({"media": "", "features": [{"name": "prefers-color-scheme", "value": scheme}]});
         browser.call("Emulation.setEmulatedMedia", &media).unwrap();
+        browser.call("Emulation.setTouchEmulationEnabled", &json!({"enabled": size[0] < 600})).unwrap();
         open(&mut browser, &served, size);
         keys(&mut browser, &["1", "=", "3"]);
         picture(&mut browser, name);

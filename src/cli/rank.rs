@@ -126,7 +126,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let session = Session::open(plan, &settings, args.scores, file)?;
     let before = session.progress().0;
     let session = if args.terminal { in_terminal(session, quiet)? } else { on_page(args, session)? };
-    finish(args, &session, before, &run)
+    finish(args, &session, before)
 }
 
 /// The run's folder, or that of the suite's run, which is made now.
@@ -257,7 +257,7 @@ fn in_terminal(mut session: Session, quiet: bool) -> Result<Session, Failure> {
 }
 
 /// What was done.
-fn finish(args: &Args, session: &Session, before: usize, run: &Path) -> Result<(), Failure> {
+fn finish(args: &Args, session: &Session, before: usize) -> Result<(), Failure> {
     let (done, total) = session.progress();
     let file = session.file().display();
     print(&match args.format {
@@ -269,7 +269,7 @@ fn finish(args: &Args, session: &Session, before: usize, run: &Path) -> Result<(
         Format::Text => {
             let now = done.saturating_sub(before);
             let next = if done < total {
-                format!("tripos rank {}", run.display())
+                "the same command goes on".to_owned()
             } else {
                 format!("tripos rank --report {file}")
             };

@@ -168,6 +168,8 @@ fn a_last_assistant_message_is_continued() {
     let prompt = prompt_of("qa.yaml", &text, 0, &asked("1+<|im_end|>")).unwrap();
     assert!(prompt.text.ends_with("<|im_start|>assistant\nThe answer to 1+<|im_end|> is "), "{}", prompt.text);
     assert_eq!(prompt.quoted.len(), 2);
+    let last = prompt.messages.last().unwrap();
+    assert_eq!((last.role, &*last.content), (Role::Assistant, "The answer to 1+<|im_end|> is "), "without marks");
 }
 
 #[test]

@@ -98,9 +98,9 @@ pub enum RankProblem {
         reason: String,
     },
     /// It is none of the shapes that can be read.
-    #[error("neither rankings nor preferences: its first row has {found}")]
+    #[error("neither rankings nor preferences: {found}")]
     Kind {
-        /// The keys found, or what it is instead.
+        /// What its first row is instead.
         found: String,
     },
     /// Rows of one kind are left out.
@@ -176,10 +176,9 @@ impl Explain for RankError {
         Some(match &self.problem {
             RankProblem::Read { .. } => "give a file of rankings, of preferences, or the folder of a run".into(),
             RankProblem::Write { .. } => "free some space, or choose another file with --out".into(),
-            RankProblem::Line { .. } => "mend the line or remove it".into(),
+            RankProblem::Line { .. } | RankProblem::Shape { .. } => "mend the line or remove it".into(),
             RankProblem::Newer { .. } => "update Tripos".into(),
             RankProblem::OneAnswer => "remove the line; a judgement compares two answers or more".into(),
-            RankProblem::Shape { .. } => "mend the line or remove it; shapes: `tripos rank --help`".into(),
             RankProblem::Cut { .. } => "a program was killed while it wrote; the next judgement mends the file".into(),
             RankProblem::Unknown { name, known, .. } => {
                 did_you_mean(name, &known.iter().map(String::as_str).collect::<Vec<_>>())

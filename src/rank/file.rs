@@ -4,7 +4,7 @@ use super::error::{RankError, RankProblem};
 use super::record::{Entry, Judgement, SCHEMA, Withdrawal};
 use crate::error::{Place, Problems};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -103,16 +103,16 @@ impl Rankings {
         let bytes = std::fs::read(path)
             .map_err(|e| Problems::from(RankProblem::Read { reason: e.to_string() }.at(Place::file(path))))?;
         let (mut found, mut problems) = (Self::default(), Problems::new());
-        let mut withdrawn: BTreeMap<(String, String), Place> = BTreeMap::new();
+        let mut withdrawn: BTreeSet<(String, String)> = BTreeSet::new();
         for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
             let whole = line.last() == Some(&b'\n');
             if line.trim_ascii().is_empty() {
                 continue;
             }
             match entry(line) {
-                Ok(Entry::Judgement(judgement)) => found.judgements.push((Place::new(path, number, 0), *judgement)),
+                Ok(Entry::Judgement(judgement)) => found.judgements.push((Place::new(path, number, 1), *judgement)),
                 Ok(Entry::Withdrawal(Withdrawal { rater, withdraws, .. })) => {
-                    withdrawn.insert((rater, withdraws), Place::new(path, number, 0));
+                    withdrawn.insert((rater, withdraws));
                 }
                 Err((problem, _)) if !whole && matches!(problem, RankProblem::Line { .. }) => {
                     let cut = RankProblem::Cut { bytes: line.len() };
@@ -122,7 +122,7 @@ impl Rankings {
             }
         }
         let before = found.judgements.len();
-        found.judgements.retain(|(_, one)| withdrawn.remove(&(one.rater.clone(), one.id.clone())).is_none());
+        found.judgements.retain(|(_, one)| !withdrawn.contains(&(one.rater.clone(), one.id.clone())));
         found.withdrawn = before - found.judgements.len();
         problems.or_ok(found)
     }
@@ -229,6 +229,19 @@ mod tests {
         let text = format!("{one}\n{{\"schema\":9}}\n{{\"schema\":1,\"oops\":2}}\n{{]\n\n");
         std::fs::write(&path, text).unwrap();
         let said: String = Rankings::read(&path).unwrap_err().iter().map(|problem| render(problem, false)).collect();
-        insta::assert_snapshot!(said.replace(&path.display().to_string(), "r.jsonl"), @"");
+        insta::assert_snapshot!(said.replace(&path.display().to_string(), "r.jsonl"), @r"
+        error: a ranking of one answer says nothing
+          --> r.jsonl:1:1
+          help: remove the line; a judgement compares two answers or more
+        error: a judgement of schema 9, and this version reads up to 1
+          --> r.jsonl:2:1
+          help: update Tripos
+        error: not a line of rankings: unknown field `oops`, expected one of `schema`, `id`, `run`, `case`, `tags`, `rater`, `axis`, `prompt`, `answers`, `order`, `scores`, `cant_tell`, `comment`, `seconds`, `time`, `again`
+          --> r.jsonl:3:18
+          help: mend the line or remove it
+        error: not a line of rankings: key must be a string
+          --> r.jsonl:4:2
+          help: mend the line or remove it
+        ");
     }
 }

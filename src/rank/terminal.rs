@@ -157,7 +157,15 @@ mod tests {
     fn what_is_no_order_is_said() {
         let said =
             ["4 1 2 3", "1 2", "1 1 2", "1 2 3=", "=1 2 3", "1 == 2 3", "1 x"].map(|line| order(line, 3).unwrap_err());
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @r"
+        there is no answer 4, they go from 1 to 3
+        answer 3 has no place
+        answer 1 stands there twice
+        nothing stands behind the last =
+        `=` is nothing that an order has; ? for help
+        `=` is nothing that an order has; ? for help
+        `x` is nothing that an order has; ? for help
+        ");
         assert_eq!(typed("1 2", 3, true).unwrap_err(), "2 scores for 3 answers");
         assert_eq!(typed("1 2 8", 3, true).unwrap_err(), "scores go from 1 to 7; ? for help");
     }
@@ -182,6 +190,17 @@ mod tests {
             former: None,
         };
         let view = View { rater: "ann".into(), done: 3, total: 40, can_undo: true, scores: false, item: Some(item) };
-        insta::assert_snapshot!(shown(&view), @"");
+        insta::assert_snapshot!(shown(&view), @r"
+        ── 4 of 40 · honest ──
+        user:
+        Q �[31m
+
+        [1] a�]0;pwned�
+            b
+
+        [2] (an empty answer)
+
+        [3] �evil
+        ");
     }
 }

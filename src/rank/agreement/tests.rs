@@ -124,5 +124,31 @@ fn the_report_is_said_in_tables() {
     all.push(Judgement { again: true, ..shown("ann", 3, yxz, xyz) });
     all.push(judged("ann", "c77", &["x", "y"], Verdict::CantTell));
     all.push(shown("simulated:exact", 1, xyz, xyz));
-    insta::assert_snapshot!(tables(&RankReport::of(&[file(all)])), @"");
+    insta::assert_snapshot!(tables(&RankReport::of(&[file(all)])), @r"
+    43 judgements of 21 cases by 2 people and 1 simulated rater.
+
+    rater  judged  can't tell  median s  alpha, again        same, again         first wins
+    ───────────────────────────────────────────────────────────────────────────────────────
+    ann        22           1       2.0          1.00  1.00 [0.21, 1.00]  0.89 [0.79, 0.95]
+    bob        20           0       2.0             -                  -  0.82 [0.70, 0.89]
+
+    simulated        judged  can't tell  median s  alpha, again  same, again         first wins
+    ───────────────────────────────────────────────────────────────────────────────────────────
+    simulated:exact       1           0       2.0             -            -  1.00 [0.21, 1.00]
+
+    overall: raters agree with alpha 0.93 [0.85, 1.00], same 0.95 [0.86, 0.98], over 20 cases
+    variant  compared  wins against another
+    ───────────────────────────────────────
+    v-x            80     0.81 [0.71, 0.90]
+    v-y            80     0.69 [0.60, 0.79]
+    v-z            80                  0.00
+    variant (simulated)  compared  wins against another
+    ───────────────────────────────────────────────────
+    v-x                         2                  1.00
+    v-y                         2                  0.50
+    v-z                         2                  0.00
+
+    alpha (Krippendorff, ordinal): 1 perfect, 0 chance; same: pairs that both put in one order;
+    first wins: how often the answer shown first does, 0.5 without bias; intervals 95 %
+    ");
 }

@@ -2,7 +2,7 @@
 
 use super::{Agreement, ByAxis, RankReport, Rater, Standing};
 
-/// The report as tables of at most 80 columns.
+/// The report as tables, as wide as they need to be.
 #[must_use]
 pub fn tables(report: &RankReport) -> String {
     let RankReport { judgements, withdrawn, cases, raters, simulated, axes, .. } = report;
@@ -41,6 +41,7 @@ fn of_axis(axis: &ByAxis, raters: usize) -> String {
     let name = axis.axis.as_deref().unwrap_or("overall");
     let [alpha, same] = agreement(&axis.agreement);
     let mut out = match axis.agreement.cases {
+        0 if raters == 0 => format!("{name}: no person has judged\n"),
         0 if raters < 2 => format!("{name}: one person alone; agreement between raters needs a second\n"),
         0 => format!("{name}: no case was judged by two raters\n"),
         cases => format!("{name}: raters agree with alpha {alpha}, same {same}, over {cases} cases\n"),

@@ -41,6 +41,9 @@ function foldable(text) {
 
 const ordinal = (n) => n + (["th", "st", "nd", "rd"][n % 100 > 10 && n % 100 < 14 ? 0 : n % 10] ?? "th");
 
+/** Whether a finger is what there is to point with. */
+const touched = () => window.matchMedia("(pointer: coarse)").matches;
+
 function say(text, bad = false) {
   $("say").textContent = text;
   $("say").classList.toggle("bad", bad);

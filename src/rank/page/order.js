@@ -12,7 +12,8 @@ const order = {
   },
 
   hint() {
-    return `Press 1–${this.count} or tap an answer, the best first. = makes two level.`;
+    return touched() ? "Tap the answers, the best first; drag to move. › makes two level."
+      : `Press 1–${this.count} or click an answer, the best first. = makes two level.`;
   },
 
   flat() {

@@ -9,7 +9,7 @@ const scores = {
   },
 
   hint() {
-    return "Press 1–7 to score the marked answer; arrow keys go to another.";
+    return touched() ? "1 is poor, 7 is excellent." : "Press 1–7 to score the marked answer; arrow keys go to another.";
   },
 
   set(i, value) {

@@ -130,7 +130,11 @@ const work = {
   },
 
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if ($("keys").open) {
+      if (event.key === "Escape") $("keys").close();
+      return;
+    }
     if (event.target === $("comment")) {
       if (event.key === "Escape") $("comment").blur();
       return;
@@ -162,6 +166,8 @@ document.addEventListener("visibilitychange", () => {
 $("undo").addEventListener("click", () => work.undo());
 $("help").addEventListener("click", () => work.help());
 $("close").addEventListener("click", () => $("keys").close());
+// Its button would keep the focus, and swallow the next Enter.
+$("keys").addEventListener("close", () => document.activeElement?.blur());
 $("unsure").addEventListener("click", () => work.commit({ cant_tell: true }));
 $("remark").addEventListener("click", () => work.note($("note").hidden, true));
 $("clear").addEventListener("click", () => work.mode.clear());

@@ -19,7 +19,7 @@ pub enum Reason {
     CantTell,
     /// A judgement that puts all answers level.
     AllLevel,
-    /// A pair that is level within a ranking.
+    /// A pair that a ranking or a scorer puts level.
     Level,
     /// A pair of a run of which an answer has no score.
     Unscored,
@@ -47,7 +47,7 @@ impl Reason {
             Self::OtherAxis => "judgements by other axes",
             Self::CantTell => "judgements that cannot tell",
             Self::AllLevel => "judgements with all answers level",
-            Self::Level => "pairs level within a ranking",
+            Self::Level => "pairs of level answers",
             Self::Unscored => "pairs without a score",
             Self::OneAnswer => "cases with one answer",
             Self::EmptyPrompt => "empty prompts",

@@ -164,7 +164,11 @@ fn apart(request: &Request, kept: &[Placed]) -> Result<(), Problems> {
     let (mut there, mut problems) = (BTreeMap::new(), Problems::new());
     for path in &request.apart_from {
         match reader.read(path) {
-            Ok(pairs) => there.extend(pairs.into_iter().map(|pair| (pair.preference.prompt.key(), pair.place))),
+            Ok(pairs) => {
+                for Placed { preference, place } in pairs {
+                    there.entry(preference.prompt.key()).or_insert(place);
+                }
+            }
             Err(wrong) => problems.append(wrong),
         }
     }

@@ -213,8 +213,8 @@ impl<'a> Reader<'a> {
         each_line(path, |number, line| {
             rows += 1;
             match row(line) {
-                Ok(Some(preference)) => pairs.push(Placed { preference, place: Place::new(path, number, 0) }),
-                Ok(None) => self.dropped.add(Reason::Diverging, &Place::new(path, number, 0)),
+                Ok(Some(preference)) => pairs.push(Placed { preference, place: Place::new(path, number, 1) }),
+                Ok(None) => self.dropped.add(Reason::Diverging, &Place::new(path, number, 1)),
                 Err((reason, column)) => {
                     let problem = RankProblem::Line { kind: kind.name(), reason };
                     problems.push(problem.at(Place::new(path, number, column)));
@@ -249,12 +249,12 @@ fn each_line(path: &Path, mut each: impl FnMut(usize, &[u8]) -> bool) -> Result<
 
 /// What a file is, by its first row.
 fn kind_of(path: &Path) -> Result<Kind, Problems> {
-    let mut kind = Err("no rows".to_owned());
+    let mut kind = Err("it has no rows".to_owned());
     each_line(path, |_, line| {
         kind = match serde_json::from_slice::<Value>(line) {
-            Err(_) => Err("no JSON".to_owned()),
+            Err(_) => Err("its first row is no JSON".to_owned()),
             Ok(Value::Object(row)) => kind_of_row(&row),
-            Ok(_) => Err("no fields".to_owned()),
+            Ok(_) => Err("its first row has no fields".to_owned()),
         };
         false
     })?;
@@ -276,7 +276,7 @@ fn kind_of_row(row: &Map<String, Value>) -> Result<Kind, String> {
         Ok(Kind::Conversations)
     } else {
         let keys: Vec<String> = row.keys().take(8).map(|key| format!("`{key}`")).collect();
-        Err(if keys.is_empty() { "no fields".to_owned() } else { keys.join(", ") })
+        Err(format!("its first row has {}", if keys.is_empty() { "no fields".to_owned() } else { keys.join(", ") }))
     }
 }
 

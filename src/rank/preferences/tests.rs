@@ -165,8 +165,18 @@ fn what_cannot_be_learned_from_is_said_with_its_place() {
     let level = folder.rankings(vec![judged("ann", "one", &["a", "b"], order(&[&[0, 1]]))]);
     let made = make(&Request { files: vec![path, level], ..Request::default() }).unwrap();
     let said: String = made.warnings.iter().map(|problem| render(problem, false)).collect();
-    insta::assert_snapshot!(said.replace(&format!("{}/", folder.0.path().display()), ""), @"");
-    insta::assert_snapshot!(made.dropped.to_string(), @"");
+    insta::assert_snapshot!(said.replace(&format!("{}/", folder.0.path().display()), ""), @r"
+    warning: all answers are level (1 row, the first here): left out
+      --> rankings.jsonl:1:1
+      help: they give no pairs; nothing needs to be done
+    warning: the prompt is empty (1 row, the first here): left out
+      --> p.jsonl:2:1
+      help: give what was asked as `prompt`
+    warning: chosen and rejected are the same (2 rows, the first here): left out
+      --> p.jsonl:3:1
+      help: nothing can be learned from them; remove the rows
+    ");
+    insta::assert_snapshot!(made.dropped.to_string(), @"1 judgements with all answers level, 1 empty prompts, 2 pairs of identical answers");
 }
 
 #[test]
@@ -180,7 +190,29 @@ fn bad_files_are_said_with_line_and_column() {
     let kind = folder.write("kind.jsonl", "{\"question\":\"Q\",\"answer\":\"a\"}\n");
     let empty = folder.write("empty.jsonl", "\n");
     let files = vec![rows, kind, empty, folder.0.path().join("none.jsonl")];
-    insta::assert_snapshot!(folder.error(&Request { files, ..Request::default() }), @"");
+    insta::assert_snapshot!(folder.error(&Request { files, ..Request::default() }), @r"
+    error: not a line of preferences: `rejected` is missing
+      --> rows.jsonl:2:1
+      help: mend the line or remove it
+    error: not a line of preferences: `prompt` is neither a text nor a list of messages, each with `role` and `content`
+      --> rows.jsonl:3:2
+      help: mend the line or remove it
+    error: not a line of preferences: `margin` is no number
+      --> rows.jsonl:4:43
+      help: mend the line or remove it
+    error: not a line of preferences: control character (\u0000-\u001F) found while parsing a string
+      --> rows.jsonl:5
+      help: mend the line or remove it
+    error: neither rankings nor preferences: its first row has `question`, `answer`
+      --> kind.jsonl:1:1
+      help: rows need `prompt`, `chosen` and `rejected`; or `chosen` and `rejected` that are conversations with one beginning; or what `tripos rank` writes
+    error: neither rankings nor preferences: it has no rows
+      --> empty.jsonl:1:1
+      help: rows need `prompt`, `chosen` and `rejected`; or `chosen` and `rejected` that are conversations with one beginning; or what `tripos rank` writes
+    error: cannot read it: No such file or directory (os error 2)
+      --> none.jsonl
+      help: give a file of rankings, of preferences, or the folder of a run
+    ");
 }
 
 #[test]
@@ -196,7 +228,25 @@ fn prompts_of_the_other_side_unknown_axes_and_empty_sides_are_refused() {
         folder.error(&Request { test: Some(0.000_001), ..of(&train) }),
         folder.error(&of(&folder.write("same.jsonl", "{\"prompt\":\"Q\",\"chosen\":\"a\",\"rejected\":\"a\"}\n"))),
     ];
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r"
+    error: 2 of the prompts are also in test.jsonl:3:1, the first here
+      --> train.jsonl:2:1
+      help: a test would then ask what was learned: give all files together with --test 0.1 --test-out FILE, which divides them by prompt, or remove those rows from one side
+
+    error: unknown axis `overal`
+      --> rankings.jsonl
+      help: did you mean `overall`? (overall)
+
+    error: the test side of the split has none of the 3 prompts
+      help: choose a larger --test, or give more data
+
+    warning: chosen and rejected are the same (1 row, the first here): left out
+      --> same.jsonl:1:1
+      help: nothing can be learned from them; remove the rows
+    error: no pair is left
+      --> same.jsonl
+      help: left out: 1 pairs of identical answers
+    ");
     let apart = folder.write("apart.jsonl", &row("Q9"));
     assert!(make(&Request { apart_from: vec![apart], ..of(&train) }).is_ok(), "the negative twin");
 }
@@ -209,7 +259,11 @@ fn a_cut_last_line_of_rankings_is_a_warning_and_of_preferences_an_error() {
     std::fs::write(&path, format!("{whole}{}", &whole[..40])).unwrap();
     let made = make(&of(&path)).unwrap();
     let said: String = made.warnings.iter().map(|problem| render(problem, false)).collect();
-    insta::assert_snapshot!(said.replace(&format!("{}/", folder.0.path().display()), ""), @"");
+    insta::assert_snapshot!(said.replace(&format!("{}/", folder.0.path().display()), ""), @r"
+    warning: the last line is cut: 40 bytes without an end are passed over
+      --> rankings.jsonl:2:1
+      help: a program was killed while it wrote; the next judgement mends the file
+    ");
     let cut = "{\"prompt\":\"Q\",\"chosen\":\"a\",\"rejected\":\"b\"}\n{\"prompt\":\"Q";
     assert!(folder.error(&of(&folder.write("cut.jsonl", cut))).contains("cut.jsonl:2:"));
 }
