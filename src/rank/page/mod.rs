@@ -1,9 +1,12 @@
 //! The page on which a person orders answers: a small HTTP server on loopback, for one rater.
 //!
-//! What guards it ([`guard`]): it listens on 127.0.0.1 only; every path begins with a random token; the Host must be its
+//! What guards it (`guard.rs`): it listens on 127.0.0.1 only; every path begins with a random token; the Host must be its
 //! own (no DNS rebinding), the Origin, too, and a request that changes something must have one (no forged requests); there
 //! is no CORS; bodies are small. What is shown travels as JSON, and the script puts it into the page as text, never as HTML;
 //! the policy of the page lets nothing run that is not one of its two files. A judgement is answered for when it is on disk.
+//!
+//! Not guarded against: who shares the machine and reads its list of processes while the system's opener is given the address.
+//! There, open it by hand (`--no-open`).
 
 mod guard;
 
