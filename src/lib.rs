@@ -42,7 +42,8 @@
 //! | document | a tokenised text to learn from, and which of its tokens are learned | [`model::Document`] |
 //! | reading | what a decoder says of a batch: log-probabilities of targets, outputs of a head | [`model::Readings`] |
 //! | adapter | small matrices beside a model's own (LoRA): a GGUF of its own | [`model::LoraSettings`] |
-//! | head | k outputs on a document's last state: what tells labels apart | [`model::Classifier`] |
+//! | head | k outputs on a document's last state: what tells labels apart, or judges | [`model::Head`] |
+//! | reward | how good a reward model finds an answer: a number, 0 for an average one | [`engine::RewardModel`] |
 //! | judgement | what a rater says of the answers to a case: an order, scores, or that it cannot be told | [`rank::Judgement`] |
 //! | preference | a prompt, an answer that was chosen and one that was rejected | [`rank::preferences::Preference`] |
 //! | checkpoint | what was learned by a step and what the optimiser remembers | [`train::checkpoint`] |

@@ -308,7 +308,7 @@ fn misspellings_on_every_level_are_reported_at_once() {
       help: did you mean `tolerance`? (tolerance)
     error: scorer `exakt` does not exist
       --> suite.yaml:6:5
-      help: did you mean `exact`? (exact, contains, regex, number, json, label, edit_distance, rouge_l, chrf, stopped, command, choice, perplexity, judge_model)
+      help: did you mean `exact`? (exact, contains, regex, number, json, label, edit_distance, rouge_l, chrf, stopped, command, choice, perplexity, judge_model, reward)
     error: `scorers[2].number`: `weight`: found the text "heavy", expected a number
       --> suite.yaml:7:5
     error: scorer `regex` has no `pattern`

@@ -39,6 +39,7 @@ mod ranking_page;
 mod ranking_server;
 mod recipes;
 mod resume;
+mod rewards;
 mod running;
 mod shared_data;
 mod sharing;

@@ -5,7 +5,7 @@ use crate::workspace::{Workspace, model, root};
 use std::path::{Path, PathBuf};
 use tripos::gguf::{Gguf, sha256_file};
 use tripos::model::export::{Export, adapter};
-use tripos::model::{Classifier, Lineage, LoraSettings, Saved};
+use tripos::model::{Classifier, Head, Lineage, LoraSettings, Saved};
 
 const TOKENS: [u32; 24] =
     [0, 40, 312, 77, 5, 600, 213, 44, 44, 9, 700, 12, 300, 301, 302, 18, 90, 91, 500, 77, 3, 250, 61, 8];
@@ -31,12 +31,16 @@ fn random_adapter(base: &Path, path: &Path) {
     }
     let width = usize::try_from(gguf.embedding_length().unwrap()).unwrap();
     let labels = ["no", "yes"].map(String::from).to_vec();
-    let head = Classifier { labels, weights: vec![0.25; 2 * width], bias: vec![0.0; 2], render: "text".into() };
+    let head = Head::Classifier(Classifier {
+        labels,
+        weights: vec![0.25; 2 * width],
+        bias: vec![0.0; 2],
+        render: "text".into(),
+    });
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
     let lineage =
         Lineage { base: Some((sha256_file(base).unwrap(), name(base))), recipe_sha256: "c".repeat(64), parent: None };
-    let export =
-        Export { path, name: "random", base: &gguf, saved: &saved, lineage: &lineage, classifier: Some(&head) };
+    let export = Export { path, name: "random", base: &gguf, saved: &saved, lineage: &lineage, head: Some(&head) };
     adapter(&export, &LoraSettings { rank: 4, alpha: 16.0, ..LoraSettings::default() }).unwrap();
 }
 

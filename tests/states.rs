@@ -8,7 +8,7 @@ use tripos::engine::llama::{Llama, LlamaSettings};
 use tripos::engine::{self, Answer, Ask, Engine, KvMode, Request, Token};
 use tripos::gguf::{self, Gguf, Metadata, TensorData, Value, sha256_file};
 use tripos::model::{
-    Batch, Classifier, Decoder, Document, Lineage, LoraSettings, Precision, Settings, Shape, Trained, export,
+    Batch, Classifier, Decoder, Document, Head, Lineage, LoraSettings, Precision, Settings, Shape, Trained, export,
 };
 
 fn open(path: &Path, settings: LlamaSettings) -> Llama {
@@ -143,7 +143,7 @@ fn a_trained_head_says_to_the_engines_states_what_it_says_in_the_trainer() {
             tensor.values.iter_mut().enumerate().for_each(|(i, x)| *x = ((i * 31 + at * 7) % 17) as f32 / 17.0 - 0.5);
         }
         decoder.restore(&saved).unwrap();
-        let document = |tokens: &Vec<Token>| Document { learn: vec![false; tokens.len()], tokens: tokens.clone() };
+        let document = |tokens: &Vec<Token>| Document::new(tokens.clone(), vec![false; tokens.len()]);
         let documents: Vec<Document> = all.iter().map(document).collect();
         let [a, b, c, d] = documents.as_slice() else { panic!() };
         let batch = Batch::new(&[vec![a, b, c], vec![d]], &how.shape).unwrap();
@@ -163,7 +163,7 @@ fn a_trained_head_says_to_the_engines_states_what_it_says_in_the_trainer() {
             base: &Gguf::open_checked(&base).unwrap(),
             saved: &saved,
             lineage: &lineage,
-            classifier: Some(&Classifier { labels, weights, bias, render: "text".into() }),
+            head: Some(&Head::Classifier(Classifier { labels, weights, bias, render: "text".into() })),
         };
         export::adapter(&what, &lora).unwrap();
 

@@ -22,7 +22,7 @@ fn held(kind: Kind, bent: Option<(&str, usize)>) -> Result<ParityRecord, Problem
     let texts = ["What is 12 + 34? That is 46.", "A sentence about the weather, and another one.", "0123456789 abcdef"];
     let document = |text: &&str| {
         let tokens = engine.tokenize(text, &[]);
-        Document { learn: vec![true; tokens.len()], tokens }
+        Document::new(tokens.clone(), vec![true; tokens.len()])
     };
     let documents = sample(texts.iter().map(document).collect::<Vec<_>>().iter());
     let said = by_engine(&engine, &documents).unwrap();
@@ -46,7 +46,7 @@ fn on_quantised_weights_only_what_llama_cpp_rounds_is_left() {
     let engine = Llama::open(&model(), settings(), (None, "test"), None).unwrap();
     let text = "Q: What is 12 + 34?\nA: Let's think step by step. The weather is fine.";
     let tokens = engine.tokenize(text, &[]);
-    let documents = [Document { learn: vec![true; tokens.len()], tokens }];
+    let documents = [Document::new(tokens.clone(), vec![true; tokens.len()])];
     let said = by_engine(&engine, &documents).unwrap();
     let found = hold(&model(), &adapters(Precision::Bf16), &documents, &said).unwrap();
     // 1e-4 or less where ggml has AVX-512; with AVX2 alone 6e-3 is left.

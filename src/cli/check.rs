@@ -10,7 +10,7 @@ use crate::prompt::PromptTemplate;
 use crate::report::thousands;
 use crate::run::{Prepared, RunSettings};
 use crate::suite::{Document, PromptFile, SuiteError, SuiteProblem, load};
-use crate::train::data::{self, Loader};
+use crate::train::data::{self, Data, Loader};
 use crate::train::pretrain::Base;
 use crate::train::recipe::{self, Kind};
 use clap::ValueEnum;
@@ -141,18 +141,15 @@ fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, St
         }
     });
     match read {
-        Ok(data) => {
-            problems.append(data.warnings);
+        Ok(mut data) => {
+            problems.append(std::mem::take(&mut data.warnings));
             let rows = Loader::new(&data.train, recipe.sequence, recipe.seed).rows();
-            let what = match recipe.kind {
-                Kind::Sft | Kind::Pretrain => format!("{} learned", thousands(data.train.targets() as u64)),
-                Kind::Classify => format!("{} labels", data.labels.len()),
-            };
             let what = format!(
-                "recipe: {}, {} documents, {} tokens, {what}, {} rows of {}",
+                "recipe: {}, {} documents, {} tokens, {}, {} rows of {}",
                 recipe.kind,
                 thousands(data.train.documents.len() as u64),
                 thousands(data.train.tokens() as u64),
+                learned(recipe.kind, &data),
                 thousands(rows as u64),
                 recipe.sequence
             );
@@ -166,6 +163,18 @@ fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, St
             });
             problems.append(found);
             (problems, String::new())
+        }
+    }
+}
+
+/// How much is learned.
+fn learned(kind: Kind, data: &Data) -> String {
+    match kind {
+        Kind::Sft | Kind::Pretrain => format!("{} learned", thousands(data.train.targets() as u64)),
+        Kind::Classify => format!("{} labels", data.labels.len()),
+        Kind::Reward => {
+            let judged: usize = data.train.groups.iter().map(|group| group.judged.len()).sum();
+            format!("{} judgements", thousands(judged as u64))
         }
     }
 }

@@ -5,11 +5,11 @@ use super::failure::{Failure, print_problems};
 use super::output::print;
 use super::run::Format;
 use crate::error::{Place, Problems};
-use crate::gate::{Comparison, GateError, How, Sheet, alike, compare};
+use crate::gate::{Comparison, GateError, How, Sheet, alike, compare, over_optimised};
 use crate::report;
 use crate::stats::LEVEL;
 use crate::summary::RunSummary;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `compare`.
@@ -64,12 +64,22 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .map(|(before, after)| comparisons(args, (&baseline.run, before), (&candidate.run, after)))
         .collect::<Result<Vec<_>, GateError>>()?;
     print(&match args.format {
-        Format::Json => format!("{}\n", json!({"schema": 1, "comparisons": groups.concat()})),
+        Format::Json => format!("{}\n", document(&groups.concat(), &candidate.run)),
         Format::Markdown => {
             groups.iter().map(|group| report::comparison_markdown(group)).collect::<Vec<_>>().join("\n")
         }
         Format::Table => table(args, &groups, (&baseline.run, &candidate.run))?,
     })
+}
+
+/// The comparisons for a program, with the rewards that rose while something else fell.
+fn document(all: &[Comparison], candidate: &RunSummary) -> Value {
+    let mut document = json!({"schema": 1, "comparisons": all});
+    let found = over_optimised(all, &candidate.header.rewards());
+    if !found.is_empty() {
+        document["over_optimised"] = json!(found);
+    }
+    document
 }
 
 /// Compares two runs and prints them as a table.
@@ -188,6 +198,12 @@ fn table(args: &Args, groups: &[Vec<Comparison>], runs: (&RunSummary, &RunSummar
     let dirs = [runs.0, runs.1].map(|run| Some(run.dir.as_path()));
     let answers = report::answers(&groups.concat(), args.flips, dirs)?;
     let size = (environment::width(), environment::stdout_colour());
-    let parts: Vec<String> = groups.iter().map(|group| report::comparison(group, &answers, args.flips, size)).collect();
+    let rewards = runs.1.header.rewards();
+    let part = |group: &Vec<Comparison>| {
+        let warned =
+            over_optimised(group, &rewards).iter().map(|found| format!("\nwarning: {found}\n")).collect::<String>();
+        report::comparison(group, &answers, args.flips, size) + &warned
+    };
+    let parts: Vec<String> = groups.iter().map(part).collect();
     Ok(parts.join("\n") + report::comparison_legend())
 }

@@ -15,6 +15,7 @@ mod history;
 mod import;
 mod init;
 mod interrupt;
+mod judge;
 mod merge;
 mod model;
 mod number_format;
@@ -82,6 +83,8 @@ enum Command {
     Rank(Box<rank::Args>),
     /// Make pairs to learn from, out of rankings, runs and files of others
     Preferences(preferences::Args),
+    /// Ask a reward model how good answers are
+    Judge(judge::Args),
     /// Bring in what other tools made
     Import(import::Args),
     /// Look at or empty the cache of answers
@@ -139,6 +142,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Model(args) => model::run(&args),
         Command::Rank(args) => rank::run(&args, quiet),
         Command::Preferences(args) => preferences::run(&args, quiet),
+        Command::Judge(args) => judge::run(&args, quiet),
         Command::Import(args) => import::run(&args, quiet),
         Command::Cache(args) => cache::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),

@@ -7,6 +7,7 @@
 
 use crate::error::Problems;
 use crate::gguf::Gguf;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The keys.
@@ -34,12 +35,36 @@ pub struct Classifier {
 }
 
 /// How a text is put to a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Render {
     /// As it is.
     Text,
     /// By the model's chat template.
     Chat,
+}
+
+impl Render {
+    /// What a file may say.
+    pub(super) const WANTED: &str = "`text` or `chat`";
+
+    /// What a file says.
+    pub(super) fn of(text: Option<&str>) -> Option<Self> {
+        match text? {
+            "text" => Some(Self::Text),
+            "chat" => Some(Self::Chat),
+            _ => None,
+        }
+    }
+
+    /// As files and recipes name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Chat => "chat",
+        }
+    }
 }
 
 /// The model that an adapter was trained on.
@@ -51,12 +76,27 @@ pub struct Base {
     pub file: String,
 }
 
-/// Why a file that can be read is no classifier.
+impl Base {
+    /// What a file says of it; `None` where it is no adapter.
+    pub(super) fn of(gguf: &Gguf) -> Result<Option<Self>, HeadFault> {
+        if !gguf.is_adapter() {
+            return Ok(None);
+        }
+        let sha256 = gguf.metadata().text(BASE_HASH).ok_or(HeadFault::NoBase)?.to_owned();
+        let file = gguf.metadata().text(BASE_FILE).unwrap_or_default().to_owned();
+        Ok(Some(Self { sha256, file }))
+    }
+}
+
+/// Why a file that can be read is no classifier, or no reward model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeadFault {
-    /// It has no head at all.
+    /// It has no head that tells labels apart.
     #[error("it has no `{HEAD}`")]
     NoHead,
+    /// It has no head that judges answers.
+    #[error("it has no `tripos.reward.head`")]
+    NoRewardHead,
     /// A key is missing or not of its type.
     #[error("`{key}` is not {wanted}")]
     Key {
@@ -95,6 +135,7 @@ impl HeadFault {
     pub fn help(&self) -> &'static str {
         match self {
             Self::NoHead => "a recipe of `kind: classify` trains one, and keeps its head in the file",
+            Self::NoRewardHead => "a recipe of `kind: reward` trains one, and keeps its head in the file",
             _ => "the file may be damaged: train it again, or take another copy of it",
         }
     }
@@ -134,11 +175,7 @@ impl Classifier {
         let (head, bias) = (numbers(HEAD)?, numbers(BIAS)?);
         let labels = metadata.texts(LABELS).filter(|labels| !labels.is_empty());
         let labels = labels.ok_or(HeadFault::Key { key: LABELS, wanted: "a list of texts" })?.to_vec();
-        let render = match metadata.text(RENDER) {
-            Some("text") => Render::Text,
-            Some("chat") => Render::Chat,
-            _ => return Err(HeadFault::Key { key: RENDER, wanted: "`text` or `chat`" }),
-        };
+        let render = Render::of(metadata.text(RENDER)).ok_or(HeadFault::Key { key: RENDER, wanted: Render::WANTED })?;
         if bias.len() != labels.len() || head.is_empty() || !head.len().is_multiple_of(labels.len()) {
             return Err(HeadFault::Sizes { labels: labels.len(), bias: bias.len(), head: head.len() });
         }
@@ -148,14 +185,7 @@ impl Classifier {
         if head.iter().chain(&bias).any(|weight| !weight.is_finite()) {
             return Err(HeadFault::NotFinite);
         }
-        let base = match metadata.text(BASE_HASH) {
-            _ if !gguf.is_adapter() => None,
-            Some(sha256) => {
-                let file = metadata.text(BASE_FILE).unwrap_or_default().to_owned();
-                Some(Base { sha256: sha256.to_owned(), file })
-            }
-            None => return Err(HeadFault::NoBase),
-        };
+        let base = Base::of(gguf)?;
         Ok(Self { labels, render, base, head, bias })
     }
 

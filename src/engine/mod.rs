@@ -2,16 +2,20 @@
 //!
 //! An [`Engine`] sees text, tokens and [`Sampling`]; never a suite, a prompt or a score. [`llama`] runs GGUF files,
 //! [`scripted`] answers from a list (a deterministic fake, for tests of suites), and [`cache`] remembers what either
-//! has said. A [`Classifier`] is a head on a model, kept in a GGUF file.
+//! has said. A [`Classifier`] and a [`RewardModel`] are heads on a model, kept in a GGUF file.
 
+mod answered;
 pub mod cache;
 mod classifier;
 mod error;
 pub mod llama;
+mod reward;
 pub mod scripted;
 
+pub use answered::{Answered, end_of_text, without_bos};
 pub use classifier::{Base, Classifier, HeadFault, Render};
 pub use error::EngineError;
+pub use reward::RewardModel;
 
 use crate::sampling::Sampling;
 use serde::{Deserialize, Serialize};

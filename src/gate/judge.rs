@@ -5,6 +5,7 @@ use super::compare::{How, adjusted, compare};
 use super::decide::{at_least, at_most, no_worse_by};
 use super::error::GateError;
 use super::evidence;
+use super::over_optimised::over_optimised;
 use super::record::{Comparison, Decision, GateRecord, RuleRecord, SCHEMA};
 use super::reference::Reference;
 use super::run_metrics::{Measured, is_unscored};
@@ -92,6 +93,7 @@ impl Gate<'_> {
             }
         }
         let comparisons = self.comparisons();
+        let over_optimised = over_optimised(&comparisons, &self.candidate.header.rewards());
         let verdict = overall(&rules);
         problems.or_ok(GateRecord {
             schema: SCHEMA,
@@ -101,6 +103,7 @@ impl Gate<'_> {
             verdict,
             rules,
             comparisons,
+            over_optimised,
         })
     }
 
@@ -391,6 +394,7 @@ pub fn nothing_changed(suite: &Suite, reference: Reference, unchanged: &BTreeSet
         verdict: Decision::Pass,
         rules: rules.collect(),
         comparisons: Vec::new(),
+        over_optimised: Vec::new(),
     }
 }
 

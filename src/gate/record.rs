@@ -1,5 +1,6 @@
 //! What comparisons and gates say, as plain data: contract.md, section 4.
 
+use super::over_optimised::OverOptimised;
 use crate::stats::{Direction, Test};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -140,4 +141,7 @@ pub struct GateRecord {
     pub rules: Vec<RuleRecord>,
     /// What the rules rest on.
     pub comparisons: Vec<Comparison>,
+    /// Rewards that rose while something else fell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_optimised: Vec<OverOptimised>,
 }

@@ -28,7 +28,7 @@ pub use arena::{Arena, Tensor};
 pub use device::Device;
 pub use error::GgmlError;
 pub use graph::{Graph, Plan};
-pub use kernels::{ADAMW_SETTINGS, AdamW, Judge, Readings};
+pub use kernels::{ADAMW_SETTINGS, AdamW, Judge, Readings, SEEN};
 pub use machine::{WrongCpu, check_cpu, explain_aborts, features, version};
 pub use ops::Rope;
 pub use product::{Operand, Products, Sum};

@@ -1,27 +1,68 @@
 //! What a decoder is given: documents, packed into rows.
 
 use super::error::ModelError;
+use crate::ggml::SEEN;
+use std::ops::Range;
 
-/// A tokenised text to learn from.
+/// A tokenised text to learn from; or several that begin alike, as branches behind a trunk that is computed once.
 ///
 /// ```
 /// use tripos::model::Document;
-/// let document = Document { tokens: vec![1, 5, 9, 2], learn: vec![false, false, true, true] };
-/// assert_eq!(document.targets(), 2);
+/// let document = Document::new(vec![1, 5, 9, 2], vec![false, false, true, true]);
+/// assert_eq!((document.targets(), document.ends()), (2, 1));
+/// // A prompt of two tokens, and two answers to it.
+/// let answers = Document { branches: vec![2, 4], ..Document::new(vec![1, 5, 9, 2, 8, 2], vec![false; 6]) };
+/// assert_eq!(answers.ends(), 2);
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Document {
     /// Its tokens, BOS included where the model wants one.
     pub tokens: Vec<u32>,
-    /// Of each token, whether the model is to learn to predict it from those before it. The first is never predicted.
+    /// Of each token, whether the model is to learn to predict it from those before it. The first is never predicted, nor is
+    /// the first of a branch.
     pub learn: Vec<bool>,
+    /// Where branches begin, in order: each goes on from the trunk, which ends where the first of them begins, and sees
+    /// nothing of the others. Empty where there is one text.
+    pub branches: Vec<usize>,
 }
 
 impl Document {
+    /// One text.
+    #[must_use]
+    pub fn new(tokens: Vec<u32>, learn: Vec<bool>) -> Self {
+        Self { tokens, learn, branches: Vec::new() }
+    }
+
     /// How many tokens are learned.
     #[must_use]
     pub fn targets(&self) -> usize {
-        self.learn.iter().skip(1).filter(|learn| **learn).count()
+        (0..self.tokens.len()).filter(|place| self.is_target(*place)).count()
+    }
+
+    /// How many ends it has, at each of which a head is read.
+    #[must_use]
+    pub fn ends(&self) -> usize {
+        self.branches.len().max(1)
+    }
+
+    /// Whether the token at a place is learned.
+    fn is_target(&self, place: usize) -> bool {
+        place > 0 && self.learn.get(place).is_some_and(|learn| *learn) && !self.branches.contains(&place)
+    }
+
+    /// The parts that see the trunk and themselves: the branches, or all of it.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Range<usize>> {
+        let begins = if self.branches.is_empty() { &[0][..] } else { &self.branches };
+        let ends = begins[1..].iter().copied().chain([self.tokens.len()]);
+        begins.iter().zip(ends).map(|(begin, end)| *begin..end).collect()
+    }
+
+    /// Whether its branches begin one behind the other, inside it, none of them empty.
+    fn is_sound(&self) -> bool {
+        let rising = self.branches.windows(2).all(|pair| pair[0] < pair[1]);
+        let inside = self.branches.last().is_none_or(|last| *last < self.tokens.len());
+        !self.tokens.is_empty() && self.learn.len() == self.tokens.len() && rising && inside
     }
 }
 
@@ -34,7 +75,7 @@ pub struct Shape {
     pub len: usize,
     /// Targets in all rows together.
     pub targets: usize,
-    /// Documents in all rows together.
+    /// Ends of documents and of their branches in all rows together.
     pub ends: usize,
 }
 
@@ -47,28 +88,29 @@ impl Shape {
 }
 
 /// Rows of documents packed one after another, as numbers for the graph. Positions begin anew with each document, and
-/// attention stays inside it. What is left of a row is filled with documents of one token that nobody learns from.
+/// attention stays inside it; those of a branch go on from the trunk. What is left of a row is filled with documents of one token that nobody learns from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// Token at each place; rows × len.
     pub(super) tokens: Vec<i32>,
-    /// Position inside its document.
+    /// Position inside its document, or its branch of it.
     pub(super) positions: Vec<i32>,
-    /// Where its document begins, counted from the beginning of the row.
-    pub(super) starts: Vec<i32>,
+    /// Where its document begins, and from where up to where other branches lie that it does not see; all counted from the
+    /// beginning of the row.
+    pub(super) seen: Vec<i32>,
     /// The places whose next token is a target, in order; unused ones are 0.
     pub(super) places: Vec<i32>,
     /// The token to predict there; −1 where unused.
     pub(super) targets: Vec<i32>,
-    /// The place of the last token of each document; unused ones are 0.
+    /// The place of the last token of each document, or of each of its branches; unused ones are 0.
     pub(super) ends: Vec<i32>,
     pub(super) count: usize,
-    pub(super) documents: usize,
+    pub(super) end_count: usize,
 }
 
 impl Batch {
-    /// Lays documents out. Errors when there are more rows, tokens a row, targets or documents than the shape holds, when
-    /// a document is empty, or `learn` is not as long as `tokens`.
+    /// Lays documents out. Errors when there are more rows, tokens a row, targets or ends than the shape holds, when a
+    /// document or a branch is empty, or `learn` is not as long as `tokens`.
     pub fn new(rows: &[Vec<&Document>], shape: &Shape) -> Result<Self, ModelError> {
         let mut batch = Self::empty(shape);
         if rows.len() > shape.rows {
@@ -82,16 +124,16 @@ impl Batch {
 
     fn empty(shape: &Shape) -> Self {
         let zeros = vec![0; shape.tokens()];
-        let starts = (0..shape.tokens()).map(|place| number(place % shape.len)).collect();
+        let alone = |place: usize| [number(place % shape.len); SEEN];
         Self {
             tokens: zeros.clone(),
             positions: zeros,
-            starts,
+            seen: (0..shape.tokens()).flat_map(alone).collect(),
             places: vec![0; shape.targets],
             targets: vec![-1; shape.targets],
             ends: vec![0; shape.ends],
             count: 0,
-            documents: 0,
+            end_count: 0,
         }
     }
 
@@ -102,7 +144,7 @@ impl Batch {
         }
         let mut start = 0;
         for document in documents {
-            if document.tokens.is_empty() || document.learn.len() != document.tokens.len() {
+            if !document.is_sound() {
                 return Err(ModelError::batch("marks of a document", document.learn.len(), document.tokens.len()));
             }
             self.place(row * shape.len, start, document, shape)?;
@@ -112,24 +154,39 @@ impl Batch {
     }
 
     fn place(&mut self, row: usize, start: usize, document: &Document, shape: &Shape) -> Result<(), ModelError> {
-        for (i, token) in document.tokens.iter().enumerate() {
-            let place = row + start + i;
-            self.tokens[place] = i32::try_from(*token).unwrap_or(-1);
-            (self.positions[place], self.starts[place]) = (number(i), number(start));
-            if i > 0 && document.learn[i] {
-                if self.count == shape.targets {
-                    return Err(ModelError::batch("targets", self.count + 1, shape.targets));
-                }
-                (self.places[self.count], self.targets[self.count]) = (number(place - 1), self.tokens[place]);
-                self.count += 1;
+        let trunk = document.branches.first().copied().unwrap_or(0);
+        self.part(row + start, 0..trunk, (start, trunk), document);
+        for part in document.parts() {
+            let end = number(row + start + part.end - 1);
+            self.part(row + start, part, (start, trunk), document);
+            if self.end_count == shape.ends {
+                return Err(ModelError::batch("ends", self.end_count + 1, shape.ends));
             }
+            self.ends[self.end_count] = end;
+            self.end_count += 1;
         }
-        if self.documents == shape.ends {
-            return Err(ModelError::batch("documents", self.documents + 1, shape.ends));
+        for place in (0..document.tokens.len()).filter(|place| document.is_target(*place)) {
+            if self.count == shape.targets {
+                return Err(ModelError::batch("targets", self.count + 1, shape.targets));
+            }
+            let at = row + start + place;
+            (self.places[self.count], self.targets[self.count]) = (number(at - 1), self.tokens[at]);
+            self.count += 1;
         }
-        self.ends[self.documents] = number(row + start + document.tokens.len() - 1);
-        self.documents += 1;
         Ok(())
+    }
+
+    /// Writes the tokens of one part of a document that begins at `first`, in its row at `start`.
+    fn part(&mut self, first: usize, part: Range<usize>, (start, trunk): (usize, usize), document: &Document) {
+        // What lies between the trunk and this part are other branches.
+        let hidden = if part.start < trunk { 0..0 } else { trunk..part.start };
+        let seen = [start, start + hidden.start, start + hidden.end].map(number);
+        for i in part {
+            let place = first + i;
+            self.tokens[place] = i32::try_from(document.tokens[i]).unwrap_or(-1);
+            self.positions[place] = number(i - hidden.len());
+            self.seen[SEEN * place..SEEN * (place + 1)].copy_from_slice(&seen);
+        }
     }
 
     /// How many targets it has.
@@ -138,10 +195,10 @@ impl Batch {
         self.count
     }
 
-    /// How many documents it has.
+    /// How many ends it has, at which a head is read.
     #[must_use]
-    pub fn documents(&self) -> usize {
-        self.documents
+    pub fn ends(&self) -> usize {
+        self.end_count
     }
 }
 
@@ -155,7 +212,7 @@ mod tests {
     use super::*;
 
     fn document(tokens: &[u32]) -> Document {
-        Document { tokens: tokens.to_vec(), learn: tokens.iter().map(|token| *token > 5).collect() }
+        Document::new(tokens.to_vec(), tokens.iter().map(|token| *token > 5).collect())
     }
 
     #[test]
@@ -165,12 +222,31 @@ mod tests {
         let batch = Batch::new(&[vec![&a, &b], vec![&c]], &shape).unwrap();
         assert_eq!(batch.tokens, [1, 7, 8, 9, 6, 0, 3, 0, 0, 0, 0, 0]);
         assert_eq!(batch.positions, [0, 1, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(batch.starts, [0, 0, 0, 3, 3, 5, 0, 1, 2, 3, 4, 5]);
+        let starts: Vec<i32> = batch.seen.iter().step_by(SEEN).copied().collect();
+        assert_eq!(starts, [0, 0, 0, 3, 3, 5, 0, 1, 2, 3, 4, 5]);
+        assert!(batch.seen.chunks(SEEN).all(|seen| seen[1] == seen[2]), "nothing is hidden");
         // The first token of a document (9) is not predicted from another document.
         assert_eq!((&batch.places[..3], &batch.targets[..3]), (&[0, 1, 3][..], &[7, 8, 6][..]));
         assert_eq!((batch.targets(), batch.targets[3]), (3, -1));
-        assert_eq!((batch.documents(), &batch.ends[..]), (3, &[2, 4, 6][..]));
+        assert_eq!((batch.ends(), &batch.ends[..]), (3, &[2, 4, 6][..]));
         assert_eq!((a.targets(), b.targets(), c.targets()), (2, 1, 0));
+    }
+
+    #[test]
+    fn branches_share_the_trunk_and_nothing_else() {
+        let shape = Shape { rows: 1, len: 12, targets: 8, ends: 4 };
+        let branches = Document { branches: vec![2, 4, 7], ..document(&[1, 7, 8, 9, 6, 3, 8, 9]) };
+        let batch = Batch::new(&[vec![&document(&[9, 9]), &branches]], &shape).unwrap();
+        assert_eq!(batch.tokens[..10], [9, 9, 1, 7, 8, 9, 6, 3, 8, 9]);
+        assert_eq!(batch.positions[..10], [0, 1, 0, 1, 2, 3, 2, 3, 4, 2]);
+        // Of the document's tokens 2 and 3 are the trunk; 4 and 5 are hidden from the second branch, 4 to 8 from the third.
+        let hidden: Vec<&[i32]> = batch.seen.chunks(SEEN).skip(2).take(8).map(|seen| &seen[1..]).collect();
+        assert_eq!(hidden[..4], [[2, 2], [2, 2], [4, 4], [4, 4]]);
+        assert_eq!(hidden[4..], [[4, 6], [4, 6], [4, 6], [4, 9]]);
+        assert_eq!((batch.ends(), &batch.ends[..]), (4, &[1, 5, 8, 9][..]));
+        // 7 in the trunk, 9 in the first branch, 8 in the second; never the first of a branch.
+        assert_eq!((batch.targets(), &batch.places[..4]), (4, &[0, 2, 4, 7][..]));
+        assert_eq!((branches.targets(), branches.ends()), (3, 3));
     }
 
     #[test]
@@ -181,7 +257,11 @@ mod tests {
         insta::assert_snapshot!(refusal(shape(1, 4, 9, 9), &[vec![], vec![]]), @"a batch of 2 rows: the decoder was made for 1");
         insta::assert_snapshot!(refusal(shape(1, 4, 9, 9), &[vec![&a, &a]]), @"a batch of 6 tokens in a row: the decoder was made for 4");
         insta::assert_snapshot!(refusal(shape(1, 4, 1, 9), &[vec![&a]]), @"a batch of 2 targets: the decoder was made for 1");
-        insta::assert_snapshot!(refusal(shape(1, 8, 9, 1), &[vec![&a, &a]]), @"a batch of 2 documents: the decoder was made for 1");
+        insta::assert_snapshot!(refusal(shape(1, 8, 9, 1), &[vec![&a, &a]]), @"a batch of 2 ends: the decoder was made for 1");
+        for branches in [vec![1, 1], vec![2, 1], vec![3]] {
+            let broken = Document { branches, ..a.clone() };
+            assert!(Batch::new(&[vec![&broken]], &shape(1, 8, 9, 9)).is_err(), "{broken:?}");
+        }
         let empty = Document::default();
         insta::assert_snapshot!(refusal(shape(1, 8, 9, 1), &[vec![&empty]]), @"a batch of 0 marks of a document: the decoder was made for 0");
     }

@@ -4,7 +4,7 @@ use super::config::Config;
 use super::error::ModelError;
 use super::settings::{Precision, Settings};
 use super::weights::Weights;
-use crate::ggml::{Arena, Device, GgmlError, Graph, Judge, Operand, Products, Sum, Tensor};
+use crate::ggml::{Arena, Device, GgmlError, Graph, Judge, Operand, Products, SEEN, Sum, Tensor};
 use crate::gguf::TensorType;
 
 /// Numbers that a computation is given, and where its results are put: they have memory of their own.
@@ -12,7 +12,8 @@ use crate::gguf::TensorType;
 pub(super) struct Inputs {
     pub(super) tokens: Tensor,
     pub(super) positions: Tensor,
-    pub(super) starts: Tensor,
+    /// [3, tokens]: what each token sees of its row.
+    pub(super) seen: Tensor,
     pub(super) key: Tensor,
     pub(super) targets: Option<Targets>,
     pub(super) ends: Option<Ends>,
@@ -76,7 +77,7 @@ impl Inputs {
         Ok(Self {
             tokens: whole("tokens", shape.tokens())?,
             positions: whole("positions", shape.tokens())?,
-            starts: whole("starts", shape.tokens())?,
+            seen: whole("seen", SEEN * shape.tokens())?,
             key: whole("key", 2)?,
             targets: with_targets.then_some(of_targets),
             ends: with_ends.then_some(of_ends),

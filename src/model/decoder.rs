@@ -19,7 +19,7 @@ use std::path::Path;
 pub struct Readings {
     /// The log-probability (natural logarithm) of each target, rows first, then positions.
     pub logprobs: Vec<f32>,
-    /// The head's outputs at the last token of each document: all of one document after another.
+    /// The head's outputs at the last token of each branch of each document: all of one branch after another.
     pub outputs: Vec<f32>,
 }
 
@@ -41,7 +41,7 @@ pub type Coefficients = Readings;
 ///     seed: 1,
 /// };
 /// let mut decoder = Decoder::open("models/tripos-tiny.gguf".as_ref(), &settings)?;
-/// let document = Document { tokens: vec![0, 5, 9], learn: vec![false, true, true] };
+/// let document = Document::new(vec![0, 5, 9], vec![false, true, true]);
 /// let batch = Batch::new(&[vec![&document]], &shape)?;
 /// // The mean negative log-likelihood: every target pulls with −1/2.
 /// let loss = |_: &_| Coefficients { logprobs: vec![-0.5; 2], outputs: Vec::new() };
@@ -268,7 +268,7 @@ impl Decoder {
         loss: Box<dyn FnOnce(&Readings) -> Coefficients + Send>,
     ) -> Result<&Plan, ModelError> {
         self.set(batch, key)?;
-        let (targets, outputs) = (batch.targets(), batch.documents() * self.settings.outputs);
+        let (targets, outputs) = (batch.targets(), batch.ends() * self.settings.outputs);
         self.judge.set(move |readings| {
             let of = |numbers: &[f32], n: usize| numbers.get(..n).unwrap_or_default().to_vec();
             let said = Readings { logprobs: of(readings.logprobs, targets), outputs: of(readings.outputs, outputs) };
@@ -305,7 +305,7 @@ impl Decoder {
         let inputs = &self.inputs;
         inputs.tokens.set_i32(&batch.tokens)?;
         inputs.positions.set_i32(&batch.positions)?;
-        inputs.starts.set_i32(&batch.starts)?;
+        inputs.seen.set_i32(&batch.seen)?;
         #[allow(clippy::cast_possible_truncation)] // the two halves
         inputs.key.set_i32(&[((key >> 32) as u32).cast_signed(), (key as u32).cast_signed()])?;
         let padded = |numbers: &[i32], n: usize, with: i32| {
@@ -331,7 +331,7 @@ impl Decoder {
         }
         if let Some(ends) = &self.inputs.ends {
             readings.outputs = ends.outputs.values()?;
-            readings.outputs.truncate(batch.documents() * ends.width);
+            readings.outputs.truncate(batch.ends() * ends.width);
         }
         Ok(readings)
     }

@@ -1,6 +1,7 @@
 //! Trained numbers as files: an adapter, or a whole model (contract.md, section 6).
 
-use super::lineage::{Classifier, Lineage, without_lineage};
+use super::head::Head;
+use super::lineage::{Lineage, without_lineage};
 use super::rewrite::{FileError, Rewrite, Written};
 use super::saved::Saved;
 use super::settings::LoraSettings;
@@ -20,12 +21,12 @@ pub struct Export<'a> {
     pub name: &'a str,
     /// The model that was trained.
     pub base: &'a Gguf,
-    /// The trained numbers. Those of a head (`head.…`) are left out: they come in `classifier`.
+    /// The trained numbers. Those of a head (`head.…`) are left out: they come in `head`.
     pub saved: &'a [Saved],
     /// Where they come from.
     pub lineage: &'a Lineage,
-    /// A head of a classifier.
-    pub classifier: Option<&'a Classifier>,
+    /// A head.
+    pub head: Option<&'a Head>,
 }
 
 impl<'a> Export<'a> {
@@ -42,11 +43,11 @@ impl<'a> Export<'a> {
     fn describe(&self, metadata: &mut Metadata) -> Result<(), FileError> {
         metadata.set("general.name", self.name.into());
         self.lineage.put(metadata);
-        if let Some(classifier) = self.classifier {
-            if let Some(fault) = classifier.fault(self.base.embedding_length().unwrap_or(0)) {
+        if let Some(head) = self.head {
+            if let Some(fault) = head.fault(self.base.embedding_length().unwrap_or(0)) {
                 return Err(self.foreign(fault));
             }
-            classifier.put(metadata);
+            head.put(metadata);
         }
         Ok(())
     }
@@ -121,6 +122,7 @@ mod tests {
     use super::*;
     use crate::error::render;
     use crate::gguf::{TensorReader, sha256_file};
+    use crate::model::{Classifier, RewardHead};
 
     fn base() -> Gguf {
         Gguf::open(Path::new("models/tripos-tiny.gguf")).unwrap()
@@ -155,7 +157,7 @@ mod tests {
             base: &base,
             saved: &saved,
             lineage: &lineage,
-            classifier: Some(&head),
+            head: Some(&Head::Classifier(head.clone())),
         };
         adapter(&export, &LoraSettings { rank: 4, alpha: 8.0, ..LoraSettings::default() }).unwrap();
 
@@ -183,8 +185,7 @@ mod tests {
         let (base, folder) = (base(), tempfile::tempdir().unwrap());
         let (path, lineage) = (folder.path().join("m.gguf"), lineage());
         let saved = [waves("blk.0.attn_k.weight", [256, 128])];
-        let export =
-            Export { path: &path, name: "mine", base: &base, saved: &saved, lineage: &lineage, classifier: None };
+        let export = Export { path: &path, name: "mine", base: &base, saved: &saved, lineage: &lineage, head: None };
         for (kind, expected) in [(Some(TensorType::F32), TensorType::F32), (None, TensorType::Q8_0)] {
             full(&export, kind).unwrap();
             let read = Gguf::open_checked(&path).unwrap();
@@ -219,7 +220,7 @@ mod tests {
                 Saved { name: tensor.name.clone(), dims, values, ..Saved::default() }
             })
             .collect();
-        let export = Export { path: &path, name: "m", base: &base, saved: &saved, lineage: &lineage, classifier: None };
+        let export = Export { path: &path, name: "m", base: &base, saved: &saved, lineage: &lineage, head: None };
         full(&export, None).unwrap();
         let read = Gguf::open(&path).unwrap();
         let mut again = TensorReader::open(&read).unwrap();
@@ -233,9 +234,9 @@ mod tests {
     fn refuses_numbers_that_are_broken_or_not_of_this_base() {
         let (base, folder) = (base(), tempfile::tempdir().unwrap());
         let (path, lineage) = (folder.path().join("m.gguf"), lineage());
-        let said = |saved: Saved, classifier: Option<&Classifier>| {
+        let said = |saved: Saved, head: Option<&Head>| {
             let saved = [saved];
-            let export = Export { path: &path, name: "m", base: &base, saved: &saved, lineage: &lineage, classifier };
+            let export = Export { path: &path, name: "m", base: &base, saved: &saved, lineage: &lineage, head };
             let problems = full(&export, Some(TensorType::F32)).unwrap_err();
             let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
             assert!(problems.iter().all(|problem| render(problem, false).contains("help: ")));
@@ -246,10 +247,14 @@ mod tests {
         let mut broken = waves("blk.0.attn_k.weight", [256, 128]);
         broken.values[7] = f32::NAN;
         insta::assert_snapshot!(said(broken, None), @"tensor `blk.0.attn_k.weight`: NaN (number 7) cannot be kept as F32");
-        let short = Classifier { bias: vec![0.0], ..head() };
+        let short = Head::Classifier(Classifier { bias: vec![0.0], ..head() });
         insta::assert_snapshot!(said(waves("blk.0.attn_k.weight", [256, 128]), Some(&short)), @"a head of 512 weights and 1 biases does not fit 2 labels of width 256");
+        let reward = |weights, std| Head::Reward(RewardHead { weights, std, ..RewardHead::default() });
+        let same = || waves("blk.0.attn_k.weight", [256, 128]);
+        insta::assert_snapshot!(said(same(), Some(&reward(vec![0.0; 7], 1.0))), @"a head of 7 weights does not fit a model of width 256");
+        insta::assert_snapshot!(said(same(), Some(&reward(vec![0.0; 256], 0.0))), @"the reward model's head holds NaN or infinite numbers, or no spread");
         let saved = [waves("blk.0.attn_k.weight.lora_a", [256, 4])];
-        let export = Export { path: &path, name: "m", base: &base, saved: &saved, lineage: &lineage, classifier: None };
+        let export = Export { path: &path, name: "m", base: &base, saved: &saved, lineage: &lineage, head: None };
         insta::assert_snapshot!(adapter(&export, &LoraSettings::default()).unwrap_err().iter().next().unwrap(), @"tensor `blk.0.attn_k.weight.lora_b` is missing");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
     }

@@ -48,8 +48,8 @@ impl Builder<'_> {
         let key = self.head(layer, "k", config.kv_heads, &normed)?;
         let values = self.linear(&name("attn_v"), &normed)?;
         let value = arena.reshape(&values.value, &[config.head, config.kv_heads, self.tokens()])?;
-        let (qkv, starts) = ([&query.turned, &key.turned, &value], &self.inputs.starts);
-        let mixed = Operand::new(arena.attention(qkv, starts, self.settings.shape.len, self.by.kind())?);
+        let (qkv, seen) = ([&query.turned, &key.turned, &value], &self.inputs.seen);
+        let mixed = Operand::new(arena.attention(qkv, seen, self.settings.shape.len, self.by.kind())?);
         let output = self.linear(&name("attn_output"), &mixed)?;
         let middle = arena.add(x, &output.value)?;
 
@@ -115,7 +115,7 @@ impl Builder<'_> {
         let (arena, config) = (self.arena(), self.config);
         let qkv = [&state.query.turned, &state.key.turned, &state.value];
         let d_mixed = d_mixed.ok_or_else(|| unwanted("attn_output"))?;
-        let [dq, dk, dv] = arena.attention_back(qkv, &self.inputs.starts, &d_mixed, self.settings.shape.len)?;
+        let [dq, dk, dv] = arena.attention_back(qkv, &self.inputs.seen, &d_mixed, self.settings.shape.len)?;
         let dq = self.head_back((layer, "q"), &state.query, dq, config.heads)?;
         let dk = self.head_back((layer, "k"), &state.key, dk, config.kv_heads)?;
         let dv = arena.reshape(&dv, &[config.head * config.kv_heads, self.tokens()])?;

@@ -1,7 +1,8 @@
 //! The trainable decoder: what a GGUF file says, as a graph forward and back.
 //!
 //! A [`Decoder`] reads any GGUF of the families in [`architectures`] and offers two differentiable readings of a
-//! [`Batch`]: the log-probability of each target token, and the outputs of a head at the last token of each document.
+//! [`Batch`]: the log-probability of each target token, and the outputs of a head at the last token of each document, or
+//! of each of its branches.
 //! What is learned from them is for the room `train`: it gives back how the loss moves with each reading, and the
 //! gradients of all trained numbers follow.
 
@@ -12,6 +13,7 @@ mod decoder;
 mod description;
 mod error;
 pub mod export;
+mod head;
 mod layer;
 mod lineage;
 mod linear;
@@ -29,7 +31,8 @@ pub use batch::{Batch, Document, Shape};
 pub use decoder::{Coefficients, Decoder, Estimate, Readings, estimate};
 pub use description::{Ability, AdapterFacts, Description, Tokenizer, describe};
 pub use error::ModelError;
-pub use lineage::{Classifier, Lineage};
+pub use head::{Classifier, Head, RewardHead};
+pub use lineage::Lineage;
 pub use merge::{Merge, merge};
 pub use quantize::quantize;
 pub use rewrite::{FileError, Watch, Written};

@@ -18,9 +18,9 @@ fn documents(lens: &[usize]) -> Vec<Document> {
     let token = |i: usize, j: usize| u32::try_from((i * 131 + j * j * 7 + 3) % 700).unwrap();
     lens.iter()
         .enumerate()
-        .map(|(i, len)| Document {
-            tokens: (0..*len).map(|j| token(i, j)).collect(),
-            learn: (0..*len).map(|j| (i + j) % 3 != 0).collect(),
+        .map(|(i, len)| {
+            let learn = (0..*len).map(|j| (i + j) % 3 != 0).collect();
+            Document::new((0..*len).map(|j| token(i, j)).collect(), learn)
         })
         .collect()
 }
@@ -66,7 +66,7 @@ fn small() -> (Shape, Batch) {
 fn one_batch_is_learned_by_heart() {
     let shape = Shape { rows: 1, len: 32, targets: 32, ends: 1 };
     // Letters that the model knows: tokens that it was never taught are all alike to an adapter.
-    let letters = Document { tokens: vec![74, 82, 90, 68, 78, 82, 68, 90, 78, 74, 90, 82], learn: vec![true; 12] };
+    let letters = Document::new(vec![74, 82, 90, 68, 78, 82, 68, 90, 78, 74, 90, 82], vec![true; 12]);
     let batch = batch(&[letters], &[1], &shape);
     for (trained, lr) in [(lora(), 5e-3), (Trained::Full, 2e-3)] {
         for precision in [Precision::F32, Precision::Bf16] {
@@ -142,6 +142,48 @@ fn gradients_of_all_weights_equal_finite_differences() {
 #[test]
 fn gradients_of_adapters_and_a_head_equal_finite_differences() {
     against_differences(lora(), 3);
+}
+
+/// A prompt with three answers, as one document with branches and as three documents: the outputs of a head, and the
+/// gradients of a loss of them.
+#[test]
+fn answers_behind_one_trunk_are_read_and_learned_as_if_each_had_the_prompt_to_itself() {
+    let of = |tokens: Vec<u32>| Document::new(tokens.clone(), vec![false; tokens.len()]);
+    let prompt: Vec<u32> = (0..19).map(|i| (i * 131 + 3) % 700).collect();
+    let answers: Vec<Vec<u32>> =
+        [7, 1, 12].iter().map(|len| (0..*len).map(|j| (len * 31 + j * 53) % 700).collect()).collect();
+    let begins = answers.iter().scan(prompt.len(), |at, answer| Some(std::mem::replace(at, *at + answer.len())));
+    let together = Document { branches: begins.collect(), ..of([&prompt[..], &answers.concat()].concat()) };
+    let apart: Vec<Document> = answers.iter().map(|answer| of([&prompt[..], answer].concat())).collect();
+    let shape = Shape { rows: 3, len: 48, targets: 0, ends: 4 };
+    for trained in [Trained::Full, lora()] {
+        let settings = Settings { outputs: 1, ..settings(trained, shape.clone()) };
+        let learned = |rows: Vec<Vec<&Document>>| {
+            let mut decoder = Decoder::open(Path::new(TINY), &settings).unwrap();
+            let loss = |readings: &Readings| Coefficients {
+                logprobs: vec![],
+                outputs: readings.outputs.iter().enumerate().map(|(i, x)| x + i as f32 - 0.7).collect(),
+            };
+            // B of an adapter and the head's bias begin as zeros.
+            let mut saved = decoder.save().unwrap();
+            saved
+                .iter_mut()
+                .flat_map(|one| &mut one.values)
+                .enumerate()
+                .for_each(|(i, x)| *x += 0.02 * (i as f32).sin());
+            decoder.restore(&saved).unwrap();
+            let readings = decoder.learn(&Batch::new(&rows, &shape).unwrap(), 1, Box::new(loss)).unwrap();
+            (readings.outputs, decoder.gradients().unwrap())
+        };
+        let ((one, slopes), (three, others)) =
+            (learned(vec![vec![&together]]), learned(apart.iter().map(|one| vec![one]).collect()));
+        assert_eq!((one.len(), three.len()), (3, 3));
+        assert!(one.iter().zip(&three).all(|(a, b)| (a - b).abs() < 1e-5), "{one:?} {three:?}");
+        assert!(difference(&slopes, &others) < 1e-4, "{}", difference(&slopes, &others));
+        // The twin: the second answer behind the first one is another text.
+        let behind = Document { branches: vec![19, 27], ..together.clone() };
+        assert!((learned(vec![vec![&behind]]).0[0] - three[0]).abs() > 1e-3);
+    }
 }
 
 /// The gradient of a batch of `lens`, computed at once or row by row.
@@ -273,11 +315,11 @@ fn memory_is_known_before_it_is_taken() {
 fn tokens_that_are_none_and_batches_of_nothing_are_refused() {
     let (shape, _) = small();
     let mut decoder = Decoder::open(Path::new(TINY), &settings(lora(), shape.clone())).unwrap();
-    let foreign = Document { tokens: vec![1, 768], learn: vec![false, true] };
+    let foreign = Document::new(vec![1, 768], vec![false, true]);
     let refused = decoder.read(&Batch::new(&[vec![&foreign]], &shape).unwrap()).unwrap_err();
     insta::assert_snapshot!(refused, @"token 768 is none of the model's 768: these numbers belong to another model or recipe");
     // A batch without targets has no readings and no gradient.
-    let mute = Document { tokens: vec![1, 2, 3], learn: vec![false; 3] };
+    let mute = Document::new(vec![1, 2, 3], vec![false; 3]);
     let batch = Batch::new(&[vec![&mute]], &shape).unwrap();
     assert_eq!(decoder.learn(&batch, 1, mean_loss(1)).unwrap(), Readings::default());
     assert!(norm(&decoder.gradients().unwrap()) == 0.0);

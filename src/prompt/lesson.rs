@@ -24,7 +24,74 @@ pub struct Lesson {
     pub other_start: Option<(String, String)>,
 }
 
+/// What an answer is judged as an answer to.
+///
+/// ```
+/// use tripos::prompt::Asked;
+/// assert_ne!(Asked::Text("2 + 2?".to_owned()), Asked::Conversation(vec![]));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Asked {
+    /// A text.
+    Text(String),
+    /// The messages so far; the last one is not the assistant's.
+    Conversation(Vec<Message>),
+}
+
+impl Asked {
+    /// What a prompt asks: its messages, where it is a chat, else its text.
+    #[must_use]
+    pub fn of(prompt: &Prompt) -> Self {
+        if prompt.messages.is_empty() {
+            Self::Text(prompt.text.clone())
+        } else {
+            Self::Conversation(prompt.messages.clone())
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let turn = |message: &Message| format!("{}: {}", message.role.name(), message.content);
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Conversation(messages) => messages.iter().map(turn).collect::<Vec<_>>().join("\n"),
+        }
+    }
+}
+
 impl Lesson {
+    /// One answer as a reward model is shown it. With a chat template it is the last turn of a conversation: a prompt that is
+    /// a text is the user's turn, and white space around an answer counts for nothing. Without one it stands behind the
+    /// text. `place` is where the prompt stands.
+    ///
+    /// # Errors
+    /// A conversation where there is no template; what the template refuses.
+    pub fn judged(
+        (asked, answer): (&Asked, &str),
+        controls: &Controls,
+        template: Option<&ChatTemplate>,
+        place: &Place,
+    ) -> Result<Self, PromptError> {
+        let Some(template) = template else {
+            return match asked {
+                Asked::Text(text) => Self::plain(text, answer, controls),
+                Asked::Conversation(_) => Err(PromptError::NoChatTemplate { place: place.clone() }),
+            };
+        };
+        let mut messages = match asked {
+            Asked::Text(text) => vec![Message { role: Role::User, content: text.as_str().into() }],
+            Asked::Conversation(messages) => messages.clone(),
+        };
+        // The first words of an answer may have been put into the model's mouth.
+        let begun = messages.pop_if(|last| last.role == Role::Assistant).map_or("".into(), |last| last.content);
+        messages.push(Message { role: Role::Assistant, content: format!("{begun}{answer}").trim().into() });
+        // Where earlier answers are written otherwise once others follow, the last lesson has the last answer.
+        let mut lesson = Self::conversation(&messages, controls, template, place)?.pop().unwrap_or_default();
+        lesson.answers.drain(..lesson.answers.len().saturating_sub(1));
+        Ok(lesson)
+    }
+
     /// A text all of which is to be learned: data, in which no control token is meant.
     pub fn whole(text: &str, controls: &Controls) -> Result<Self, PromptError> {
         Self::plain("", text, controls)
@@ -158,6 +225,14 @@ impl Renderer<'_> {
             }
         };
         Ok(Lesson::of(&raw, vec![turn], self.controls))
+    }
+}
+
+impl TextTemplate {
+    /// What an answer says of a case, as plain text: it sees the case's variables and its `target`.
+    pub fn answer(&self, case: &Case, controls: &Controls) -> Result<String, PromptError> {
+        let said = self.render(&data::example_context(case, controls)?).map_err(|error| error.of("case", &case.id))?;
+        Ok(controls.unmark(said, 0).text)
     }
 }
 

@@ -23,7 +23,7 @@ pub use chat_template::{ChatFailure, ChatSettings, ChatTemplate, DEFAULT_DATE, M
 pub use control::Controls;
 pub use error::PromptError;
 pub use examples::{ExampleOrder, Nearest};
-pub use lesson::Lesson;
+pub use lesson::{Asked, Lesson};
 pub use render::Renderer;
 pub use template::TextTemplate;
 

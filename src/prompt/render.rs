@@ -88,13 +88,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn render_case(&self, case: &Case, completion: Option<&str>) -> Result<Prompt, PromptError> {
-        let block = match &self.examples {
-            None => Cow::Owned(Block::none()),
-            Some((order, usual)) => {
-                let picked = order.pick(case);
-                if picked == usual.picked { Cow::Borrowed(usual) } else { Cow::Owned(self.block(order, picked)?) }
-            }
-        };
+        let block = self.examples_of(case)?;
         let mut context = data::context(&case.vars, self.controls)?;
         if let Some(completion) = completion {
             context.insert_value("completion", data::completion(completion, self.controls)?);
@@ -103,6 +97,13 @@ impl<'a> Renderer<'a> {
             Kind::Text(template) => self.text(template, context, &block),
             Kind::Chat(prompt, template) => self.chat(prompt, template, context, &block),
         }
+    }
+
+    /// The few-shot block that a case is shown.
+    pub(super) fn examples_of(&self, case: &Case) -> Result<Cow<'_, Block>, PromptError> {
+        let Some((order, usual)) = &self.examples else { return Ok(Cow::Owned(Block::none())) };
+        let picked = order.pick(case);
+        Ok(if picked == usual.picked { Cow::Borrowed(usual) } else { Cow::Owned(self.block(order, picked)?) })
     }
 
     fn block(&self, order: &ExampleOrder, picked: Vec<usize>) -> Result<Block, PromptError> {

@@ -122,15 +122,20 @@ fn name_of(record: &ScorerRecord) -> &str {
         | ScorerRecord::Labels { name, .. }
         | ScorerRecord::Choice { name }
         | ScorerRecord::Perplexity { name }
-        | ScorerRecord::Judge { name } => name,
+        | ScorerRecord::Judge { name }
+        | ScorerRecord::Reward { name } => name,
     }
 }
 
 /// Whether the scorer asked for gives numbers.
 fn graded(header: &Header, pick: &Pick) -> bool {
-    use ScorerRecord::{Judge, Number, Perplexity};
+    use ScorerRecord::{Judge, Number, Perplexity, Reward};
     let of_name = |record: &&ScorerRecord| pick.scorer.as_deref() == Some(name_of(record));
-    header.scorers.iter().find(of_name).is_some_and(|r| matches!(r, Number { .. } | Perplexity { .. } | Judge { .. }))
+    header
+        .scorers
+        .iter()
+        .find(of_name)
+        .is_some_and(|r| matches!(r, Number { .. } | Perplexity { .. } | Judge { .. } | Reward { .. }))
 }
 
 /// Names that the run does not know are errors.

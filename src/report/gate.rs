@@ -20,6 +20,9 @@ pub fn gate(record: &GateRecord, colour: bool) -> String {
     if !quiet.is_empty() {
         let _ = writeln!(out, "{}  {} metrics: no drop is proven", paint("pass", Decision::Pass, colour), quiet.len());
     }
+    for found in &record.over_optimised {
+        let _ = writeln!(out, "warning: {found}");
+    }
     out + &format!("{}\n", paint(&verdict_line(record), record.verdict, colour))
 }
 
@@ -69,6 +72,9 @@ pub fn gate_markdown(record: &GateRecord) -> String {
     for rule in &record.rules {
         let cells = [word(rule.decision), &rule.variant, &rule.metric, &rule.rule, &rule.evidence].map(escape);
         let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
+    for found in &record.over_optimised {
+        let _ = writeln!(out, "\n**Warning:** {}", escape(&found.to_string()));
     }
     out
 }

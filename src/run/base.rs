@@ -1,38 +1,62 @@
-//! The model that a classifier sits on: looked for by name, known by hash.
+//! The model that a classifier or a reward model sits on: looked for by name, known by hash.
 
 use super::error::RunError;
 use super::models::Need;
 use crate::engine::cache::Cache;
 use crate::engine::llama::hash;
-use crate::engine::{Base, Classifier};
+use crate::engine::{Base, Classifier, RewardModel};
 use crate::error::Place;
-use crate::suite::{self, ModelRef, ScorerKind, ScorerSpec};
+use crate::suite::{ModelRef, ScorerKind, ScorerSpec};
 use std::path::{Path, PathBuf};
 
 /// The folder of models, seen from where Tripos was started.
 const MODELS: &str = "models";
 
-/// What the classifier of a scorer needs to be run: itself where it is a whole model, else itself on its base. `None` for
-/// any other scorer, and for a file that is no classifier, of which the scorer itself complains. `asked` are the models of
-/// the variants.
-pub(super) fn need_of_classifier(
+/// A file with a head, and what the suite says of where it sits.
+struct Seated<'a> {
+    file: &'a Path,
+    /// The base that the suite names.
+    named: Option<&'a ModelRef>,
+    context: Option<u32>,
+    /// The base that the file itself names; `None` where it is a whole model.
+    base: Option<Base>,
+}
+
+/// The file of a scorer that has a head; `None` for any other scorer, and for a file that has none, of which the scorer
+/// itself complains.
+fn seated(scorer: &ScorerSpec) -> Option<Seated<'_>> {
+    match &scorer.kind {
+        ScorerKind::Label(label) => {
+            let spec = label.classifier.as_ref()?;
+            let base = Classifier::open(&spec.file).ok()?.ok()?.base;
+            Some(Seated { file: &spec.file, named: spec.model.as_ref(), context: spec.context, base })
+        }
+        ScorerKind::Reward(spec) => {
+            let base = RewardModel::open(&spec.file).ok()?.ok()?.base;
+            Some(Seated { file: &spec.file, named: spec.base.as_ref(), context: spec.context, base })
+        }
+        _ => None,
+    }
+}
+
+/// What the classifier or reward model of a scorer needs to be run: itself where it is a whole model, else itself on its
+/// base. `asked` are the models of the variants.
+pub(super) fn need_of_head(
     scorer: &ScorerSpec,
     asked: &[&ModelRef],
     memory: Option<&Cache>,
 ) -> Option<Result<Need, Box<RunError>>> {
-    let ScorerKind::Label(label) = &scorer.kind else { return None };
-    let spec = label.classifier.as_ref()?;
-    let classifier = Classifier::open(&spec.file).ok()?.ok()?;
+    let spec = seated(scorer)?;
     let on = |model, adapter| Need { model, adapter, context: spec.context };
-    let Some(base) = &classifier.base else { return Some(Ok(on(ModelRef::Gguf(spec.file.clone()), None))) };
-    let found = find(spec, base, asked, memory, &scorer.place);
-    Some(found.map(|model| on(model, Some((spec.file.clone(), 1.0)))))
+    let Some(base) = &spec.base else { return Some(Ok(on(ModelRef::Gguf(spec.file.to_path_buf()), None))) };
+    let found = find(&spec, base, asked, memory, &scorer.place);
+    Some(found.map(|model| on(model, Some((spec.file.to_path_buf(), 1.0)))))
 }
 
 /// The base: the model that the suite names, else the first of that hash beside the classifier, in `models/` and among the
 /// models that are asked.
 fn find(
-    spec: &suite::Classifier,
+    spec: &Seated,
     base: &Base,
     asked: &[&ModelRef],
     memory: Option<&Cache>,
@@ -46,7 +70,7 @@ fn find(
         }
         other.get_or_insert((model.path().to_path_buf(), sha256));
     }
-    let (classifier, place) = (spec.file.clone(), place.clone());
+    let (classifier, place) = (spec.file.to_path_buf(), place.clone());
     Err(Box::new(match other {
         Some((model, found)) => RunError::OtherBase {
             classifier,
@@ -60,8 +84,8 @@ fn find(
     }))
 }
 
-fn candidates(spec: &suite::Classifier, base: &Base, asked: &[&ModelRef]) -> Vec<ModelRef> {
-    if let Some(model) = &spec.model {
+fn candidates(spec: &Seated, base: &Base, asked: &[&ModelRef]) -> Vec<ModelRef> {
+    if let Some(model) = spec.named {
         return vec![model.clone()];
     }
     // The file's name only: an adapter is no reason to read anywhere else.

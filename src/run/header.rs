@@ -33,8 +33,13 @@ impl Prepared<'_> {
             }
         }
         for reader in self.readers() {
-            if let Some((_, record)) = self.models.of_classifier(reader.classifier.name()) {
+            if let Some((_, record)) = self.models.of_head(reader.classifier.name()) {
                 models.insert(format!("classifier {}", reader.classifier.name()), record.clone());
+            }
+        }
+        for rewarder in self.rewarders()? {
+            if let Some((_, record)) = self.models.of_head(rewarder.rewarding.name()) {
+                models.insert(format!("reward {}", rewarder.rewarding.name()), record.clone());
             }
         }
         Ok(Header {

@@ -1,8 +1,10 @@
-//! Other models judge trials: what was said (the scorers `judge_model`), or the prompt (`label` with a `classifier`).
+//! Other models judge trials: what was said (the scorers `judge_model` and `reward`), or the prompt (`label` with a
+//! `classifier`).
 
 use super::asking::Asking;
 use super::classify::Reader;
 use super::prepare::Prepared;
+use super::rewards::Rewarder;
 use super::underway::Underway;
 use super::want::{self, Unfit, Want, gathered};
 use crate::engine::Engine;
@@ -30,11 +32,12 @@ impl Verdicts {
     }
 }
 
-/// The judges and classifiers of a suite, each with its model.
+/// The judges, classifiers and reward models of a suite, each with its model.
 pub(super) struct Judges<'a> {
     prepared: &'a Prepared<'a>,
     benches: Vec<Bench<'a>>,
     readers: Vec<Reader<'a>>,
+    rewarders: Vec<Rewarder<'a>>,
 }
 
 /// One judge with what its questions are put to.
@@ -47,11 +50,12 @@ pub(super) struct Bench<'a> {
 
 impl<'a> Judges<'a> {
     pub(super) fn new(prepared: &'a Prepared<'a>) -> Result<Self, Problems> {
-        Ok(Self { prepared, benches: prepared.judges()?, readers: prepared.readers() })
+        let (benches, readers, rewarders) = (prepared.judges()?, prepared.readers(), prepared.rewarders()?);
+        Ok(Self { prepared, benches, readers, rewarders })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.benches.is_empty() && self.readers.is_empty()
+        self.benches.is_empty() && self.readers.is_empty() && self.rewarders.is_empty()
     }
 
     /// Each trial with what the judges found. What a judge cannot be asked is said in its verdict.
@@ -63,6 +67,9 @@ impl<'a> Judges<'a> {
         }
         for reader in &self.readers {
             reader.read(&mut judged, asking)?;
+        }
+        for rewarder in &self.rewarders {
+            rewarder.read(self.prepared, &mut judged, asking)?;
         }
         Ok(judged)
     }

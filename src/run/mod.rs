@@ -3,6 +3,7 @@
 //! [`Selection`] picks variants and cases, [`Prepared`] opens the models and compiles prompts and scorers (all problems
 //! at once), and [`execute`] asks, window by window, recording each sample as it is complete.
 
+mod appraise;
 mod ask;
 mod asking;
 mod base;
@@ -16,11 +17,13 @@ mod models;
 mod observer;
 mod prepare;
 mod record;
+mod rewards;
 mod select;
 mod similar;
 mod underway;
 mod want;
 
+pub use appraise::Appraiser;
 pub use ask::{Asked, Stages};
 pub use error::RunError;
 pub use execute::{Outcome, execute};
@@ -28,5 +31,6 @@ pub use header::unchanged;
 pub use models::{Models, RunSettings};
 pub use observer::{Observer, Silent, StopRule, Watch};
 pub use prepare::Prepared;
+pub use rewards::judged_tokens;
 pub use select::{Cell, Plan, Selection};
 pub use want::Want;

@@ -1,6 +1,6 @@
 //! Opens each model of a plan once.
 
-use super::base::need_of_classifier;
+use super::base::need_of_head;
 use crate::engine::cache::Cache;
 use crate::engine::llama::probe::Probe;
 use crate::engine::llama::{KvStorage, Llama, LlamaSettings, hash};
@@ -51,8 +51,8 @@ pub(super) struct Need {
 /// The engines of a plan.
 pub struct Models {
     engines: Vec<(Need, Box<dyn Engine>, ModelRecord)>,
-    /// What the classifier of each scorer that has one needs.
-    classifiers: Vec<(String, Need)>,
+    /// What the classifier or reward model of each scorer that has one needs.
+    heads: Vec<(String, Need)>,
 }
 
 impl std::fmt::Debug for Models {
@@ -62,26 +62,26 @@ impl std::fmt::Debug for Models {
 }
 
 impl Models {
-    /// Opens every model that the variants, judges and classifiers need, none of them with its weights; all problems at
+    /// Opens every model that the variants, judges, classifiers and reward models need, none of them with its weights; all problems at
     /// once.
     pub fn open<'a>(
         suite: &Suite,
         variants: impl Iterator<Item = &'a Variant>,
         settings: &RunSettings,
     ) -> Result<Self, Problems> {
-        let mut models = Self { engines: Vec::new(), classifiers: Vec::new() };
+        let mut models = Self { engines: Vec::new(), heads: Vec::new() };
         let mut failed: Vec<Need> = Vec::new();
         let mut problems = Problems::new();
         let variants: Vec<&Variant> = variants.collect();
         let asked: Vec<_> = variants.iter().map(|variant| &variant.model).collect();
         for scorer in &suite.scorers {
-            match need_of_classifier(scorer, &asked, settings.memory.as_deref()) {
-                Some(Ok(need)) => models.classifiers.push((scorer.name.clone(), need)),
+            match need_of_head(scorer, &asked, settings.memory.as_deref()) {
+                Some(Ok(need)) => models.heads.push((scorer.name.clone(), need)),
                 Some(Err(error)) => problems.push(*error),
                 None => {}
             }
         }
-        let others: Vec<Need> = models.classifiers.iter().map(|(_, need)| need.clone()).collect();
+        let others: Vec<Need> = models.heads.iter().map(|(_, need)| need.clone()).collect();
         let judges = suite.scorers.iter().filter_map(need_of_judge);
         for need in variants.into_iter().map(need).chain(judges).chain(others) {
             if models.engines.iter().any(|(other, ..)| *other == need) || failed.contains(&need) {
@@ -106,10 +106,10 @@ impl Models {
         found.map(|(_, engine, record)| (engine.as_ref(), record))
     }
 
-    /// The engine of a classifier and its record, by its scorer's name.
+    /// The engine of a classifier or a reward model and its record, by its scorer's name.
     #[must_use]
-    pub fn of_classifier(&self, scorer: &str) -> Option<(&dyn Engine, &ModelRecord)> {
-        let (_, need) = self.classifiers.iter().find(|(name, _)| name == scorer)?;
+    pub fn of_head(&self, scorer: &str) -> Option<(&dyn Engine, &ModelRecord)> {
+        let (_, need) = self.heads.iter().find(|(name, _)| name == scorer)?;
         let found = self.engines.iter().find(|(other, ..)| other == need);
         found.map(|(_, engine, record)| (engine.as_ref(), record))
     }
@@ -140,7 +140,11 @@ fn need(variant: &Variant) -> Need {
     }
 }
 
-fn open(need: &Need, kv_type: KvType, settings: &RunSettings) -> Result<(Box<dyn Engine>, ModelRecord), Problems> {
+pub(super) fn open(
+    need: &Need,
+    kv_type: KvType,
+    settings: &RunSettings,
+) -> Result<(Box<dyn Engine>, ModelRecord), Problems> {
     let memory = settings.memory.as_deref();
     let (engine, policy): (Box<dyn Engine>, String) = match &need.model {
         crate::suite::ModelRef::Scripted(path) => (Box::new(Scripted::open(path, need.context)?), "scripted".into()),

@@ -6,6 +6,7 @@ use super::classify::Reader;
 use super::error::RunError;
 use super::judges::Bench;
 use super::models::{Models, RunSettings};
+use super::rewards::Rewarder;
 use super::select::{Cell, Plan};
 use super::similar::Similar;
 use crate::engine::cache::Identity;
@@ -31,6 +32,8 @@ pub struct Prepared<'a> {
     parts: Vec<Parts>,
     /// What the models of judges give to the rendering of their prompts, in the order of the judges.
     judges: Vec<(Controls, Option<ChatTemplate>)>,
+    /// The same of the models of reward models, in their order.
+    rewards: Vec<(Controls, Option<ChatTemplate>)>,
     /// The program that asks: versions of Tripos and of llama.cpp.
     pub(super) build: String,
     pub(super) features: Vec<String>,
@@ -93,12 +96,12 @@ impl<'a> Prepared<'a> {
         }
         match models {
             Some(models) if !problems.any_error() => {
-                let build = settings.llama_cpp.clone();
-                let features = settings.features.clone();
-                let judges = Vec::new();
-                let mut prepared = Self { suite, plan, models, parts, judges, build, features, warnings };
+                let (build, features) = (settings.llama_cpp.clone(), settings.features.clone());
+                let (judges, rewards) = (Vec::new(), Vec::new());
+                let mut prepared = Self { suite, plan, models, parts, judges, rewards, build, features, warnings };
                 prepared.judges = prepared.judge_parts()?;
-                problems.extend(prepared.readers().iter().filter_map(|reader| reader.fault(&prepared)));
+                prepared.rewards = prepared.reward_parts()?;
+                problems.extend(prepared.misfits()?);
                 let unlike = prepared.unlike_classifiers();
                 prepared.warnings.extend(unlike);
                 prepared.find_similar(settings)?;
@@ -111,6 +114,13 @@ impl<'a> Prepared<'a> {
             }
             _ => Err(problems),
         }
+    }
+
+    /// Heads that do not fit the models that they were found to sit on.
+    fn misfits(&self) -> Result<Vec<RunError>, Problems> {
+        let (rewarders, readers) = (self.rewarders()?, self.readers());
+        let rewards = rewarders.iter().filter_map(|rewarder| rewarder.fault(self));
+        Ok(rewards.chain(readers.iter().filter_map(|reader| reader.fault(self))).collect())
     }
 
     /// Embeds cases and pool for the variants that show similar examples. This loads their models.
@@ -146,6 +156,30 @@ impl<'a> Prepared<'a> {
         Ok(found)
     }
 
+    fn reward_parts(&self) -> Result<Vec<(Controls, Option<ChatTemplate>)>, Problems> {
+        let mut found = Vec::new();
+        for rewarding in self.parts.first().iter().flat_map(|parts| parts.scorers.rewards()) {
+            let Some((engine, _)) = self.models.of_head(rewarding.name()) else { continue };
+            found.push(model_parts(self.suite, engine, Rewarder::is_chat(rewarding))?);
+        }
+        Ok(found)
+    }
+
+    /// The reward models among the scorers, each with its model and what renders what they judge.
+    pub(super) fn rewarders(&self) -> Result<Vec<Rewarder<'_>>, Problems> {
+        let rewards = self.parts.first().into_iter().flat_map(|parts| parts.scorers.rewards());
+        let mut found = Vec::new();
+        for (rewarding, (controls, chat)) in rewards.zip(&self.rewards) {
+            let Some((engine, record)) = self.models.of_head(rewarding.name()) else { continue };
+            let chat = chat.as_ref();
+            let renderer = |template| Renderer::new(template, controls, chat);
+            let question = rewarding.template().map(renderer).transpose()?;
+            let identity = self.identity(record);
+            found.push(Rewarder { rewarding, engine, identity, controls, chat, question });
+        }
+        Ok(found)
+    }
+
     /// The judges among the scorers, each with what renders its prompts, its model, and what that is remembered under.
     pub(super) fn judges(&self) -> Result<Vec<Bench<'_>>, Problems> {
         let judges = self.parts.first().into_iter().flat_map(|parts| parts.scorers.judges());
@@ -162,7 +196,7 @@ impl<'a> Prepared<'a> {
     pub(super) fn readers(&self) -> Vec<Reader<'_>> {
         let mut readers = Vec::new();
         for classifier in self.parts.first().into_iter().flat_map(|parts| parts.scorers.classifiers()) {
-            if let Some((engine, record)) = self.models.of_classifier(classifier.name()) {
+            if let Some((engine, record)) = self.models.of_head(classifier.name()) {
                 readers.push(Reader { classifier, engine, identity: self.identity(record) });
             }
         }

@@ -121,7 +121,7 @@ impl<'a> Recorder<'a> {
         };
         repeats.sort_by_key(|(number, _)| *number);
         let scores: Vec<&[Score]> = repeats.iter().map(|(_, scores)| scores.as_slice()).collect();
-        let scores = scorers.reduce(variant.reduce, &scores, case.target.as_deref());
+        let scores = scorers.reduce(&variant.reduce, &scores, case.target.as_deref());
         self.append(&Sample { scores, ..empty(trial, CaseRecord::from(case)) });
     }
 

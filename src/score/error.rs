@@ -69,6 +69,14 @@ pub enum ScoreError {
         /// What is wrong with it.
         fault: HeadFault,
     },
+    /// A file that is no reward model, or whose head is damaged.
+    #[error("`{}` is no reward model that can be used: {fault}", file.display())]
+    RewardModel {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        fault: HeadFault,
+    },
     /// The suite names other labels than the classifier has.
     #[error("the scorer's labels are {}; those of the classifier are {}", written.join(", "), known.join(", "))]
     OtherLabels {
@@ -85,6 +93,9 @@ pub enum ScoreError {
         /// A target of the suite.
         target: String,
     },
+    /// `not` on a reward scorer.
+    #[error("`not` has no meaning for a reward, which has no highest value")]
+    NotOnReward,
     /// `not` on a scorer whose value is a label.
     #[error("`not` has no meaning for a label")]
     NotOnLabel,
@@ -121,11 +132,12 @@ impl Explain for ScoreError {
             Self::LabelsAlike { .. } => {
                 "case, spaces and surrounding punctuation do not count: use one spelling, also in the targets".into()
             }
-            Self::Classifier { fault, .. } => fault.help().into(),
+            Self::Classifier { fault, .. } | Self::RewardModel { fault, .. } => fault.help().into(),
             Self::OtherLabels { .. } => "leave `labels` out: a classifier brings its own".into(),
             Self::StrangeTargets { target, .. } => {
                 format!("a target is a label letter by letter; one of them is `{target}`")
             }
+            Self::NotOnReward => "drop `not`; a gate may ask for `at_most`".into(),
             Self::NotOnLabel => "drop `not`; a confusion matrix shows what was mistaken for what".into(),
             Self::CommandsOff { .. } => "read the program, then allow it with --allow-commands".into(),
             Self::Command { .. } => "write `run: [python3, judge.py]` and a `timeout_s` of 1 or more".into(),

@@ -23,7 +23,7 @@ pub struct Verdict {
 pub enum Found {
     /// By a judge: for each case of [`Judge::asks`], the likelihoods of [`Judge::candidates`], in their order.
     Likelihoods(Vec<Vec<Likelihood>>),
-    /// By a classifier: the state behind the prompt that its head reads.
+    /// By a classifier or a reward model: the state that its head reads.
     State(Vec<f32>),
 }
 

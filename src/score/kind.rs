@@ -16,6 +16,7 @@ use super::label_likelihood::LabelLikelihood;
 use super::number::NumberScorer;
 use super::perplexity::PerplexityScorer;
 use super::regex::RegexScorer;
+use super::reward::RewardScorer;
 use super::rouge_l;
 use super::stopped;
 use super::{Judged, ScoreError};
@@ -41,6 +42,7 @@ pub(super) enum Kind {
     Likelihood(ByLikelihood),
     Classifier(Box<ClassifierScorer>),
     Judge(Box<JudgeScorer>),
+    Reward(Box<RewardScorer>),
 }
 
 /// What is wrong with a scorer.
@@ -86,6 +88,7 @@ impl Kind {
             ScorerKind::Choice(spec) => Self::Likelihood(ByLikelihood::Choice(ChoiceScorer::new(spec))),
             ScorerKind::Perplexity(spec) => Self::Likelihood(ByLikelihood::Perplexity(PerplexityScorer::new(spec))),
             ScorerKind::JudgeModel(spec) => Self::Judge(Box::new(JudgeScorer::new(name, spec).map_err(Wrong::Prompt)?)),
+            ScorerKind::Reward(spec) => Self::Reward(Box::new(RewardScorer::new(name, spec)?)),
         })
     }
 
@@ -105,7 +108,8 @@ impl Kind {
             | Self::Command(_)
             | Self::Likelihood(_)
             | Self::Classifier(_)
-            | Self::Judge(_) => None,
+            | Self::Judge(_)
+            | Self::Reward(_) => None,
         }
     }
 
@@ -126,14 +130,15 @@ impl Kind {
             Self::Likelihood(scorer) => scorer.judge(judged).0,
             Self::Classifier(scorer) => scorer.judge(judged).0,
             Self::Judge(scorer) => scorer.judge(judged),
+            Self::Reward(scorer) => scorer.judge(judged),
         }
     }
 }
 
 /// Whether a kind judges the whole completion, whatever the variant says about answers.
 pub(super) fn judges_the_whole(kind: &ScorerKind) -> bool {
-    use ScorerKind::{Contains, Json, JudgeModel, Regex, Stopped};
-    matches!(kind, Contains(_) | Regex(_) | Json(_) | JudgeModel(_) | Stopped(_))
+    use ScorerKind::{Contains, Json, JudgeModel, Regex, Reward, Stopped};
+    matches!(kind, Contains(_) | Regex(_) | Json(_) | JudgeModel(_) | Reward(_) | Stopped(_))
 }
 
 /// How a kind reads the answer where neither it nor the variant says how.

@@ -9,7 +9,7 @@
 //! - Scorers by likelihood (`choice`, `perplexity`, `label` with `by: likelihood`) read nothing: they say which texts they
 //!   need the likelihood of ([`Scorers::candidates`]) and judge by that. Another model's judgement is asked for by
 //!   [`Scorers::judges`]; a `label` with a `classifier` judges the prompt by what that says of it
-//!   ([`Scorers::classifiers`]).
+//!   ([`Scorers::classifiers`]), a `reward` the prompt and what was said ([`Scorers::rewards`]).
 //! - A case that lacks a target, or has one that cannot be judged against (`number`: no number), is unscored, whatever
 //!   the model said.
 //! - A completion whose answer cannot be read (an empty one, too) is wrong: value false, `answer` none. That holds for
@@ -44,6 +44,7 @@ mod number;
 mod perplexity;
 mod reduce;
 mod regex;
+mod reward;
 mod rouge_l;
 mod scorer;
 mod stopped;
@@ -54,6 +55,7 @@ pub use error::{ScoreError, ScoreProblem};
 pub use extract::{CompiledAnswer, extract, strip_think};
 pub use judge::{Found, Judge, Verdict};
 pub use likelihood::{Candidate, Likelihood};
+pub use reward::Rewarding;
 pub use value::{Score, ScoreValue};
 
 use crate::engine::Completion;
@@ -77,7 +79,8 @@ pub struct Judged<'a> {
     pub completion: Option<&'a Completion>,
     /// How likely the model finds the texts of [`Scorers::candidates`], in any order; or the windows of a long text.
     pub likelihood: &'a [Likelihood],
-    /// What the judges of [`Scorers::judges`] and the classifiers of [`Scorers::classifiers`] found, in any order.
+    /// What the judges of [`Scorers::judges`], the classifiers of [`Scorers::classifiers`] and the reward models of
+    /// [`Scorers::rewards`] found, in any order.
     pub verdicts: &'a [Verdict],
 }
 
@@ -136,6 +139,9 @@ impl Scorers {
             if spec.not && matches!(spec.kind, crate::suite::ScorerKind::Label(_)) {
                 problems.push(problem(spec, ScoreError::NotOnLabel));
             }
+            if spec.not && matches!(spec.kind, crate::suite::ScorerKind::Reward(_)) {
+                problems.push(problem(spec, ScoreError::NotOnReward));
+            }
             match Scorer::new(spec, default.as_ref(), label_targets, allow_commands) {
                 Ok(scorer) => scorers.push(scorer),
                 Err(all) => all.into_iter().for_each(|wrong| match wrong {
@@ -158,10 +164,16 @@ impl Scorers {
     /// The scores of several repeats of one case as one row, in the same order. A group is the mean of its members'
     /// reduced scores.
     #[must_use]
-    pub fn reduce(&self, by: Reduce, repeats: &[&[Score]], target: Option<&str>) -> Vec<Score> {
+    pub fn reduce(&self, by: &Reduce, repeats: &[&[Score]], target: Option<&str>) -> Vec<Score> {
         let of =
             |name: &str| repeats.iter().filter_map(|row| row.iter().find(|s| s.scorer == name)).collect::<Vec<_>>();
-        let one = |scorer: &Scorer| reduce::reduce(by, &scorer.name, &of(&scorer.name), target);
+        let rewards: Vec<Option<f64>> = match by {
+            Reduce::BestOf(reward) | Reduce::Weighted(reward) => {
+                of(reward).into_iter().map(|score| score.value.as_number()).collect()
+            }
+            Reduce::Mean | Reduce::Majority | Reduce::Max | Reduce::PassAt(_) => Vec::new(),
+        };
+        let one = |scorer: &Scorer| reduce::reduce(by, &scorer.name, (&of(&scorer.name), &rewards), target);
         self.with_groups(self.scorers.iter().map(one).collect(), target)
     }
 
@@ -206,6 +218,14 @@ impl Scorers {
     pub fn classifiers(&self) -> impl Iterator<Item = Classifying<'_>> {
         self.scorers.iter().filter_map(|scorer| match &scorer.kind {
             Kind::Classifier(classifier) => Some(Classifying(classifier)),
+            _ => None,
+        })
+    }
+
+    /// The scorers that ask a reward model.
+    pub fn rewards(&self) -> impl Iterator<Item = Rewarding<'_>> {
+        self.scorers.iter().filter_map(|scorer| match &scorer.kind {
+            Kind::Reward(reward) => Some(Rewarding(reward)),
             _ => None,
         })
     }

@@ -1,4 +1,5 @@
-//! The repeats of a case as one score: their mean, the answer of the majority, the best, or pass@k.
+//! The repeats of a case as one score: their mean, the answer of the majority (by heads or by rewards), the best (by the
+//! score itself or by a reward), or pass@k.
 
 use super::group::value_of;
 use super::judgement::clip;
@@ -9,7 +10,12 @@ use crate::suite::Reduce;
 
 /// What the scores that one scorer gave to the repeats of a case come to. Repeats that are unscored do not count; where
 /// all are, so is the result, for the first one's reason.
-pub(super) fn reduce(by: Reduce, scorer: &str, repeats: &[&Score], target: Option<&str>) -> Score {
+pub(super) fn reduce(
+    by: &Reduce,
+    scorer: &str,
+    (repeats, weights): (&[&Score], &[Option<f64>]),
+    target: Option<&str>,
+) -> Score {
     let scored: Vec<&Score> = repeats.iter().copied().filter(|s| !matches!(s.value, ScoreValue::Unscored(_))).collect();
     if scored.is_empty() {
         let reason = repeats.first().map_or_else(
@@ -21,22 +27,31 @@ pub(super) fn reduce(by: Reduce, scorer: &str, repeats: &[&Score], target: Optio
         );
         return named(scorer, ScoreValue::Unscored(reason), String::new());
     }
-    if by == Reduce::Majority
-        && let Some(score) = majority(scorer, &scored, repeats.len())
-    {
-        return score;
+    match by {
+        Reduce::Majority => {
+            if let Some(score) = majority(scorer, &scored, repeats.len()) {
+                return score;
+            }
+        }
+        Reduce::BestOf(reward) => return chosen(scorer, repeats, (reward, weights)),
+        Reduce::Weighted(reward) => {
+            if let Some(score) = weighted(repeats, (reward, weights)) {
+                return score;
+            }
+        }
+        Reduce::Mean | Reduce::Max | Reduce::PassAt(_) => {}
     }
     let numbers = match scored.iter().map(|score| value_of(score, target)).collect::<Result<Vec<f64>, _>>() {
         Ok(numbers) => numbers,
         Err(reason) => return named(scorer, ScoreValue::Unscored(reason), String::new()),
     };
     match by {
-        Reduce::Mean | Reduce::Majority => {
+        Reduce::Mean | Reduce::Majority | Reduce::BestOf(_) | Reduce::Weighted(_) => {
             let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
             named(scorer, ScoreValue::number(mean), format!("the mean of {}", count(&numbers, repeats)))
         }
         Reduce::Max => best(&scored, &numbers, repeats.len()),
-        Reduce::PassAt(k) => pass_at(scorer, k, &numbers, repeats),
+        Reduce::PassAt(k) => pass_at(scorer, *k, &numbers, repeats),
     }
 }
 
@@ -62,6 +77,42 @@ fn majority(scorer: &str, scored: &[&Score], repeats: usize) -> Option<Score> {
     };
     let answer = clip(winner.answer.as_deref().unwrap_or_default());
     Some(Score { explanation: behind(format!("{count} of {repeats} said `{answer}`"), winner), ..winner.clone() })
+}
+
+/// Best of n (Stiennon et al. 2020, arXiv 2009.01325, section 4.3): the repeat with the highest reward counts, the first of
+/// equals, whatever it is. A repeat without a reward is never chosen; where none has one, the case is unscored.
+fn chosen(scorer: &str, repeats: &[&Score], (reward, rewards): (&str, &[Option<f64>])) -> Score {
+    let known: Vec<(usize, f64)> =
+        rewards.iter().enumerate().filter_map(|(at, reward)| Some((at, (*reward)?))).collect();
+    let numbers: Vec<f64> = known.iter().map(|(_, reward)| *reward).collect();
+    let best = (!numbers.is_empty()).then(|| known[super::candidate::first_best(&numbers)]);
+    let Some((winner, worth)) = best.and_then(|(at, worth)| Some((*repeats.get(at)?, worth))) else {
+        let reason = format!("no repeat has a `{reward}` to choose by");
+        return named(scorer, ScoreValue::Unscored(reason), String::new());
+    };
+    let what = format!("the best of {} by `{reward}` ({worth:.3})", repeats.len());
+    Score { explanation: behind(what, winner), ..winner.clone() }
+}
+
+/// A vote in which each answer counts e^reward, as heavily as a reward model finds it likelier than an average one
+/// (Bradley-Terry odds). Answers are told apart as in a majority. `None` for a scorer that has no answers.
+fn weighted(repeats: &[&Score], (reward, rewards): (&str, &[Option<f64>])) -> Option<Score> {
+    let mut votes: Vec<(Vote, &Score, f64)> = Vec::new();
+    let mut all = 0.0;
+    for (score, reward) in repeats.iter().zip(rewards) {
+        let (Some(answer), Some(reward)) = (&score.answer, reward) else { continue };
+        let (vote, weight) = (Vote::of(answer), reward.clamp(-50.0, 50.0).exp());
+        all += weight;
+        match votes.iter_mut().find(|(other, ..)| *other == vote) {
+            Some((.., sum)) => *sum += weight,
+            None => votes.push((vote, score, weight)),
+        }
+    }
+    let heaviest = votes.iter().map(|(.., weight)| *weight).fold(f64::NEG_INFINITY, f64::max);
+    let (_, winner, weight) = votes.into_iter().find(|(.., weight)| *weight >= heaviest)?;
+    let answer = clip(winner.answer.as_deref().unwrap_or_default());
+    let what = format!("`{answer}` has {:.0} % of the votes, weighted by `{reward}`", 100.0 * weight / all);
+    Some(Score { explanation: behind(what, winner), ..winner.clone() })
 }
 
 /// An answer as it is counted.
@@ -141,8 +192,45 @@ mod tests {
         score(ScoreValue::Unscored(reason.into()), None)
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "tests read better")]
     fn reduced(by: Reduce, repeats: &[Score]) -> Score {
-        reduce(by, "s", &repeats.iter().collect::<Vec<_>>(), Some("yes"))
+        rewarded(&by, repeats, &[])
+    }
+
+    fn rewarded(by: &Reduce, repeats: &[Score], rewards: &[Option<f64>]) -> Score {
+        reduce(by, "s", (&repeats.iter().collect::<Vec<_>>(), rewards), Some("yes"))
+    }
+
+    #[test]
+    fn the_answer_of_the_highest_reward_counts_right_or_wrong() {
+        let by = Reduce::BestOf("reward".into());
+        let repeats = [said("30", true), said("29", false), unread(), said("28", true)];
+        let score = rewarded(&by, &repeats, &[Some(0.5), Some(1.5), None, Some(1.5)]);
+        assert_eq!((score.value, score.answer.as_deref()), (ScoreValue::Pass(false), Some("29")));
+        insta::assert_snapshot!(score.explanation, @"the best of 4 by `reward` (1.500)");
+        let silent = rewarded(&by, &repeats, &[None, None, Some(-3.0), None]);
+        assert_eq!((silent.value, silent.answer), (ScoreValue::Pass(false), None), "even an empty answer");
+        let none = rewarded(&by, &repeats, &[None; 4]);
+        assert_eq!(none.value, ScoreValue::Unscored("no repeat has a `reward` to choose by".into()));
+    }
+
+    /// e^1 of one answer against e^0.2 + e^0.4 of another: 2.718 of 5.431; with e^0.6 of it, 2.718 of 5.762.
+    #[test]
+    fn a_vote_weighs_as_much_as_its_reward_says() {
+        let by = Reduce::Weighted("reward".into());
+        let repeats = [said("30", true), said("29", false), said("29.0", false), unread()];
+        let score = rewarded(&by, &repeats, &[Some(1.0), Some(0.2), Some(0.4), Some(9.0)]);
+        assert_eq!((score.value, score.answer.as_deref()), (ScoreValue::Pass(true), Some("30")));
+        insta::assert_snapshot!(score.explanation, @"`30` has 50 % of the votes, weighted by `reward`");
+        let other = rewarded(&by, &repeats, &[Some(1.0), Some(0.2), Some(0.6), None]);
+        assert_eq!(other.answer.as_deref(), Some("29"));
+        // A reward itself has no answers: its mean.
+        let number = |value| score_of(ScoreValue::Number(value));
+        assert_eq!(rewarded(&by, &[number(1.0), number(3.0)], &[Some(1.0), Some(3.0)]).value, ScoreValue::Number(2.0));
+    }
+
+    fn score_of(value: ScoreValue) -> Score {
+        score(value, None)
     }
 
     #[test]
@@ -232,7 +320,7 @@ mod tests {
     #[test]
     fn unscored_everywhere_is_unscored_for_the_first_reason() {
         for by in [Reduce::Mean, Reduce::Majority, Reduce::Max, Reduce::PassAt(1)] {
-            let score = reduced(by, &[unscored("first"), unscored("second")]);
+            let score = reduced(by.clone(), &[unscored("first"), unscored("second")]);
             assert_eq!(score.value, ScoreValue::Unscored("first".into()));
             assert!(matches!(reduced(by, &[]).value, ScoreValue::Unscored(_)));
         }

@@ -42,12 +42,14 @@ impl Scorer {
     }
 
     pub(super) fn judge(&self, judged: &Judged) -> Score {
-        let by_probabilities = match &self.kind {
+        let by_itself = match &self.kind {
             Kind::Likelihood(scorer) => Some(scorer.judge(judged)),
             Kind::Classifier(scorer) => Some(scorer.judge(judged)),
+            // A model that says nothing has a reward, too.
+            Kind::Reward(scorer) => Some((scorer.judge(judged), None)),
             _ => None,
         };
-        if let Some((judgement, answer)) = by_probabilities {
+        if let Some((judgement, answer)) = by_itself {
             return self.score(judgement, answer);
         }
         let target = judged.case.target.as_deref();

@@ -102,6 +102,11 @@ pub enum ScorerRecord {
         /// The scorer's name.
         name: String,
     },
+    /// How good a reward model finds it; higher is better, without bounds.
+    Reward {
+        /// The scorer's name.
+        name: String,
+    },
 }
 
 impl ScorerRecord {
@@ -117,6 +122,7 @@ impl ScorerRecord {
             ScorerKind::EditDistance(_) | ScorerKind::RougeL(_) | ScorerKind::Chrf(_) | ScorerKind::Command(_) => {
                 Self::Number { name }
             }
+            ScorerKind::Reward(_) => Self::Reward { name },
             ScorerKind::Choice(_) => Self::Choice { name },
             ScorerKind::Perplexity(_) => Self::Perplexity { name },
             ScorerKind::JudgeModel(_) => Self::Judge { name },
@@ -127,6 +133,18 @@ impl ScorerRecord {
             | ScorerKind::Json(_)
             | ScorerKind::Stopped(_) => Self::Pass { name },
         }
+    }
+}
+
+impl Header {
+    /// The names of the scorers that are reward models.
+    #[must_use]
+    pub fn rewards(&self) -> Vec<&str> {
+        let of = self.scorers.iter().filter_map(|scorer| match scorer {
+            ScorerRecord::Reward { name } => Some(name.as_str()),
+            _ => None,
+        });
+        of.collect()
     }
 }
 

@@ -51,13 +51,7 @@ impl Loader<'_> {
         let at = |field: &str| format!("{path}.{field}");
         let classifier = match &entry.classifier {
             Some(written) => {
-                let file = self.model_path(written);
-                let (file, there) = if let Some(output) = self.output(&file) {
-                    (output.trained.clone().unwrap_or(file), true)
-                } else {
-                    let there = self.file_is_there(self.place(&at("classifier")), "classifier", &file);
-                    (file, there)
-                };
+                let (file, there) = self.trained(&at("classifier"), "classifier", written);
                 self.context(&at("context"), entry.context);
                 let model = entry.model.as_ref().map(|entry| self.named_model(&at("model"), entry));
                 if !there || model.as_ref().is_some_and(Option::is_none) {
@@ -73,5 +67,15 @@ impl Loader<'_> {
             delimiter: entry.delimiter.clone(),
             classifier,
         }))
+    }
+
+    /// A file that a recipe trains, and whether it is there: where training has put it, before the recipe's output is.
+    pub(super) fn trained(&mut self, at: &str, what: &'static str, written: &str) -> (PathBuf, bool) {
+        let file = self.model_path(written);
+        if let Some(output) = self.output(&file) {
+            return (output.trained.clone().unwrap_or(file), true);
+        }
+        let there = self.file_is_there(self.place(at), what, &file);
+        (file, there)
     }
 }

@@ -273,6 +273,7 @@ impl<'a> Loader<'a> {
             KindEntry::Whole(kind) => kind.clone(),
             KindEntry::Label(label) => self.label(&path, label)?,
             KindEntry::Judge(judge) => ScorerKind::JudgeModel(self.judge(&path, judge)?),
+            KindEntry::Reward(reward) => self.reward(&path, reward)?,
         };
         if let ScorerKind::Command(command) = &mut kind {
             command.folder = self.path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);

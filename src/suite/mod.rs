@@ -21,6 +21,7 @@ mod matrix;
 mod probe;
 mod prune;
 mod repeats;
+mod reward;
 mod rows;
 mod run_metrics;
 mod scorer;
@@ -41,6 +42,7 @@ pub use load::{Output, Overrides, beside, load, load_text, split_scale};
 pub use probe::{Counterpart, Probe, Unit};
 pub use prune::Pruned;
 pub use repeats::Reduce;
+pub use reward::Reward;
 pub use rows::read_rows;
 pub use run_metrics::{Quantity, RUN_METRICS, RunMetric};
 pub use scorer::{

@@ -4,6 +4,7 @@ use super::error::SuiteProblem;
 use super::file::{SuiteFile, VariantEntry};
 use super::load::Loader;
 use super::shape::KindEntry;
+use crate::error::did_you_mean;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_untagged::UntaggedEnumVisitor;
@@ -20,7 +21,7 @@ const MAX_REPEATS: u32 = 10_000;
 /// assert_eq!(serde_json::to_string(&Reduce::PassAt(4))?, r#"{"pass_at":4}"#);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduce {
     /// Their mean.
@@ -32,46 +33,70 @@ pub enum Reduce {
     Max,
     /// The chance that one of so many repeats passes (Chen et al. 2021).
     PassAt(u32),
+    /// The scores of the answer that a reward model, a scorer by its name, finds best.
+    BestOf(String),
+    /// The score of the answer for which most votes are given, each as heavy as that reward model finds it good.
+    Weighted(String),
 }
 
 impl Reduce {
     /// Whether it is what a variant has that says nothing.
     #[must_use]
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's shape")]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
     /// As a suite writes it.
-    fn name(self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self {
             Self::Mean => "mean",
             Self::Majority => "majority",
             Self::Max => "max",
             Self::PassAt(_) => "pass_at",
+            Self::BestOf(_) => "best_of",
+            Self::Weighted(_) => "weighted",
+        }
+    }
+
+    /// The reward scorer that decides.
+    fn by(&mut self) -> Option<&mut String> {
+        match self {
+            Self::BestOf(by) | Self::Weighted(by) => Some(by),
+            Self::Mean | Self::Majority | Self::Max | Self::PassAt(_) => None,
         }
     }
 }
 
+/// What else may be written, for errors.
+const WRITTEN: &str = "mean, majority, max, best_of, weighted or {pass_at: k}";
+
 impl<'de> Deserialize<'de> for Reduce {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct PassAt {
-            pass_at: u32,
+        #[serde(rename_all = "snake_case")]
+        enum Named {
+            PassAt(u32),
+            BestOf(String),
+            Weighted(String),
         }
         UntaggedEnumVisitor::new()
-            .expecting("mean, majority, max or {pass_at: k}")
+            .expecting(WRITTEN)
             .string(|word| match word {
                 "mean" => Ok(Self::Mean),
                 "majority" => Ok(Self::Majority),
                 "max" => Ok(Self::Max),
-                other => {
-                    let message = format!("found the text \"{other}\", expected mean, majority, max or {{pass_at: k}}");
-                    Err(Error::custom(message))
-                }
+                // The suite's only reward model: `repeats` fills in its name.
+                "best_of" => Ok(Self::BestOf(String::new())),
+                "weighted" => Ok(Self::Weighted(String::new())),
+                other => Err(Error::custom(format!("found the text \"{other}\", expected {WRITTEN}"))),
             })
-            .map(|map| Ok(Self::PassAt(map.deserialize::<PassAt>()?.pass_at)))
+            .map(|map| {
+                Ok(match map.deserialize::<Named>()? {
+                    Named::PassAt(k) => Self::PassAt(k),
+                    Named::BestOf(by) => Self::BestOf(by),
+                    Named::Weighted(by) => Self::Weighted(by),
+                })
+            })
             .deserialize(deserializer)
     }
 }
@@ -80,7 +105,7 @@ impl Loader<'_> {
     /// How often a variant asks, and how it reduces; what does not fit together is reported.
     pub(super) fn repeats(&mut self, path: &str, entry: &VariantEntry, file: &SuiteFile) -> (u32, Reduce) {
         let repeats = entry.repeats.unwrap_or(1);
-        let reduce = entry.reduce.unwrap_or_default();
+        let mut reduce = entry.reduce.clone().unwrap_or_default();
         if !(1..=MAX_REPEATS).contains(&repeats) {
             let what = format!("`repeats` is {repeats}");
             let help = format!("it is a number from 1 to {MAX_REPEATS}");
@@ -99,6 +124,7 @@ impl Loader<'_> {
             let help = "`pass_at` is a number from 1 to `repeats`".into();
             self.fail(&at, SuiteProblem::Contradiction { what, help });
         }
+        self.decided_by(&at, &mut reduce, file);
         if matches!(reduce, Reduce::Max | Reduce::PassAt(_)) {
             for scorer in file.scorers.iter().filter(|scorer| matches!(scorer.kind, KindEntry::Label(_))) {
                 let name = scorer.name.as_deref().unwrap_or(scorer.kind.name());
@@ -108,6 +134,28 @@ impl Loader<'_> {
             }
         }
         (repeats, reduce)
+    }
+
+    /// Fills in the name of the reward scorer that decides, where there is one; what is missing is reported.
+    fn decided_by(&mut self, at: &str, reduce: &mut Reduce, file: &SuiteFile) {
+        let how = reduce.name();
+        let Some(by) = reduce.by() else { return };
+        let rewards = file.scorers.iter().filter(|scorer| matches!(scorer.kind, KindEntry::Reward(_)));
+        let names: Vec<&str> = rewards.map(|scorer| scorer.name.as_deref().unwrap_or(scorer.kind.name())).collect();
+        let (what, help) = match (&names[..], by.as_str()) {
+            ([], _) => (
+                format!("`{how}` asks which answer a reward model finds best, and the suite has none"),
+                "add a scorer: `reward: {model: FILE}`".to_owned(),
+            ),
+            ([only], "") => return (*only).clone_into(by),
+            (_, "") => (
+                format!("`{how}` does not say by which of {} reward models", names.len()),
+                format!("write `{how}: NAME` with one of {}: `reduce: {{{how}: {}}}`", names.join(", "), names[0]),
+            ),
+            (_, name) if names.contains(&name) => return,
+            (_, name) => (format!("there is no reward scorer `{name}`"), did_you_mean(name, &names)),
+        };
+        self.fail(at, SuiteProblem::Contradiction { what, help });
     }
 }
 
@@ -120,7 +168,11 @@ mod tests {
         let read = |yaml: &str| serde_yaml::from_str::<Reduce>(yaml).map_err(|e| e.to_string());
         assert_eq!(read("majority").unwrap(), Reduce::Majority);
         assert_eq!(read("{pass_at: 4}").unwrap(), Reduce::PassAt(4));
-        assert!(read("median").unwrap_err().contains("expected mean, majority, max or {pass_at: k}"));
-        assert!(read("{pass_at: 4, of: 8}").unwrap_err().contains("unknown field `of`"));
+        assert!(
+            read("median").unwrap_err().contains("expected mean, majority, max, best_of, weighted or {pass_at: k}")
+        );
+        assert_eq!(read("best_of").unwrap(), Reduce::BestOf(String::new()));
+        assert_eq!(read("{weighted: kind}").unwrap(), Reduce::Weighted("kind".into()));
+        assert!(read("{pass_at: 4, best_of: x}").is_err());
     }
 }

@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::choice::Choice;
 use super::classifier::Classifier;
 use super::judge::JudgeModel;
+use super::reward::Reward;
 use crate::error::Place;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -62,6 +63,8 @@ pub enum ScorerKind {
     Perplexity(Perplexity),
     /// Another model judges.
     JudgeModel(JudgeModel),
+    /// How good a reward model finds it.
+    Reward(Reward),
 }
 
 impl ScorerKind {
@@ -83,6 +86,7 @@ impl ScorerKind {
             Self::Choice(_) => "choice",
             Self::Perplexity(_) => "perplexity",
             Self::JudgeModel(_) => "judge_model",
+            Self::Reward(_) => "reward",
         }
     }
 
@@ -102,7 +106,7 @@ impl ScorerKind {
         match self {
             Self::Contains(spec) => spec.value.is_none(),
             Self::JudgeModel(spec) => spec.against_target,
-            Self::Regex(_) | Self::Json(_) | Self::Command(_) | Self::Stopped(_) => false,
+            Self::Regex(_) | Self::Json(_) | Self::Command(_) | Self::Stopped(_) | Self::Reward(_) => false,
             _ => true,
         }
     }

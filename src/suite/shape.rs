@@ -5,6 +5,7 @@ use super::choice::Choice;
 use super::classifier::LabelEntry;
 use super::file::{AnswerEntry, ExamplesEntry, ModelEntry, Split};
 use super::judge::JudgeEntry;
+use super::reward::RewardEntry;
 use super::scorer::{
     Chrf, Command, Contains, EditDistance, Exact, Json, Number, Perplexity, Regex, RougeL, ScorerKind, Stopped,
 };
@@ -115,6 +116,8 @@ pub(super) enum KindEntry {
     Label(Box<LabelEntry>),
     /// A judge, which names files.
     Judge(Box<JudgeEntry>),
+    /// A reward model, which is a file.
+    Reward(Box<RewardEntry>),
 }
 
 impl KindEntry {
@@ -124,12 +127,13 @@ impl KindEntry {
             Self::Whole(kind) => kind.name(),
             Self::Label(_) => "label",
             Self::Judge(_) => "judge_model",
+            Self::Reward(_) => "reward",
         }
     }
 }
 
 /// The kinds by name, in the order that errors list them.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "exact",
     "contains",
     "regex",
@@ -144,10 +148,8 @@ const KINDS: [&str; 14] = [
     "choice",
     "perplexity",
     "judge_model",
+    "reward",
 ];
-
-/// Kinds that the contract names and later versions bring.
-const LATER: [&str; 1] = ["reward"];
 
 impl<'de> Deserialize<'de> for ScorerEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -244,9 +246,7 @@ fn kind_of(kind: &str, settings: serde_yaml::Mapping) -> Result<KindEntry, serde
         "choice" => ScorerKind::Choice(own::<Choice>(settings)?),
         "perplexity" => ScorerKind::Perplexity(own::<Perplexity>(settings)?),
         "judge_model" => return own::<JudgeEntry>(settings).map(Box::new).map(KindEntry::Judge),
-        later if LATER.contains(&later) => {
-            return Err(serde_yaml::Error::custom(format!("scorer `{later}` is not in this version of Tripos yet")));
-        }
+        "reward" => return own::<RewardEntry>(settings).map(Box::new).map(KindEntry::Reward),
         other => {
             let known = KINDS.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
             return Err(serde_yaml::Error::custom(format!("unknown scorer `{other}`, expected one of {known}")));
@@ -293,6 +293,6 @@ mod tests {
         assert!(scorer("label: {classifier: x.gguf, by: text}").unwrap_err().contains("drop `by` and `delimiter`"));
         assert!(scorer("label: {model: x.gguf}").unwrap_err().contains("those of a `classifier`"));
         assert!(scorer("choice: {target: colour}").unwrap_err().contains("unknown variant `colour`"));
-        assert!(scorer("reward").unwrap_err().contains("not in this version"));
+        assert!(scorer("reward").unwrap_err().contains("missing field `model`"));
     }
 }

@@ -58,7 +58,7 @@ fn a_second_stage_lies_over_the_variant_and_repeats_are_reduced() {
     let stage = variant.then.as_ref().unwrap();
     assert_eq!(stage.prompt.text, "{{ completion }}");
     assert_eq!((stage.sampling.max_tokens, stage.sampling.top_k, variant.sampling.max_tokens), (3, Some(4), 9));
-    assert_eq!((variant.repeats, variant.reduce), (8, Reduce::PassAt(4)));
+    assert_eq!((variant.repeats, &variant.reduce), (8, &Reduce::PassAt(4)));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn repeats_and_reduce_must_fit_together() {
     insta::assert_snapshot!(variant("prompt: p.txt, repeats: many, reduce: most"), @r#"
     error: `variants[0].repeats`: found the text "many", expected a whole number
       --> s.yaml:10:30
-    error: `variants[0].reduce`: found the text "most", expected mean, majority, max or {pass_at: k}
+    error: `variants[0].reduce`: found the text "most", expected mean, majority, max, best_of, weighted or {pass_at: k}
       --> s.yaml:10:45
     "#);
     insta::assert_snapshot!(variant("prompt: p.txt, repeats: 3"), @r"

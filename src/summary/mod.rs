@@ -170,7 +170,7 @@ fn specs(header: &Header) -> Vec<MetricSpec> {
         .iter()
         .map(|scorer| match scorer {
             ScorerRecord::Pass { name } => spec(name, MetricKind::Proportion),
-            ScorerRecord::Number { name } => spec(name, MetricKind::Mean),
+            ScorerRecord::Number { name } | ScorerRecord::Reward { name } => spec(name, MetricKind::Mean),
             ScorerRecord::Labels { name, labels, by_likelihood } => {
                 spec(name, MetricKind::Labels { labels: labels.clone(), by_likelihood: *by_likelihood })
             }

@@ -2,7 +2,8 @@
 
 use super::learner::Learner;
 use super::lessons::Lessons;
-use super::loss::{classify, right, sft};
+use super::loss::{Pair, classify, reward, right, sft};
+use super::recipe::Kind;
 use crate::model::ModelError;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +14,7 @@ pub struct Measured {
     pub loss: f64,
     /// exp(loss), where tokens are learned.
     pub perplexity: Option<f64>,
-    /// The share whose label is the likeliest, where a head learns.
+    /// The share whose label is the likeliest, or of judgements that the rewards agree with, where a head learns.
     pub accuracy: Option<f64>,
 }
 
@@ -30,18 +31,26 @@ pub fn evaluate(
             return Ok(None);
         }
         let readings = learner.read(rows)?;
-        if lessons.tells_labels() {
-            let labels = lessons.labels(rows);
-            loss += classify(&readings, &labels, total).loss;
-            correct += right(&readings.outputs, &labels);
-        } else {
-            loss += sft(&readings, total).loss;
+        match lessons.kind() {
+            Kind::Sft | Kind::Pretrain => loss += sft(&readings, total).loss,
+            Kind::Classify => {
+                let labels = lessons.labels(rows);
+                loss += classify(&readings, &labels, total).loss;
+                correct += right(&readings.outputs, &labels);
+            }
+            Kind::Reward => {
+                // How likely the judgements are; neither margin nor centring, which only help to learn.
+                let pairs = lessons.pairs(rows).into_iter().map(|pair| Pair { margin: 0.0, ..pair });
+                let pairs: Vec<Pair> = pairs.collect();
+                loss += reward(&readings, &pairs, total, 0.0).loss;
+                correct += pairs.iter().filter(|pair| pair.holds(&readings.outputs)).count();
+            }
         }
     }
-    let measured = if lessons.tells_labels() {
-        Measured { loss, perplexity: None, accuracy: Some(correct as f64 / total.max(1) as f64) }
-    } else {
-        Measured { loss, perplexity: Some(loss.exp()), accuracy: None }
+    let accuracy = Some(correct as f64 / total.max(1) as f64);
+    let measured = match lessons.kind() {
+        Kind::Sft | Kind::Pretrain => Measured { loss, perplexity: Some(loss.exp()), accuracy: None },
+        Kind::Classify | Kind::Reward => Measured { loss, perplexity: None, accuracy },
     };
     Ok((total > 0).then_some(measured))
 }

@@ -79,6 +79,19 @@ pub enum TrainingFailure {
         /// The run.
         place: Place,
     },
+    /// A reward model that may have learned nothing but which answer is longer.
+    #[error(
+        "the rewards agree with {reward:.3} of the judgements held out, the length of the answers alone with {length:.3}: that the \
+         model knows more is not shown"
+    )]
+    NoMoreThanLength {
+        /// The share of judgements that the rewards agree with.
+        reward: f64,
+        /// The share that length agrees with.
+        length: f64,
+        /// The data.
+        place: Place,
+    },
     /// A checkpoint that belongs elsewhere.
     #[error("this checkpoint is of another {what}: {} there, {} here", short(found), short(expected))]
     Foreign {
@@ -133,7 +146,11 @@ pub enum TrainingFailure {
 
 impl Explain for TrainingFailure {
     fn level(&self) -> Level {
-        if matches!(self, Self::NoBetter { .. }) { Level::Warning } else { Level::Error }
+        if matches!(self, Self::NoBetter { .. } | Self::NoMoreThanLength { .. }) {
+            Level::Warning
+        } else {
+            Level::Error
+        }
     }
 
     fn at(&self) -> Option<&Place> {
@@ -142,6 +159,7 @@ impl Explain for TrainingFailure {
         | Self::NothingToCompare { place }
         | Self::Memory { place, .. }
         | Self::NoBetter { place, .. }
+        | Self::NoMoreThanLength { place, .. }
         | Self::Foreign { place, .. }
         | Self::BadCheckpoint { place, .. }
         | Self::Write { place, .. }
@@ -171,6 +189,9 @@ impl Explain for TrainingFailure {
             Self::NothingToCompare { .. } => "put the texts into a prompt (`prompt:`), which makes them longer".into(),
             Self::Memory { help, .. } => help.clone(),
             Self::NoBetter { .. } => "another learning rate, or more data of the same kind, may help".into(),
+            Self::NoMoreThanLength { .. } => {
+                "give more judgements, among them many of answers that are equally long or whose better one is shorter".into()
+            }
             Self::Foreign { what: "recipe", .. } => {
                 "a changed recipe is another run: start it without --resume".into()
             }

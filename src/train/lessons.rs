@@ -1,6 +1,7 @@
 //! The documents of a run as its steps see them: which rows belong to which micro-batch, and what counts in each.
 
-use super::data::{Dataset, Loader, SourceFacts};
+use super::data::{Dataset, Group, Judged, Loader, SourceFacts};
+use super::loss::Pair;
 use super::recipe::{Kind, Recipe};
 use crate::model::{Document, Shape};
 use crate::store::training::{Material, SourceRecord};
@@ -18,8 +19,10 @@ pub struct Lessons<'a> {
     batch: usize,
     micro_batch: usize,
     steps: u64,
-    /// The label of each document, where a head learns; documents are known by where they lie.
+    /// The label of each document, where a head learns to tell them apart; documents are known by where they lie.
     labels: HashMap<*const Document, usize>,
+    /// What was preferred in each document, where a head learns to judge.
+    groups: HashMap<*const Document, &'a Group>,
 }
 
 impl<'a> Lessons<'a> {
@@ -30,7 +33,9 @@ impl<'a> Lessons<'a> {
         // Whatever the seed: the same rows, so that two runs are measured alike.
         let packed = Loader::new(held_out, recipe.sequence, 0);
         let rows = packed.rows();
-        let labelled = [train, held_out].into_iter().flat_map(|set| set.documents.iter().zip(&set.labels));
+        let sets = [train, held_out];
+        let labelled = sets.into_iter().flat_map(|set| set.documents.iter().zip(&set.labels));
+        let grouped = sets.into_iter().flat_map(|set| set.documents.iter().zip(&set.groups));
         Self {
             kind: recipe.kind,
             held_out: if rows == 0 { Vec::new() } else { packed.batch(1, rows) },
@@ -39,6 +44,7 @@ impl<'a> Lessons<'a> {
             batch: recipe.batch,
             micro_batch: recipe.micro_batch.clamp(1, recipe.batch.max(1)),
             labels: labelled.map(|(document, label)| (std::ptr::from_ref(document), *label)).collect(),
+            groups: grouped.map(|(document, group)| (std::ptr::from_ref(document), group)).collect(),
         }
     }
 
@@ -65,12 +71,13 @@ impl<'a> Lessons<'a> {
         self.held_out.chunks(self.micro_batch)
     }
 
-    /// What counts in the loss of some rows: targets, or documents where a head learns.
+    /// What counts in the loss of some rows: targets; documents where a head tells labels apart; judgements where it judges.
     #[must_use]
     pub fn targets(&self, rows: &[Vec<&Document>]) -> usize {
         let counts = rows.iter().flatten().map(|document| match self.kind {
             Kind::Sft | Kind::Pretrain => document.targets(),
             Kind::Classify => 1,
+            Kind::Reward => self.group(document).map_or(0, |group| group.judged.len()),
         });
         counts.sum()
     }
@@ -82,10 +89,36 @@ impl<'a> Lessons<'a> {
         rows.iter().flatten().filter_map(label).collect()
     }
 
-    /// Whether a head learns to tell labels apart.
+    /// What was preferred in some rows, of their answers as they are read.
     #[must_use]
-    pub fn tells_labels(&self) -> bool {
-        self.kind == Kind::Classify
+    pub fn pairs(&self, rows: &[Vec<&Document>]) -> Vec<Pair> {
+        let (mut pairs, mut before) = (Vec::new(), 0);
+        for document in rows.iter().flatten() {
+            let judged = self.group(document).map_or(&[][..], |group| &group.judged);
+            let pair =
+                |one: &Judged| Pair { better: before + one.better, worse: before + one.worse, margin: one.margin };
+            pairs.extend(judged.iter().map(pair));
+            before += document.ends();
+        }
+        pairs
+    }
+
+    /// What was preferred in a document.
+    #[must_use]
+    pub fn group(&self, document: &Document) -> Option<&'a Group> {
+        self.groups.get(&std::ptr::from_ref(document)).copied()
+    }
+
+    /// What is learned.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The rows of everything that is learned, in micro-batches, in no order that matters.
+    #[must_use]
+    pub fn all(&self) -> Vec<Rows<'a>> {
+        self.loader.batch(1, self.loader.rows()).chunks(self.micro_batch).map(<[_]>::to_vec).collect()
     }
 
     /// The most that any micro-batch of the run holds, in rows of so many tokens.
@@ -95,7 +128,7 @@ impl<'a> Lessons<'a> {
         let mut widen = |rows: &[Vec<&Document>]| {
             let targets: usize = rows.iter().flatten().map(|document| document.targets()).sum();
             shape.targets = shape.targets.max(targets);
-            shape.ends = shape.ends.max(rows.iter().map(Vec::len).sum());
+            shape.ends = shape.ends.max(rows.iter().map(|row| ends(row)).sum());
         };
         self.held_out().for_each(&mut widen);
         if self.steps.saturating_mul(self.batch as u64) <= MOST_WALKED {
@@ -105,7 +138,7 @@ impl<'a> Lessons<'a> {
         let rows = self.loader.batch(1, self.rows());
         let targets = rows.iter().map(|row| row.iter().map(|document| document.targets()).sum());
         shape.targets = shape.targets.max(largest(targets.collect(), self.micro_batch));
-        shape.ends = shape.ends.max(largest(rows.iter().map(Vec::len).collect(), self.micro_batch));
+        shape.ends = shape.ends.max(largest(rows.iter().map(|row| ends(row)).collect(), self.micro_batch));
         shape
     }
 
@@ -114,6 +147,11 @@ impl<'a> Lessons<'a> {
         let learned = if self.held_out.is_empty() { self.loader.batch(1, self.rows()) } else { Vec::new() };
         self.held_out.clone().into_iter().chain(learned).flatten()
     }
+}
+
+/// Ends of all documents of a row.
+fn ends(row: &[&Document]) -> usize {
+    row.iter().map(|document| document.ends()).sum()
 }
 
 /// So many rows are gone through to find the widest micro-batch; of more, a bound is taken.

@@ -4,11 +4,11 @@ use super::data::Asked;
 use super::product::Product;
 use super::recipe::Recipe;
 use crate::engine::llama::{KvStorage, Llama, LlamaSettings};
-use crate::engine::{Answer, Ask, Engine, KvMode, Request};
+use crate::engine::{Answer, Ask, Engine, KvMode, Render, Request};
 use crate::error::Problems;
 use crate::gguf::{Gguf, TensorType};
 use crate::model::export::{Export, adapter, full};
-use crate::model::{Classifier, Lineage, Saved, Trained};
+use crate::model::{Classifier, Head, Lineage, RewardHead, Saved, Trained};
 use crate::run::RunSettings;
 use crate::sampling::Sampling;
 use crate::store::training::Said;
@@ -18,8 +18,29 @@ use std::sync::atomic::AtomicBool;
 /// The largest number that F16 holds.
 const F16_MOST: f32 = 65_504.0;
 
+/// What is known of a head beside its weights.
+#[derive(Debug, Clone, Copy)]
+pub enum HeadOf<'a> {
+    /// Tells labels apart.
+    Labels {
+        /// The labels, in the order of its outputs.
+        labels: &'a [String],
+        /// How texts are put to the model.
+        render: Render,
+    },
+    /// Says how good an answer is.
+    Reward {
+        /// By what the answers were judged.
+        axes: &'a [String],
+        /// How prompts and answers are put to the model.
+        render: Render,
+        /// Mean and standard deviation of what it says of the answers that it learned from.
+        scale: (f32, f32),
+    },
+}
+
 /// Makes the trained file of a recipe.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Maker<'a> {
     /// The recipe.
     pub recipe: &'a Recipe,
@@ -27,8 +48,8 @@ pub struct Maker<'a> {
     pub base: &'a Gguf,
     /// Where the file will say that it comes from.
     pub lineage: &'a Lineage,
-    /// The labels and how texts are rendered (`text` or `chat`), where a head learns.
-    pub labels: Option<(&'a [String], &'a str)>,
+    /// What its head is, where one learns.
+    pub heads: Option<HeadOf<'a>>,
     /// What it is asked at each evaluation.
     pub questions: &'a [Asked],
     /// How the engine runs.
@@ -37,14 +58,19 @@ pub struct Maker<'a> {
 
 impl Maker<'_> {
     /// The head as the file holds it; none where no head learns.
-    fn classifier(&self, saved: &[Saved]) -> Option<Classifier> {
-        let (labels, render) = self.labels?;
+    fn head(&self, saved: &[Saved]) -> Option<Head> {
         let part = |name: &str| saved.iter().find(|one| one.name == name).map(|one| one.values.clone());
-        Some(Classifier {
-            labels: labels.to_vec(),
-            weights: part("head.weight").unwrap_or_default(),
-            bias: part("head.bias").unwrap_or_default(),
-            render: render.to_owned(),
+        let (weights, bias) = (part("head.weight").unwrap_or_default(), part("head.bias").unwrap_or_default());
+        Some(match self.heads? {
+            HeadOf::Labels { labels, render } => {
+                let (labels, render) = (labels.to_vec(), render.name().to_owned());
+                Head::Classifier(Classifier { labels, weights, bias, render })
+            }
+            HeadOf::Reward { axes, render, scale: (mean, std) } => {
+                let (axes, render) = (axes.to_vec(), render.name().to_owned());
+                let bias = bias.first().copied().unwrap_or(0.0);
+                Head::Reward(RewardHead { weights, bias, mean, std, axes, render })
+            }
         })
     }
 
@@ -81,15 +107,19 @@ impl Product for Maker<'_> {
         }
     }
 
+    fn speaks(&self) -> bool {
+        !self.questions.is_empty() && self.heads.is_none()
+    }
+
     fn export(&self, saved: &[Saved], file: &Path) -> Result<(), Problems> {
-        let classifier = self.classifier(saved);
+        let head = self.head(saved);
         let export = Export {
             path: file,
             name: &self.recipe.name,
             base: self.base,
             saved,
             lineage: self.lineage,
-            classifier: classifier.as_ref(),
+            head: head.as_ref(),
         };
         match &self.recipe.train {
             Trained::Lora(lora) => adapter(&export, lora),
@@ -104,9 +134,6 @@ impl Product for Maker<'_> {
     }
 
     fn says(&self, file: &Path, stop: &AtomicBool) -> Result<Vec<Said>, Problems> {
-        if self.questions.is_empty() || self.labels.is_some() {
-            return Ok(Vec::new());
-        }
         let engine = self.engine(file)?;
         let sampling =
             Sampling { max_tokens: self.recipe.evaluate.max_tokens, temperature: 0.0, ..Sampling::default() };

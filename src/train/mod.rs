@@ -16,6 +16,7 @@ pub mod clean;
 pub mod data;
 mod error;
 mod evaluate;
+mod examine;
 mod failure;
 mod learner;
 pub mod lessons;

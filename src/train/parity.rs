@@ -41,7 +41,7 @@ pub fn sample<'a>(documents: impl Iterator<Item = &'a Document>) -> Vec<Document
         if len < 2 {
             break;
         }
-        found.push(Document { tokens: document.tokens[..len].to_vec(), learn: vec![true; len] });
+        found.push(Document::new(document.tokens[..len].to_vec(), vec![true; len]));
         left -= len;
     }
     found
@@ -183,7 +183,7 @@ mod tests {
     use crate::error::render;
 
     fn document(len: usize) -> Document {
-        Document { tokens: (0..len).map(|i| u32::try_from(i).unwrap()).collect(), learn: vec![false; len] }
+        Document::new((0..len).map(|i| u32::try_from(i).unwrap()).collect(), vec![false; len])
     }
 
     #[test]

@@ -94,7 +94,11 @@ impl Prepared {
             trained: self.recipe.train.clone(),
             precision: self.recipe.precision,
             shape: lessons.shape(self.recipe.sequence),
-            outputs: if self.recipe.kind == Kind::Classify { self.data.labels.len() } else { 0 },
+            outputs: match self.recipe.kind {
+                Kind::Sft | Kind::Pretrain => 0,
+                Kind::Classify => self.data.labels.len(),
+                Kind::Reward => 1,
+            },
             recompute: self.recipe.recompute,
             threads,
             seed: self.recipe.seed,

@@ -11,6 +11,9 @@ pub trait Product {
     /// Its file's name in the run's folder.
     fn file_name(&self) -> String;
 
+    /// Whether there is anything to ask it.
+    fn speaks(&self) -> bool;
+
     /// Writes what was learned as a file that llama.cpp loads. The same numbers give the same bytes.
     fn export(&self, saved: &[Saved], file: &Path) -> Result<(), Problems>;
 

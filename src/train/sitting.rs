@@ -1,10 +1,11 @@
 //! One sitting of a training run: from parity to the trained file, whether it begins or goes on.
 
 use super::checkpoint;
+use super::examine::examine;
 use super::failure::TrainingFailure;
 use super::learner::{Learner, Pupil};
 use super::lessons::{Lessons, material};
-use super::maker::Maker;
+use super::maker::{HeadOf, Maker};
 use super::observer::Watch;
 use super::parity;
 use super::prepare::Prepared;
@@ -12,6 +13,7 @@ use super::product::Product;
 use super::progress::Progress;
 use super::recipe::{Kind, Schedule};
 use super::trainer::{Ended, Lesson, Trainer};
+use crate::engine::Render;
 use crate::error::{Place, Problems};
 use crate::gguf::sha256_file;
 use crate::model::{Decoder, Estimate, Lineage, Settings};
@@ -22,7 +24,7 @@ use crate::store::training::{
 };
 use crate::suite::PromptFile;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What a sitting works with.
@@ -155,7 +157,7 @@ impl<'a> Sitting<'a> {
         lr: f64,
         saved: Option<Vec<crate::model::Saved>>,
     ) -> Result<Ended, Problems> {
-        let Prepared { recipe, data, base, identity, questions, .. } = self.prepared;
+        let Prepared { recipe, base, identity, questions, .. } = self.prepared;
         let decoder = Decoder::open(&recipe.model, &measured.settings)?;
         let mut pupil = Pupil { decoder, shape: measured.settings.shape.clone() };
         if let Some(saved) = saved {
@@ -169,22 +171,47 @@ impl<'a> Sitting<'a> {
             recipe_sha256: identity.recipe.clone(),
             parent: base.metadata().text("tripos.recipe.sha256").map(|_| identity.base.clone()),
         };
-        let chat = recipe.data.iter().filter_map(|source| source.prompt.as_ref()).any(PromptFile::is_chat);
-        let render = if chat { "chat" } else { "text" };
-        let labels = (recipe.kind == Kind::Classify).then_some((data.labels.as_slice(), render));
-        let maker = Maker { recipe, base, lineage: &lineage, labels, questions, machine: self.machine };
+        let axes = self.axes();
+        let maker =
+            Maker { recipe, base, lineage: &lineage, heads: self.heads(&axes), questions, machine: self.machine };
         let schedule = Schedule { lr, ..recipe.schedule };
         let lesson = Lesson { recipe, schedule: &schedule, lessons: &measured.lessons, identity };
         let ended = Trainer::new(lesson, (&mut pupil, &maker), folder, self.watch)?.run()?;
-        drop(pupil);
         if let Ended::Complete(stop) = ended {
-            self.finish(folder, &maker, stop)?;
+            self.finish(folder, maker, (pupil, &measured.lessons), stop)?;
         }
         Ok(ended)
     }
 
+    /// What is known of the head before it has learned.
+    fn heads<'m>(&'m self, axes: &'m [String]) -> Option<HeadOf<'m>> {
+        let Prepared { recipe, data, .. } = self.prepared;
+        match (recipe.kind, recipe.judging) {
+            (Kind::Classify, _) => {
+                let chat = recipe.data.iter().filter_map(|source| source.prompt.as_ref()).any(PromptFile::is_chat);
+                let render = if chat { Render::Chat } else { Render::Text };
+                Some(HeadOf::Labels { labels: &data.labels, render })
+            }
+            (Kind::Reward, Some(judging)) => Some(HeadOf::Reward { axes, render: judging.render, scale: (0.0, 1.0) }),
+            _ => None,
+        }
+    }
+
+    /// By what the answers were judged that are learned from, sorted.
+    fn axes(&self) -> Vec<String> {
+        let judged = self.prepared.data.train.groups.iter().flat_map(|group| &group.judged);
+        judged.filter_map(|judged| judged.axis.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// Writes what was learned best as the run's file.
-    fn finish(&self, folder: &mut TrainingFolder, product: &dyn Product, stop: Stop) -> Result<(), Problems> {
+    #[allow(clippy::cast_possible_truncation, reason = "a file keeps f32")]
+    fn finish(
+        &self,
+        folder: &mut TrainingFolder,
+        mut maker: Maker,
+        (mut pupil, lessons): (Pupil, &Lessons),
+        stop: Stop,
+    ) -> Result<(), Problems> {
         let progress = Progress::of(&folder.evaluations()?);
         if let (Some(before), Some(best)) = (progress.first(), progress.best())
             && best.loss >= before
@@ -196,20 +223,36 @@ impl<'a> Sitting<'a> {
         let last = kept.last().map_or(0, |(step, _)| *step);
         let step = progress.best().map_or(last, |best| best.step);
         let (_, saved) = checkpoint::read(&checkpoint::path(&folder.checkpoints(), step), &self.prepared.identity)?;
-        let file = folder.path().join(product.file_name());
-        product.export(&saved, &file)?;
+        let judging = match &mut maker.heads {
+            Some(HeadOf::Reward { scale, .. }) => {
+                pupil.restore(&saved)?;
+                let found = examine(&mut pupil, lessons)?;
+                *scale = (found.mean as f32, found.std as f32);
+                Some(found)
+            }
+            _ => None,
+        };
+        drop(pupil);
+        if let Some(found) = judging.as_ref().filter(|found| found.accuracy.n > 0 && !found.beats_length) {
+            let place = self.prepared.recipe.place("data");
+            let (reward, length) = (found.accuracy.value.unwrap_or(0.0), found.by_length.value.unwrap_or(0.0));
+            self.watch.observer.warning(&TrainingFailure::NoMoreThanLength { reward, length, place });
+        }
+        let file = folder.path().join(maker.file_name());
+        maker.export(&saved, &file)?;
         let copied_to = match &self.prepared.recipe.output {
             Some(output) if self.copy => Some(copy(&file, output)?),
             _ => None,
         };
         let sha256 = sha256_file(&file).map_err(|e| unwritten(&file, &e))?;
-        let path = PathBuf::from(product.file_name());
+        let path = PathBuf::from(maker.file_name());
         let outcome = Outcome {
             stop,
             steps: last,
             exported_step: step,
             output: FileRecord { path, sha256 },
             copied_to,
+            judging,
             suite_runs: Vec::new(),
         };
         folder.note(|header| header.outcome = Some(outcome))?;

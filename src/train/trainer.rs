@@ -9,12 +9,12 @@ use super::evaluate::evaluate;
 use super::failure::TrainingFailure;
 use super::learner::{Learner, Slopes};
 use super::lessons::{Lessons, Rows};
-use super::loss::{classify, sft};
+use super::loss::{Pair, classify, reward, sft};
 use super::memory;
 use super::observer::Watch;
 use super::product::Product;
 use super::progress::Progress;
-use super::recipe::{Recipe, Schedule};
+use super::recipe::{Kind, Recipe, Schedule};
 use super::schedule::rate;
 use crate::error::{Place, Problems};
 use crate::model::{Document, Readings, Update};
@@ -175,10 +175,14 @@ impl<'a> Trainer<'a> {
     }
 
     fn loss(&self, rows: &[Vec<&Document>], total: usize) -> LossOf {
-        if self.lesson.lessons.tells_labels() {
-            LossOf::Labels(self.lesson.lessons.labels(rows), total)
-        } else {
-            LossOf::Tokens(total)
+        let Lesson { lessons, recipe, .. } = self.lesson;
+        match lessons.kind() {
+            Kind::Sft | Kind::Pretrain => LossOf::Tokens(total),
+            Kind::Classify => LossOf::Labels(lessons.labels(rows), total),
+            Kind::Reward => {
+                let centring = recipe.judging.map_or(0.0, |judging| judging.centring);
+                LossOf::Pairs(lessons.pairs(rows), total, centring)
+            }
         }
     }
 
@@ -269,6 +273,9 @@ impl<'a> Trainer<'a> {
 
     /// What the model says by now. That it cannot be asked is a warning: the run is worth more than its chatter.
     fn says(&mut self) -> Result<Vec<Said>, Problems> {
+        if !self.product.speaks() {
+            return Ok(Vec::new());
+        }
         // Only to be heard: the run's own file is that of the best step, once all is over.
         let file = self.folder.path().join(SPEAKS);
         let saved = self.learner.save()?;
@@ -288,6 +295,7 @@ impl<'a> Trainer<'a> {
 enum LossOf {
     Tokens(usize),
     Labels(Vec<usize>, usize),
+    Pairs(Vec<Pair>, usize, f64),
 }
 
 impl LossOf {
@@ -295,6 +303,7 @@ impl LossOf {
         match self {
             Self::Tokens(total) => sft(readings, *total),
             Self::Labels(labels, total) => classify(readings, labels, *total),
+            Self::Pairs(pairs, total, centring) => reward(readings, pairs, *total, *centring),
         }
     }
 }

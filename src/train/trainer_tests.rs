@@ -52,7 +52,7 @@ fn recipe() -> Recipe {
 /// Documents in which each token is followed by a certain other one, more or less.
 fn dataset(from: u32, count: u32) -> Dataset {
     let tokens = |i: u32| (0..7).map(|at| (i * 5 + at * (1 + i % 2)) % 12).collect::<Vec<u32>>();
-    let document = |i| Document { tokens: tokens(i), learn: vec![false, false, true, true, true, true, true] };
+    let document = |i| Document::new(tokens(i), vec![false, false, true, true, true, true, true]);
     Dataset {
         documents: (from..from + count).map(document).collect(),
         labels: (from..from + count).map(|i| (i % 2) as usize).collect(),
@@ -68,6 +68,10 @@ struct Scribe {
 }
 
 impl Product for Scribe {
+    fn speaks(&self) -> bool {
+        true
+    }
+
     fn file_name(&self) -> String {
         "bigram.gguf".into()
     }

@@ -270,7 +270,7 @@ fn train(model: &Path, size: &Size) -> anyhow::Result<Figures> {
 fn document(size: &Size, number: usize) -> Document {
     let mut random = random_model::Random::new(number as u64);
     let tokens = (0..size.seq).map(|_| random.below(size.vocab)).collect();
-    Document { tokens, learn: vec![true; size.seq] }
+    Document::new(tokens, vec![true; size.seq])
 }
 
 /// Minus the mean log-probability.

@@ -92,7 +92,7 @@ pub(super) fn batch<'a>(rows: impl Iterator<Item = &'a [Text]>, shape: &Shape) -
 }
 
 fn document(text: &Text) -> Document {
-    Document { tokens: text.tokens.clone(), learn: text.learn.clone() }
+    Document::new(text.tokens.clone(), text.learn.clone())
 }
 
 /// What rows need.

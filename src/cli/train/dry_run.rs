@@ -33,7 +33,11 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
         return print(&format!("{document}\n"));
     }
     let n = thousands;
-    let learned = if lessons.tells_labels() { String::new() } else { format!(", {} learned", n(facts.targets)) };
+    let learned = match recipe.kind {
+        Kind::Classify => String::new(),
+        Kind::Reward => format!(", {} judgements", n(facts.targets)),
+        Kind::Sft | Kind::Pretrain => format!(", {} learned", n(facts.targets)),
+    };
     let available = memory.available.map_or_else(String::new, |bytes| format!("; {} available", bytes_text(bytes)));
     let rows = facts.rows.max(1) as f64;
     let seen = lessons.steps() as f64 * recipe.batch as f64 / rows;
@@ -66,7 +70,7 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
     ];
     all.extend(recipe.suite.as_ref().map(|suite| ("suite", suite.display().to_string())));
     all.extend(recipe.output.as_ref().map(|output| ("output", output.display().to_string())));
-    let first = if recipe.kind == Kind::Classify { String::new() } else { documents(data) };
+    let first = documents(recipe.kind, data);
     print(&format!("{}{first}", text::facts(&all)))
 }
 
@@ -74,13 +78,18 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
 const LINES: usize = 12;
 
 /// The first document of each source, as it is learned, its first lines.
-fn documents(data: &Data) -> String {
+fn documents(kind: Kind, data: &Data) -> String {
+    let what = match kind {
+        Kind::Sft | Kind::Pretrain => "its first document; what stands in ⟦ ⟧ is learned",
+        Kind::Classify => return String::new(),
+        Kind::Reward => "its first judgement",
+    };
     let document = |(at, text): &(String, String)| {
         let lines: Vec<&str> = text.lines().collect();
         let more = lines.len().saturating_sub(LINES);
         let rest = if more > 0 { format!("… and {more} more lines\n") } else { String::new() };
         let shown = lines[..lines.len() - more].join("\n");
-        format!("\n{at}, its first document; what stands in ⟦ ⟧ is learned:\n{shown}\n{rest}")
+        format!("\n{at}, {what}:\n{shown}\n{rest}")
     };
     data.first.iter().map(document).collect()
 }

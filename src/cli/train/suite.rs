@@ -38,7 +38,7 @@ pub(super) fn run(
     let plans = match recipe.kind {
         Kind::Sft => vec![base, taught],
         Kind::Pretrain => vec![taught],
-        Kind::Classify => vec![PlanArgs::default()],
+        Kind::Classify | Kind::Reward => vec![PlanArgs::default()],
     };
     let mut runs = Vec::new();
     for plan in &plans {

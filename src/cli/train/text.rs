@@ -1,7 +1,10 @@
 //! What a training run says of itself, as lines of text.
 
 use crate::report::thousands;
-use crate::store::training::{EvaluationRecord, ParityRecord, StepRecord, Stop, TrainingHeader};
+use crate::store::training::{
+    EvaluationRecord, JudgingRecord, MistakeRecord, ParityRecord, ShareRecord, StepRecord, Stop, SureRecord,
+    TrainingHeader,
+};
 use crate::train::rate_text;
 use std::fmt::Write;
 use std::path::Path;
@@ -100,7 +103,51 @@ pub(super) fn outcome(header: &TrainingHeader, folder: &Path) -> String {
     if let Some(best) = header.best {
         rows.push(("held-out loss", format!("{:.4} at step {}", best.loss, best.step)));
     }
-    facts(&rows)
+    let found = outcome.judging.as_ref().map(judging);
+    rows.extend(found.iter().flat_map(|found| found.rows.iter().cloned()));
+    facts(&rows) + &found.map_or_else(String::new, |found| found.mistakes)
+}
+
+/// What a reward model is worth: facts, and the mistakes to read.
+struct Judged {
+    rows: Vec<(&'static str, String)>,
+    mistakes: String,
+}
+
+fn judging(found: &JudgingRecord) -> Judged {
+    let mut rows = Vec::new();
+    if found.accuracy.n > 0 {
+        let length = share(&found.by_length);
+        rows.push(("judgements", format!("{} agreed with; by length alone {length}", share(&found.accuracy))));
+        for part in &found.parts {
+            rows.push(("", format!("{}  {}", share(part), part.of)));
+        }
+    }
+    if let Some(off) = found.calibration_error {
+        rows.push(("calibration", format!("its probabilities are off by {off:.3}")));
+    }
+    for sure in &found.reliability {
+        let SureRecord { low, high, n, confidence, accuracy } = sure;
+        rows.push(("", format!("{low:.1} to {high:.1}  sure {confidence:.3}  right {accuracy:.3}  {n}")));
+    }
+    if let Some(r) = found.length_correlation {
+        rows.push(("length", format!("r {r:+.2} between the reward of an answer and its tokens")));
+    }
+    let mistake = |one: &MistakeRecord| {
+        let [prompt, chosen, rejected] = [(&one.prompt, 0, true), (&one.chosen, 1, false), (&one.rejected, 1, false)]
+            .map(|(text, most, end)| shown(text, SHOWN[most], end));
+        format!("     {prompt}\n       preferred {chosen}\n       found {:.3} likelier {rejected}\n", one.confidence)
+    };
+    let mistakes: String = found.mistakes.iter().map(mistake).collect();
+    let heading = if mistakes.is_empty() { "" } else { "most sure, and wrong\n" };
+    Judged { rows, mistakes: format!("{heading}{mistakes}") }
+}
+
+/// `0.913 [0.88, 0.94] of 412`
+fn share(share: &ShareRecord) -> String {
+    let value = share.value.map_or_else(|| "none".to_owned(), |value| format!("{value:.3}"));
+    let ci = share.ci.map_or_else(String::new, |[low, high]| format!(" [{low:.2}, {high:.2}]"));
+    format!("{value}{ci} of {}", thousands(share.n as u64))
 }
 
 #[cfg(test)]

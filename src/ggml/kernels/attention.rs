@@ -1,4 +1,4 @@
-//! Causal attention inside each document, forward and back.
+//! Causal attention inside each document, and each branch of one, forward and back.
 //!
 //! Rows of several documents are computed without their zeros: a block of queries looks at the keys from the beginning of
 //! its first document to its own end. Scores are computed anew on the way back rather than kept: they would be the largest
@@ -12,9 +12,12 @@ use super::expect;
 use super::math::{dot, exp, largest, sum};
 use super::product::{Matrix, WIDTH, add_product};
 use crate::gguf::TensorType;
+use std::ops::Range;
 
 /// Queries computed at once.
 const BLOCK: usize = 32;
+/// Numbers that say what a token sees.
+pub const SEEN: usize = 3;
 
 /// The sizes of one attention.
 #[derive(Debug, Clone, Copy)]
@@ -28,13 +31,13 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// Checks operands: q [head, heads, tokens], k and v [head, kv heads, tokens], starts [tokens].
-    fn new(op: &'static str, [q, k, v]: [&Tensor; 3], starts: &Tensor, len: usize) -> Result<Self, GgmlError> {
+    /// Checks operands: q [head, heads, tokens], k and v [head, kv heads, tokens], seen [3, tokens].
+    fn new(op: &'static str, [q, k, v]: [&Tensor; 3], seen: &Tensor, len: usize) -> Result<Self, GgmlError> {
         let ([head, heads, tokens, _], [_, kv_heads, ..]) = (q.dims(), k.dims());
         for (tensor, heads) in [(q, heads), (k, kv_heads), (v, kv_heads)] {
             expect(op, tensor, TensorType::F32, head * heads * tokens)?;
         }
-        expect(op, starts, TensorType::I32, tokens)?;
+        expect(op, seen, TensorType::I32, SEEN * tokens)?;
         if len == 0 || !tokens.is_multiple_of(len) || !heads.is_multiple_of(kv_heads) {
             return Err(GgmlError::shape(op, format!("{} in rows of {len} with {}", q.shape(), k.shape())));
         }
@@ -48,21 +51,22 @@ impl Sizes {
 
 impl Arena {
     /// softmax(q kᵀ / √head) v for each head, where a token looks at those of its document up to itself. `q` is F32 [head,
-    /// heads, tokens], `k` and `v` F32 [head, kv heads, tokens] with rows of `len` tokens; `starts` (I32) says where in its
-    /// row a token's document begins, and never falls inside a row. The result is [head · heads, tokens] of type `kind`.
+    /// heads, tokens], `k` and `v` F32 [head, kv heads, tokens] with rows of `len` tokens. `seen` (I32 [3, tokens]) says of
+    /// a token where in its row its document begins, which never falls inside a row, and from where up to where in it lie
+    /// other branches, which it does not see. The result is [head · heads, tokens] of type `kind`.
     pub fn attention(
         &self,
         qkv: [&Tensor; 3],
-        starts: &Tensor,
+        seen: &Tensor,
         len: usize,
         kind: TensorType,
     ) -> Result<Tensor, GgmlError> {
         const OP: &str = "attention";
-        let sizes = Sizes::new(OP, qkv, starts, len)?;
+        let sizes = Sizes::new(OP, qkv, seen, len)?;
         let (to, [q, k, v]) = ((kind, &[sizes.head * sizes.heads, sizes.tokens()][..]), qkv);
         match kind {
-            TensorType::F32 => self.custom(OP, to, &[q, k, v, starts], move |call| forward::<f32>(call, &sizes)),
-            TensorType::BF16 => self.custom(OP, to, &[q, k, v, starts], move |call| forward::<Bf16>(call, &sizes)),
+            TensorType::F32 => self.custom(OP, to, &[q, k, v, seen], move |call| forward::<f32>(call, &sizes)),
+            TensorType::BF16 => self.custom(OP, to, &[q, k, v, seen], move |call| forward::<Bf16>(call, &sizes)),
             _ => Err(GgmlError::shape(OP, format!("a result of {kind}"))),
         }
     }
@@ -71,16 +75,16 @@ impl Arena {
     pub fn attention_back(
         &self,
         qkv: [&Tensor; 3],
-        starts: &Tensor,
+        seen: &Tensor,
         dy: &Tensor,
         len: usize,
     ) -> Result<[Tensor; 3], GgmlError> {
         const OP: &str = "attention_back";
-        let sizes = Sizes::new(OP, qkv, starts, len)?;
+        let sizes = Sizes::new(OP, qkv, seen, len)?;
         let [q, k, v] = qkv;
         expect(OP, dy, TensorType::F32, q.len())?;
         let to = (TensorType::F32, &[q.len() + k.len() + v.len()][..]);
-        let all = self.custom(OP, to, &[q, k, v, starts, dy], move |call| back(call, &sizes))?;
+        let all = self.custom(OP, to, &[q, k, v, seen, dy], move |call| back(call, &sizes))?;
         Ok([
             self.part(&all, 0, &q.dims())?,
             self.part(&all, q.len(), &k.dims())?,
@@ -112,7 +116,8 @@ impl Scratch {
         }
     }
 
-    /// softmax(q kᵀ) of the queries of a block, for the keys from `from` on: 0 outside a query's document and future.
+    /// softmax(q kᵀ) of the queries of a block, for the keys from `from` on: 0 outside a query's document and branch, and in
+    /// its future.
     fn probabilities(&mut self, block: &Block<'_>, q: &[f32], sizes: &Sizes) {
         let (n, from) = (block.keys(), block.from);
         for (i, query) in self.queries.chunks_exact_mut(sizes.head).take(block.rows).enumerate() {
@@ -126,14 +131,18 @@ impl Scratch {
             [block.rows, n, sizes.head],
         );
         for (i, scores) in self.scores.chunks_exact_mut(self.padded).take(block.rows).enumerate() {
-            let (start, end) = (block.starts[block.first + i] - from, block.first + i + 1 - from);
+            let (place, view) = (block.first + i, &block.views[block.first + i]);
+            let (start, end) = (view.begin - from, place + 1 - from);
             scores[..start].fill(0.0);
             scores[end..n].fill(0.0);
+            let others = view.others.start - view.begin..view.others.end - view.begin;
             let seen = &mut scores[start..end];
+            seen[others.clone()].fill(f32::MIN);
             let most = largest(seen);
             for score in &mut *seen {
                 *score = exp(*score - most);
             }
+            seen[others].fill(0.0);
             let share = 1.0 / sum(seen);
             for score in seen {
                 *score *= share;
@@ -147,14 +156,20 @@ struct Block<'a> {
     first: usize,
     rows: usize,
     from: usize,
-    starts: &'a [usize],
+    views: &'a [View],
+}
+
+/// What a token sees of its row: from `begin` up to itself, without `others`.
+struct View {
+    begin: usize,
+    others: Range<usize>,
 }
 
 impl<'a> Block<'a> {
-    fn of_row(starts: &'a [usize]) -> impl Iterator<Item = Self> {
-        (0..starts.len()).step_by(BLOCK).map(move |first| {
-            let rows = BLOCK.min(starts.len() - first);
-            Self { first, rows, from: starts[first] / WIDTH * WIDTH, starts }
+    fn of_row(views: &'a [View]) -> impl Iterator<Item = Self> {
+        (0..views.len()).step_by(BLOCK).map(move |first| {
+            let rows = BLOCK.min(views.len() - first);
+            Self { first, rows, from: views[first].begin / WIDTH * WIDTH, views }
         })
     }
 
@@ -184,10 +199,16 @@ fn turn(numbers: &[f32], stride: usize, head: usize, out: &mut [f32], padded: us
     }
 }
 
-/// Where the documents of a row's tokens begin; never behind the token itself, whatever the operand says.
-fn starts_of(starts: &[i32], row: usize, len: usize) -> Vec<usize> {
-    let starts = &starts[row * len..(row + 1) * len];
-    starts.iter().enumerate().map(|(i, start)| usize::try_from(*start).unwrap_or(0).min(i)).collect()
+/// What the tokens of a row see; always themselves, and nothing behind, whatever the operand says.
+fn views(seen: &[i32], row: usize, len: usize) -> Vec<View> {
+    let seen = seen[row * len * SEEN..(row + 1) * len * SEEN].chunks_exact(SEEN);
+    let view = |(i, seen): (usize, &[i32])| {
+        let at = |n: usize, from: usize| usize::try_from(seen[n]).unwrap_or(0).clamp(from, i);
+        let begin = at(0, 0);
+        let first = at(1, begin);
+        View { begin, others: first..at(2, first) }
+    };
+    seen.enumerate().map(view).collect()
 }
 
 fn forward<E: Element>(call: &Call<'_>, sizes: &Sizes) {
@@ -198,13 +219,13 @@ fn forward<E: Element>(call: &Call<'_>, sizes: &Sizes) {
     let mut mixed = vec![0.0; BLOCK * sizes.head];
     for task in call.share(sizes.rows * sizes.kv_heads) {
         let (row, kv) = (task / sizes.kv_heads, task % sizes.kv_heads);
-        let starts = starts_of(call.source::<i32>(3), row, sizes.len);
+        let views = views(call.source::<i32>(3), row, sizes.len);
         let first = row * sizes.len;
         let of_row = first * stride + kv * sizes.head..(first + sizes.len) * stride;
         turn(&k[of_row.clone()], stride, sizes.head, &mut scratch.keys, scratch.padded);
         for head in kv * group..(kv + 1) * group {
             let q = &q[first * width + head * sizes.head..];
-            for block in Block::of_row(&starts) {
+            for block in Block::of_row(&views) {
                 scratch.probabilities(&block, q, sizes);
                 multiply(
                     Matrix::rows(&scratch.scores, scratch.padded),
@@ -230,10 +251,10 @@ fn back(call: &Call<'_>, sizes: &Sizes) {
     for task in call.share(sizes.rows * sizes.kv_heads) {
         let (row, kv) = (task / sizes.kv_heads, task % sizes.kv_heads);
         sums.begin(call, sizes, (row, kv), &mut scratch);
-        let starts = starts_of(call.source::<i32>(3), row, sizes.len);
+        let views = views(call.source::<i32>(3), row, sizes.len);
         let group = sizes.heads / sizes.kv_heads;
         for head in kv * group..(kv + 1) * group {
-            for block in Block::of_row(&starts) {
+            for block in Block::of_row(&views) {
                 sums.block(call, sizes, (row, kv, head), (&block, &mut scratch));
             }
         }

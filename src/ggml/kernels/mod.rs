@@ -19,6 +19,7 @@ pub(super) mod tiles;
 #[cfg(test)]
 mod tests;
 
+pub use attention::SEEN;
 pub use optimiser::{ADAMW_SETTINGS, AdamW};
 pub use readings::{Judge, Readings};
 

@@ -1,5 +1,6 @@
 //! Every setting of a training run: its `header.json`.
 
+use super::judging::JudgingRecord;
 use crate::store::Status;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -201,6 +202,9 @@ pub struct Outcome {
     /// Where it was copied to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied_to: Option<PathBuf>,
+    /// What it is worth, where it is a reward model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judging: Option<JudgingRecord>,
     /// The runs of the recipe's suite, from the run's folder: of the base, then of the trained model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suite_runs: Vec<PathBuf>,

@@ -14,6 +14,7 @@
 mod error;
 mod folder;
 mod header;
+mod judging;
 mod latest;
 mod record;
 
@@ -23,6 +24,7 @@ pub use header::{
     BestRecord, FileRecord, Material, MemoryRecord, Outcome, ParityRecord, SourceRecord, Stop, TrainingHeader,
     TrainingSegment,
 };
+pub use judging::{JudgingRecord, MistakeRecord, ShareRecord, SureRecord};
 pub use latest::latest;
 pub use record::{EvaluationRecord, Said, StepRecord};
 

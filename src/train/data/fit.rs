@@ -45,6 +45,7 @@ impl<'a> Fitter<'a> {
                     facts.targets += document.targets();
                     set.documents.push(document);
                     set.labels.extend(row.label);
+                    set.groups.extend(row.group.clone());
                 }
             }
         }
@@ -103,7 +104,7 @@ fn split(document: &Document, sequence: usize) -> Vec<Document> {
     let window = |(tokens, learn): (&[Token], &[bool])| {
         let mut learn = learn.to_vec();
         learn.iter_mut().take(1).for_each(|first| *first = false);
-        Document { tokens: tokens.to_vec(), learn }
+        Document::new(tokens.to_vec(), learn)
     };
     windows.map(window).filter(|window| window.targets() > 0).collect()
 }

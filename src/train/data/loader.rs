@@ -15,7 +15,7 @@ use std::cell::RefCell;
 /// ```
 /// use tripos::model::Document;
 /// use tripos::train::data::{Dataset, Loader};
-/// let document = |len: usize| Document { tokens: vec![7; len], learn: vec![true; len] };
+/// let document = |len: usize| Document::new(vec![7; len], vec![true; len]);
 /// let data = Dataset { documents: vec![document(5), document(3), document(8)], ..Dataset::default() };
 /// let loader = Loader::new(&data, 8, 1);
 /// assert_eq!(loader.rows(), 2);
@@ -89,7 +89,7 @@ mod tests {
     /// Documents of 1 to 30 tokens, each of one token that no other has.
     fn data() -> Dataset {
         let lengths = (0..200_u32).map(|i| (i, 1 + (i * 7 % 30) as usize));
-        let document = |(i, len)| Document { tokens: vec![i; len], learn: vec![true; len] };
+        let document = |(i, len)| Document::new(vec![i; len], vec![true; len]);
         Dataset { documents: lengths.map(document).collect(), labels: (0..200).collect(), ..Dataset::default() }
     }
 

@@ -11,6 +11,7 @@ mod loader;
 mod mask;
 mod pack;
 mod passed;
+mod preference;
 mod prose;
 mod read;
 mod rows;
@@ -21,10 +22,12 @@ mod teacher;
 mod texts;
 
 pub use loader::Loader;
+pub use preference::{Group, Judged};
 pub use read::{Asked, Data, asked, read, tokenizer};
 pub use texts::texts;
 
 pub(super) use format::{Format, ROLES};
+pub(super) use rows::JUDGED;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +43,8 @@ pub struct Dataset {
     pub documents: Vec<Document>,
     /// Of each document the label, an index into [`Data::labels`]; empty where nothing is classified.
     pub labels: Vec<usize>,
+    /// Of each document what was preferred in it; empty where nothing is judged.
+    pub groups: Vec<Group>,
     /// What each source gave.
     pub sources: Vec<SourceFacts>,
 }
@@ -93,6 +98,10 @@ impl Dataset {
         for label in &self.labels {
             hash.update((*label as u64).to_le_bytes());
         }
+        let branches = self.documents.iter().flat_map(|document| &document.branches);
+        let judged = self.groups.iter().flat_map(|group| &group.judged);
+        let judged = judged.flat_map(|judged| [judged.better, judged.worse, judged.margin.to_bits() as usize]);
+        branches.copied().chain(judged).for_each(|number| hash.update((number as u64).to_le_bytes()));
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

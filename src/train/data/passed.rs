@@ -133,7 +133,7 @@ impl Told<'_> {
             tokens.extend(self.drawn(said));
             tokens.extend(self.end);
             let learn = (0..tokens.len()).map(|at| at >= prompt.tokens.len().max(1)).collect();
-            Document { tokens, learn }
+            Document::new(tokens, learn)
         } else if self.chat {
             let what = "another model was asked this, in its own chat format".to_owned();
             let help = "run the suite on the model that is to learn (`tripos run SUITE --model M`)".to_owned();

@@ -5,13 +5,14 @@ use super::fit::Fitter;
 use super::gather::Gathered;
 use super::mask;
 use super::passed::Passed;
+use super::preference::{self, Group, Tokenised};
 use super::rows::Row;
-use super::scribe::Templates;
+use super::scribe::{Refused, Templates};
 use super::sources::Sources;
 use super::teacher::Teacher;
 use super::texts;
 use crate::engine::llama::{KvStorage, Llama, LlamaSettings};
-use crate::engine::{Engine, KvMode, Token};
+use crate::engine::{Engine, KvMode, Render, Token};
 use crate::error::{Explain, Place, Problems};
 use crate::model::Document;
 use crate::prompt::PromptError;
@@ -19,7 +20,7 @@ use crate::run::RunSettings;
 use crate::seed;
 use crate::train::clean::Text;
 use crate::train::error::{TrainError, TrainProblem};
-use crate::train::recipe::{HeldOut, Kind, Origin, Recipe, Source};
+use crate::train::recipe::{HeldOut, Kind, Origin, Recipe, Source, TooLong};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashSet};
@@ -58,6 +59,8 @@ pub(super) struct Found {
     pub label: Option<usize>,
     /// What it says, where it is yet to be cleaned.
     pub text: String,
+    /// What was preferred in it, where it is judged.
+    pub group: Option<Group>,
 }
 
 impl Found {
@@ -68,6 +71,7 @@ impl Found {
             key: seed::first_u64(&Sha256::digest(text.as_bytes())),
             label: None,
             text: String::new(),
+            group: None,
         }
     }
 }
@@ -203,7 +207,10 @@ impl<'a> Reader<'a> {
     fn found(&mut self, written: Vec<(&'a Source, Written)>, labels: &[String]) -> Vec<(&'a Source, Vec<Found>)> {
         let render = |(source, written): (&'a Source, Written)| match written {
             Written::Found(found) => (source, found),
-            Written::Rows(rows) => (source, self.taught(source, rows, labels)),
+            Written::Rows(rows) => match &self.recipe.judging {
+                Some(judging) => (source, self.judged(source, &rows, judging.render)),
+                None => (source, self.taught(source, rows, labels)),
+            },
         };
         written.into_iter().map(render).collect()
     }
@@ -243,6 +250,49 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// What was preferred in the rows of a source, all answers to one prompt together.
+    fn judged(&mut self, source: &Source, rows: &[Row], render: Render) -> Vec<Found> {
+        let templates = match Templates::compile(self.recipe, source) {
+            Ok(templates) => templates,
+            Err(error) => {
+                self.sources.problems.push(error);
+                return Vec::new();
+            }
+        };
+        let teacher = self.teacher;
+        let judged = |row: &Row| {
+            let said = teacher.scribe.preference(row, &templates, source)?;
+            let read = |answer: &str| {
+                let tokens = teacher.judged(&said.asked, answer, render)?;
+                tokens.ok_or_else(|| Refused::Row(TrainProblem::NoStop { help: self.ends() }))
+            };
+            let (chosen, rejected) = (read(&said.chosen)?, read(&said.rejected)?);
+            Ok(Tokenised { place: row.place.clone(), said, chosen, rejected })
+        };
+        let judged: Vec<Result<Tokenised, Refused>> = rows.par_iter().map(judged).collect();
+        let (mut all, mut gathered) = (Vec::with_capacity(rows.len()), Gathered::default());
+        for (row, judged) in rows.iter().zip(judged) {
+            match judged {
+                Ok(judged) => all.push(judged),
+                Err(refused) => refused.gather(&row.place, &mut gathered),
+            }
+        }
+        let (sequence, of) = (self.recipe.sequence, all.len());
+        let (found, too_long) = preference::documents(all, sequence);
+        if self.recipe.too_long == TooLong::Refuse {
+            for (place, tokens) in &too_long {
+                let what = format!("prompt and answers of this row have {tokens} tokens, and `sequence` is {sequence}");
+                let help = "set a larger `sequence`, or leave such rows out: `too_long: drop`".to_owned();
+                gathered.row(place, TrainProblem::Row { what, help });
+            }
+        } else if !too_long.is_empty() {
+            let why = format!("prompt and both answers are longer than `sequence: {sequence}`");
+            self.sources.warn(&source.at, TrainProblem::Dropped { rows: too_long.len(), of, why });
+        }
+        self.sources.problems.append(gathered.done());
+        found
+    }
+
     /// What is learned, without what is dirty, repeated or asked by a suite, as far as the recipe wants it clean.
     fn cleaned(&mut self, mut found: Vec<(&'a Source, Vec<Found>)>) -> Result<Vec<(&'a Source, Vec<Found>)>, Problems> {
         if !texts::is_cleaned(self.recipe) {
@@ -266,8 +316,11 @@ impl<'a> Reader<'a> {
             let (held, learned): (Vec<Found>, Vec<Found>) =
                 found.into_iter().partition(|row: &Found| held_out.takes(row.key));
             let engine = self.teacher.engine;
-            let first = learned.first().and_then(|found| found.documents.first());
-            data.first.extend(first.map(|document| (source.at.clone(), mask::shown(engine, document))));
+            let first = learned.first().and_then(|found| match &found.group {
+                Some(group) => group.shown(),
+                None => found.documents.first().map(|document| mask::shown(engine, document)),
+            });
+            data.first.extend(first.map(|first| (source.at.clone(), first)));
             let mut fitter = Fitter::new(self.recipe, engine, source);
             fitter.add(learned, &mut data.train);
             if held_out.is_share() {
@@ -311,7 +364,9 @@ impl<'a> Reader<'a> {
             self.sources.warn("held_out", TrainProblem::Leak { documents: leaked, of: held.len() });
         }
         let engine = self.teacher.engine;
-        if self.recipe.kind != Kind::Classify && !learned.iter().any(|document| mask::ends(engine, document)) {
+        if matches!(self.recipe.kind, Kind::Sft | Kind::Pretrain)
+            && !learned.iter().any(|document| mask::ends(engine, document))
+        {
             let help = self.no_stop(data);
             self.sources.fail("data", TrainProblem::NoStop { help });
         }
@@ -322,6 +377,11 @@ impl<'a> Reader<'a> {
         if cut == data.train.documents.len() {
             return "every document was cut before its end: set a larger `sequence`, or `too_long: drop`".to_owned();
         }
+        self.ends()
+    }
+
+    /// How to get a token that ends an answer.
+    fn ends(&self) -> String {
         match self.teacher.end {
             None => {
                 "the model's file names no such token (`tokenizer.ggml.eos_token_id`): take another GGUF of it".into()

@@ -2,7 +2,7 @@
 
 use super::format::Format;
 use crate::error::{Place, did_you_mean};
-use crate::prompt::{Message, Role};
+use crate::prompt::{Asked, Message, Role};
 use crate::suite::{Case, Vars, text_of};
 use crate::train::error::TrainProblem;
 use crate::train::recipe::{Kind, Source};
@@ -31,8 +31,40 @@ pub(super) enum Said {
     Instruction { instruction: String, input: String, output: String },
     /// A text.
     Text(String),
+    /// Two answers, of which one was preferred.
+    Preference(Box<Preference>),
     /// Variables, which the source's prompt and completion fill in, behind those of other rows.
     Case { case: Arc<Case>, examples: Vec<Arc<Case>> },
+}
+
+/// One judgement: of two answers to a prompt, which is better.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Preference {
+    pub asked: Asked,
+    pub chosen: String,
+    pub rejected: String,
+    /// By how much; 0 where nobody said.
+    pub margin: f32,
+    pub axis: Option<String>,
+    pub tags: Vec<String>,
+}
+
+impl Preference {
+    /// What makes it no judgement.
+    pub(super) fn fault(&self) -> Option<TrainProblem> {
+        let empty = match &self.asked {
+            Asked::Text(text) => text.trim().is_empty(),
+            Asked::Conversation(messages) => messages.iter().all(|message| message.content.trim().is_empty()),
+        };
+        if empty {
+            return Some(bad("the prompt of this row is empty", "say what was asked, or leave the row out"));
+        }
+        if self.chosen.trim() == self.rejected.trim() {
+            let help = "leave the row out: `tripos preferences` does so";
+            return Some(bad("`chosen` and `rejected` are the same, so nothing is preferred", help));
+        }
+        None
+    }
 }
 
 /// What a row says.
@@ -43,7 +75,7 @@ pub(super) fn row(source: &Source, kind: Kind, row: Vars, place: Place) -> Resul
     }
     let target = target.or_else(|| vars.remove("target").as_ref().and_then(text_of));
     let label = match kind {
-        Kind::Sft | Kind::Pretrain => None,
+        Kind::Sft | Kind::Pretrain | Kind::Reward => None,
         Kind::Classify => Some(label(&mut vars, target.as_deref())?),
     };
     let said = match (source.prompt.is_some() || source.text.is_some(), kind) {
@@ -53,6 +85,7 @@ pub(super) fn row(source: &Source, kind: Kind, row: Vars, place: Place) -> Resul
             Said::Case { case: Arc::new(case), examples: Vec::new() }
         }
         (false, Kind::Sft | Kind::Pretrain) => said(&vars)?,
+        (false, Kind::Reward) => Said::Preference(Box::new(preference(source, &vars)?)),
         (false, Kind::Classify) => Said::Text(only_text(&vars)?),
     };
     Ok(Row { place, said, label, key: None })
@@ -134,6 +167,62 @@ fn said(vars: &Vars) -> Result<Said, TrainProblem> {
         return Ok(said);
     };
     if learned.trim().is_empty() { Err(nothing_learned()) } else { Ok(said) }
+}
+
+/// The columns of a row that says what was preferred.
+pub(in crate::train) const JUDGED: [&str; 7] = ["prompt", "chosen", "rejected", "margin", "group", "axis", "tags"];
+
+fn preference(source: &Source, vars: &Vars) -> Result<Preference, TrainProblem> {
+    let strange: Vec<&str> = vars.keys().map(String::as_str).filter(|name| !JUDGED.contains(name)).collect();
+    if !strange.is_empty() {
+        let help = "a row is `prompt`, `chosen` and `rejected`, with `margin`, `group`, `axis` and `tags` where they are \
+                    known; other columns are renamed (`columns: {chosen: COLUMN}`)";
+        return Err(strange_columns(&strange, help));
+    }
+    let asked = match vars.get("prompt") {
+        Some(Value::Array(list)) => Asked::Conversation(list.iter().map(message).collect::<Result<_, _>>()?),
+        _ => Asked::Text(text("prompt", vars)?),
+    };
+    let margin = match vars.get("margin") {
+        None | Some(Value::Null) => 0.0,
+        Some(value) => number(value).ok_or_else(|| {
+            let what = format!("`margin` is {value}, expected a number, 0 or more");
+            bad(&what, "mend the row, or leave it out")
+        })?,
+    };
+    let axis = match vars.get("axis") {
+        None | Some(Value::Null) => source.axis.clone(),
+        Some(_) => Some(text("axis", vars)?),
+    };
+    let tags = match vars.get("tags") {
+        None | Some(Value::Null) => Ok(source.tags.clone()),
+        Some(Value::Array(tags)) => {
+            tags.iter().map(|tag| text_of(tag).ok_or_else(|| wrong("a tag", tag, "a text"))).collect()
+        }
+        Some(other) => Err(wrong("`tags`", other, "a list of texts")),
+    }?;
+    Ok(Preference { asked, chosen: answer("chosen", vars)?, rejected: answer("rejected", vars)?, margin, axis, tags })
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "margins are small, and the loss counts in f32")]
+fn number(value: &Value) -> Option<f32> {
+    let number = value.as_f64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))?;
+    (number.is_finite() && number >= 0.0).then_some(number as f32)
+}
+
+/// An answer: a text, or a list of one message.
+fn answer(name: &str, vars: &Vars) -> Result<String, TrainProblem> {
+    match vars.get(name) {
+        Some(Value::Array(list)) => {
+            let messages = list.iter().map(message).collect::<Result<Vec<_>, _>>()?;
+            if let [Message { role: Role::Assistant, content }] = &messages[..] {
+                return Ok(content.to_string());
+            }
+            let help = "`tripos preferences` makes rows of other shapes into `prompt`, `chosen` and `rejected`";
+            Err(bad(&format!("`{name}` is no single message of the assistant's"), help))
+        }
+        _ => text(name, vars),
+    }
 }
 
 /// A row whose answer is empty.

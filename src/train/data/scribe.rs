@@ -1,9 +1,9 @@
 //! Writes rows out as texts: what prompt files, a chat template and control tokens make of them. It knows no tokenizer.
 
-use super::rows::{Row, Said, nothing_learned};
+use super::rows::{Preference, Row, Said, nothing_learned};
 use crate::error::{Explain, Place};
 use crate::prompt::{
-    ChatSettings, ChatTemplate, Controls, Lesson, Message, Prompt, PromptError, PromptTemplate, Renderer, Role,
+    Asked, ChatSettings, ChatTemplate, Controls, Lesson, Message, Prompt, PromptError, PromptTemplate, Renderer, Role,
     TextTemplate,
 };
 use crate::suite::Case;
@@ -24,6 +24,8 @@ pub(super) struct Scribe {
 pub(super) struct Templates {
     prompt: Option<PromptTemplate>,
     completion: Option<TextTemplate>,
+    /// The better answer and the worse one.
+    answers: Option<[TextTemplate; 2]>,
     document: Option<TextTemplate>,
 }
 
@@ -48,11 +50,14 @@ impl From<TrainProblem> for Refused {
 impl Templates {
     pub(super) fn compile(recipe: &Recipe, source: &Source) -> Result<Self, PromptError> {
         let place = |field: &str| recipe.place(&format!("{}.{field}", source.at));
-        let part = |text: &String| TextTemplate::compile_part(text, &place("completion"));
+        let named = |text: &String, name: &str| TextTemplate::compile_part(text, &place(name));
+        let part = |text: &String| named(text, "completion");
+        let answers = |[chosen, rejected]: &[String; 2]| Ok([named(chosen, "chosen")?, named(rejected, "rejected")?]);
         let document = |text: &String| TextTemplate::compile_document(text, &place("text"));
         Ok(Self {
             prompt: source.prompt.as_ref().map(PromptTemplate::compile).transpose()?,
             completion: source.completion.as_ref().map(part).transpose()?,
+            answers: source.answers.as_ref().map(answers).transpose()?,
             document: source.text.as_ref().map(document).transpose()?,
         })
     }
@@ -84,6 +89,7 @@ impl Scribe {
             Said::Answer { prompt, completion } => (vec![Lesson::plain(prompt, completion, &self.controls)?], true),
             Said::Instruction { instruction, input, output } => self.instruction((instruction, input, output), row)?,
             Said::Case { case, examples } => self.case(case, examples, templates)?,
+            Said::Preference(_) => return Err(nothing_learned().into()),
         };
         for start in lessons.iter().filter_map(|lesson| lesson.other_start.clone()) {
             let _ = self.other_start.set(start);
@@ -115,6 +121,23 @@ impl Scribe {
             (Said::Text(text), _) => self.controls.quote(text)?,
             _ => return Err(nothing_learned().into()),
         })
+    }
+
+    /// What was preferred in a row.
+    pub(super) fn preference(&self, row: &Row, templates: &Templates, source: &Source) -> Result<Preference, Refused> {
+        let said = match (&row.said, &templates.prompt, &templates.answers) {
+            (Said::Preference(said), ..) => Preference::clone(said),
+            (Said::Case { case, .. }, Some(prompt), Some(answers)) => {
+                let refused = |error| refused(case, error);
+                let asked = Renderer::new(prompt, &self.controls, self.chat.as_ref())?.render(case).map_err(refused)?;
+                let mut said = answers.iter().map(|answer| answer.answer(case, &self.controls).map_err(refused));
+                let [chosen, rejected] = [said.next(), said.next()].map(|said| said.unwrap_or(Ok(String::new())));
+                let (axis, tags) = (source.axis.clone(), source.tags.clone());
+                Preference { asked: Asked::of(&asked), chosen: chosen?, rejected: rejected?, margin: 0.0, axis, tags }
+            }
+            _ => return Err(nothing_learned().into()),
+        };
+        said.fault().map_or(Ok(said), |fault| Err(fault.into()))
     }
 
     pub(super) fn conversation(&self, messages: &[Message], place: &Place) -> Result<Vec<Lesson>, Refused> {

@@ -3,11 +3,13 @@
 use super::mask;
 use super::rows::{Row, nothing_learned};
 use super::scribe::{Refused, Scribe, Templates};
-use crate::engine::{Engine, Token};
+use crate::engine::{Engine, Render, Token, end_of_text};
 use crate::error::Place;
 use crate::model::Document;
-use crate::prompt::{Message, PromptError, PromptTemplate, Renderer, Role, TextTemplate};
+use crate::prompt::{Asked, Message, PromptError, PromptTemplate, Renderer, Role, TextTemplate};
+use crate::run::judged_tokens;
 use crate::suite::{Case, Vars};
+use crate::train::error::TrainProblem;
 use crate::train::recipe::{Ask, Recipe};
 
 /// What a model makes of texts.
@@ -32,8 +34,7 @@ impl<'a> Teacher<'a> {
         let written = |text: &Option<String>| text.clone().unwrap_or_default();
         let (bos, eos) = (written(&facts.bos), written(&facts.eos));
         let scribe = Scribe::new(&facts.controls, facts.chat_template.as_deref(), (recipe, &bos, &eos))?;
-        let end = facts.eos.as_ref().and_then(|eos| engine.tokenize(eos, &[]).last().copied());
-        Ok(Self { engine, scribe, end: end.filter(|token| engine.is_end(*token)) })
+        Ok(Self { engine, scribe, end: end_of_text(engine) })
     }
 
     /// The documents of a row whose answers are learned.
@@ -52,7 +53,20 @@ impl<'a> Teacher<'a> {
         let prompt = self.scribe.prompt(row, templates)?;
         let tokens = self.engine.tokenize(&prompt.text, &prompt.quoted);
         let learn = vec![false; tokens.len()];
-        Ok(Taught { documents: vec![Document { tokens, learn }], text: prompt.text })
+        Ok(Taught { documents: vec![Document::new(tokens, learn)], text: prompt.text })
+    }
+
+    /// An answer with its prompt, as the reward model reads them: up to and with the token that ends it. `None` where none
+    /// does.
+    pub(super) fn judged(&self, asked: &Asked, answer: &str, render: Render) -> Result<Option<Vec<Token>>, Refused> {
+        let chat = self.scribe.chat.as_ref().filter(|_| render == Render::Chat);
+        if let (Asked::Conversation(_), None) = (asked, chat) {
+            let what = "the prompt of this row is a conversation, and the recipe says `render: text`".to_owned();
+            let help = "write `render: chat`, or make the prompt a text".to_owned();
+            return Err(TrainProblem::Row { what, help }.into());
+        }
+        let tokens = judged_tokens(self.engine, (asked, answer), &self.scribe.controls, chat)?;
+        Ok(Some(tokens).filter(|tokens| tokens.last().is_some_and(|last| self.engine.is_end(*last))))
     }
 
     /// What the template writes behind a finished answer: the first token that ends one.

@@ -6,9 +6,11 @@
 //! tensors.
 
 mod classify;
+mod reward;
 mod sft;
 
 pub use classify::{classify, right};
+pub use reward::{Pair, reward};
 pub use sft::sft;
 
 use crate::model::Coefficients;
@@ -20,6 +22,11 @@ pub struct Loss {
     pub loss: f64,
     /// ∂ loss / ∂ reading, of each reading.
     pub coefficients: Coefficients,
+}
+
+/// log(1 + eˣ), without overflow: −log σ(−x).
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 /// Finite differences of a loss, for its tests.

@@ -1,7 +1,7 @@
 //! What a resolved recipe must fulfil beyond its shape: names, ranges, files, the suite.
 
 use super::load::Loader;
-use super::{HeldOut, Kind, Length, Recipe};
+use super::{HeldOut, Kind, Length, Recipe, TooLong};
 use crate::error::Level;
 use crate::model::Trained;
 use crate::suite::{self, ModelRef, ScorerKind, ScorerSpec};
@@ -23,6 +23,7 @@ impl Loader<'_> {
         }
         self.evaluation(recipe);
         self.classifier(recipe, kind);
+        self.judged(recipe);
         if let Some(suite) = &recipe.suite {
             self.suite(suite, recipe);
         }
@@ -134,17 +135,28 @@ impl Loader<'_> {
 
     fn classifier(&mut self, recipe: &Recipe, kind: Option<Kind>) {
         match kind {
-            Some(Kind::Sft | Kind::Pretrain) if !recipe.labels.is_empty() => {
+            Some(Kind::Sft | Kind::Pretrain | Kind::Reward) if !recipe.labels.is_empty() => {
                 self.fail("labels", "`labels` belong to `kind: classify`", "leave them out, or write `kind: classify`");
             }
             Some(Kind::Classify) if recipe.labels.len() == 1 && !self.refused("labels") => {
                 self.fail("labels", "there is one label, and nothing to tell apart", "write at least two");
             }
-            Some(Kind::Classify) if !recipe.evaluate.prompts.is_empty() => {
-                let what = "a classifier says nothing, so `prompts` cannot be asked";
+            Some(Kind::Classify | Kind::Reward) if !recipe.evaluate.prompts.is_empty() => {
+                let what = "a head says nothing, so `prompts` cannot be asked";
                 self.fail("evaluate.prompts", what, "leave them out");
             }
             _ => {}
+        }
+    }
+
+    /// What belongs to reward models alone.
+    fn judged(&mut self, recipe: &Recipe) {
+        let Some(judging) = &recipe.judging else { return };
+        let good = judging.centring.is_finite() && judging.centring >= 0.0;
+        self.within("centring", judging.centring, good, "0 or more");
+        if matches!(recipe.too_long, TooLong::Cut | TooLong::Split) && !self.refused("too_long") {
+            let help = "write `too_long: drop` or `too_long: refuse`, and a larger `sequence`";
+            self.fail("too_long", "part of an answer cannot be judged for all of it", help);
         }
     }
 

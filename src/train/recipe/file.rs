@@ -4,6 +4,7 @@
 use super::nothing::TokenizerEntry;
 use super::shape::{AskEntry, ExamplesEntry, Sources, TrainEntry};
 use super::{Shape, TooLong};
+use crate::engine::Render;
 use crate::model::Precision;
 use crate::suite::{Generate, Vars};
 use crate::train::clean::Rules;
@@ -54,6 +55,8 @@ pub(super) struct RecipeFile {
     pub seed: u64,
     #[serde(default)]
     pub labels: Vec<LabelEntry>,
+    pub render: Option<Render>,
+    pub centring: Option<f64>,
     #[serde(default)]
     pub template_vars: Vars,
     pub date: Option<String>,
@@ -123,6 +126,11 @@ pub(super) struct SourceEntry {
     pub limit: Option<usize>,
     pub prompt: Option<String>,
     pub completion: Option<String>,
+    pub chosen: Option<String>,
+    pub rejected: Option<String>,
+    pub axis: Option<String>,
+    #[serde(default)]
+    pub tags: Vec<String>,
     pub text: Option<String>,
     pub examples: Option<ExamplesEntry>,
     pub variant: Option<String>,

@@ -3,8 +3,10 @@
 use super::file::{LabelEntry, RecipeFile, ScheduleEntry};
 use super::shape::{AskEntry, Sources, TrainEntry};
 use super::{
-    Ask, Checkpoint, Evaluate, HeldOut, Kind, Length, Optimiser, Recipe, Schedule, Shape, Source, TooLong, Written,
+    Ask, Checkpoint, Evaluate, HeldOut, Judging, Kind, Length, Optimiser, Recipe, Schedule, Shape, Source, TooLong,
+    Written,
 };
+use crate::engine::Render;
 use crate::error::{Place, Problems};
 use crate::gguf::Gguf;
 use crate::model::{LoraSettings, Trained};
@@ -24,6 +26,8 @@ const BATCH: usize = 16;
 const EVALUATE: u64 = 50;
 /// Tokens said to a prompt of an evaluation.
 const SAY: u32 = 48;
+/// How strongly rewards are drawn to 0.
+const CENTRING: f64 = 0.01;
 /// Steps between two checkpoints, and how many are kept.
 const CHECKPOINT: (u64, usize) = (100, 2);
 
@@ -138,8 +142,7 @@ impl Loader<'_> {
         let pace = architecture.map(|architecture| architecture.pace());
         let usual_batch = pace.map_or(BATCH, |pace| (pace.batch_tokens / sequence.max(1)).max(1));
         let batch = file.batch.unwrap_or(usual_batch);
-        let usual = if pretrain { Trained::Full } else { Trained::Lora(LoraSettings::default()) };
-        let train = file.train.clone().map_or(usual, |TrainEntry(train)| train);
+        let train = file.train.clone().map_or_else(|| usually_trained(kind), |TrainEntry(train)| train);
         let recipe = Recipe {
             name: file.recipe.clone(),
             path: self.path.to_path_buf(),
@@ -160,7 +163,7 @@ impl Loader<'_> {
             optimiser: self.optimiser(file, pretrain),
             precision: file.precision,
             recompute: file.recompute,
-            too_long: file.too_long.unwrap_or(if pretrain { TooLong::Split } else { TooLong::Cut }),
+            too_long: file.too_long.unwrap_or_else(|| usually_too_long(kind)),
             evaluate: self.evaluate(file),
             checkpoint: Checkpoint {
                 every: file.checkpoint.every.unwrap_or(CHECKPOINT.0),
@@ -170,6 +173,7 @@ impl Loader<'_> {
             output: file.output.as_ref().map(|output| self.join(output)),
             seed: self.overrides.seed.unwrap_or(file.seed),
             labels: self.labels(&file.labels),
+            judging: self.judging(file, kind, model.as_deref()),
             template_vars: file.template_vars.clone(),
             date: file.date.clone(),
             written: Arc::clone(&self.written),
@@ -185,12 +189,13 @@ impl Loader<'_> {
             "sft" => Some(Kind::Sft),
             "classify" => Some(Kind::Classify),
             "pretrain" => Some(Kind::Pretrain),
-            "reward" | "dpo" | "grpo" | "ppo" => {
+            "reward" => Some(Kind::Reward),
+            "dpo" | "grpo" | "ppo" => {
                 self.push("kind", TrainProblem::LaterKind { kind: written.to_owned() });
                 None
             }
             other => {
-                let known = ["pretrain", "sft", "classify"].map(str::to_owned).to_vec();
+                let known = ["pretrain", "sft", "classify", "reward"].map(str::to_owned).to_vec();
                 self.push("kind", TrainProblem::Unknown { what: "kind", name: other.to_owned(), known });
                 None
             }
@@ -342,6 +347,24 @@ impl Loader<'_> {
         }
     }
 
+    /// How a reward model judges: in turns where its base has a chat template, unless the recipe says otherwise.
+    fn judging(&mut self, file: &RecipeFile, kind: Option<Kind>, model: Option<&Path>) -> Option<Judging> {
+        if kind != Some(Kind::Reward) {
+            for (name, given) in [("render", file.render.is_some()), ("centring", file.centring.is_some())] {
+                if given && kind.is_some() {
+                    self.fail(name, &format!("`{name}` belongs to `kind: reward`"), "leave it out");
+                }
+            }
+            return None;
+        }
+        let talks = model.and_then(|model| Gguf::open(model).ok()).is_some_and(|gguf| gguf.chat_template().is_some());
+        let render = file.render.unwrap_or(if talks { Render::Chat } else { Render::Text });
+        if render == Render::Chat && model.is_some() && !talks {
+            self.fail("render", "the model has no chat template", "write `render: text`, or take a model that has one");
+        }
+        Some(Judging { render, centring: file.centring.unwrap_or(CENTRING) })
+    }
+
     fn labels(&mut self, written: &[LabelEntry]) -> Vec<String> {
         let mut labels: Vec<String> = Vec::new();
         for (i, label) in written.iter().enumerate() {
@@ -361,9 +384,28 @@ impl Loader<'_> {
 /// Starting values: field-notes.md, section 5. A head learns faster than the words of a whole vocabulary.
 fn usual_rate(kind: Option<Kind>, train: &Trained) -> f64 {
     match (kind, train) {
-        (Some(Kind::Classify), Trained::Full) => 1e-4,
-        (Some(Kind::Classify), Trained::Lora(_)) => 1e-3,
+        (Some(Kind::Classify | Kind::Reward), Trained::Full) => 1e-4,
+        (Some(Kind::Classify | Kind::Reward), Trained::Lora(_)) => 1e-3,
         (_, Trained::Full) => 2e-5,
         (_, Trained::Lora(_)) => 2e-4,
+    }
+}
+
+/// Which weights are trained where the recipe does not say.
+fn usually_trained(kind: Option<Kind>) -> Trained {
+    match kind {
+        Some(Kind::Pretrain) => Trained::Full,
+        // A reward is one number: dropout moves it more than a word.
+        Some(Kind::Reward) => Trained::Lora(LoraSettings { dropout: 0.0, ..LoraSettings::default() }),
+        _ => Trained::Lora(LoraSettings::default()),
+    }
+}
+
+/// What becomes of long documents where the recipe does not say.
+fn usually_too_long(kind: Option<Kind>) -> TooLong {
+    match kind {
+        Some(Kind::Pretrain) => TooLong::Split,
+        Some(Kind::Reward) => TooLong::Drop,
+        _ => TooLong::Cut,
     }
 }

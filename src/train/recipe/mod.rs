@@ -14,6 +14,7 @@ pub use load::{Overrides, load, load_text};
 pub use nothing::{FromNothing, Tokenizer};
 pub use source::{Examples, Origin, Source};
 
+use crate::engine::Render;
 use crate::error::Place;
 use crate::model::{Precision, Trained};
 use crate::suite::{Document, PromptFile, Pruned, Vars, beside};
@@ -89,6 +90,9 @@ pub struct Recipe {
     /// The labels of `kind: classify`, in the order of the head's outputs; empty where the data is to say.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// How `kind: reward` judges.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judging: Option<Judging>,
     /// Extra variables for the model's chat template.
     #[serde(skip_serializing_if = "Vars::is_empty")]
     pub template_vars: Vars,
@@ -116,6 +120,8 @@ pub enum Kind {
     Classify,
     /// A model from nothing learns texts.
     Pretrain,
+    /// A head on the state at the end of an answer learns what people prefer.
+    Reward,
 }
 
 impl fmt::Display for Kind {
@@ -124,8 +130,18 @@ impl fmt::Display for Kind {
             Self::Sft => "sft",
             Self::Classify => "classify",
             Self::Pretrain => "pretrain",
+            Self::Reward => "reward",
         })
     }
+}
+
+/// How a reward model is taught, and how it is shown what it judges.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Judging {
+    /// How prompts and answers are put to it.
+    pub render: Render,
+    /// How strongly rewards are drawn to 0.
+    pub centring: f64,
 }
 
 /// How long is trained.

@@ -6,7 +6,7 @@ use super::load::Loader;
 use super::shape::ExamplesEntry;
 use crate::prompt::{PromptTemplate, TextTemplate};
 use crate::suite::{Generate, PromptFile};
-use crate::train::data::{Format, ROLES};
+use crate::train::data::{Format, JUDGED, ROLES};
 use crate::train::error::TrainProblem;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -37,6 +37,15 @@ pub struct Source {
     /// The answer to it, a template that sees the row and its `target`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion: Option<String>,
+    /// The better answer to it and the worse one, templates that see the row and its `target`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers: Option<[String; 2]>,
+    /// By what its rows were judged, where they do not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub axis: Option<String>,
+    /// The tags of its rows, where they have none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The document that a row fills in, a template that knows the filter `given`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
@@ -113,9 +122,11 @@ impl Loader<'_> {
         let origin = self.origin(at, entry)?;
         self.belongs(at, entry, &origin, kind);
         let prompt = entry.prompt.as_ref().map(|written| self.prompt_file(&format!("{at}.prompt"), written));
-        if let Some(completion) = &entry.completion {
-            let place = self.place(&format!("{at}.completion"));
-            if let Err(error) = TextTemplate::compile_part(completion, &place) {
+        for (name, part) in
+            [("completion", &entry.completion), ("chosen", &entry.chosen), ("rejected", &entry.rejected)]
+        {
+            let place = self.place(&format!("{at}.{name}"));
+            if let Some(Err(error)) = part.as_ref().map(|part| TextTemplate::compile_part(part, &place)) {
                 self.problems.push(error);
             }
         }
@@ -136,6 +147,9 @@ impl Loader<'_> {
                 None => None,
             },
             completion: entry.completion.clone(),
+            answers: entry.chosen.clone().zip(entry.rejected.clone()).map(|(chosen, rejected)| [chosen, rejected]),
+            axis: entry.axis.clone(),
+            tags: entry.tags.clone(),
             text: entry.text.clone(),
             examples: entry.examples.map(|ExamplesEntry(examples)| examples),
         })
@@ -166,16 +180,16 @@ impl Loader<'_> {
 
     /// Each field has the sources it belongs to.
     fn belongs(&mut self, at: &str, entry: &SourceEntry, origin: &Origin, kind: Option<Kind>) {
-        let (name, allowed): (_, &[&str]) = match origin {
-            Origin::File { .. } => ("file", &["columns", "limit", "prompt", "completion", "text", "examples"]),
-            Origin::Generate { .. } => ("generate", &["prompt", "completion", "text", "examples"]),
-            Origin::Run { .. } => ("run", &["variant", "scorer", "limit"]),
-        };
+        let (name, allowed) = allowed(origin, kind);
         let given = [
             ("columns", entry.columns.is_some()),
             ("limit", entry.limit.is_some()),
             ("prompt", entry.prompt.is_some()),
             ("completion", entry.completion.is_some()),
+            ("chosen", entry.chosen.is_some()),
+            ("rejected", entry.rejected.is_some()),
+            ("axis", entry.axis.is_some()),
+            ("tags", !entry.tags.is_empty()),
             ("text", entry.text.is_some()),
             ("examples", entry.examples.is_some()),
             ("variant", entry.variant.is_some()),
@@ -197,6 +211,17 @@ impl Loader<'_> {
         if let Some(ExamplesEntry(examples)) = entry.examples {
             self.examples(&format!("{at}.examples"), examples, entry, kind);
         }
+        if kind == Some(Kind::Reward) {
+            self.answers(at, entry, origin);
+        }
+        self.said(at, entry, kind);
+        if let Origin::Run { .. } = origin {
+            self.of_run(at, kind);
+        }
+    }
+
+    /// Prompt and completion go together.
+    fn said(&mut self, at: &str, entry: &SourceEntry, kind: Option<Kind>) {
         match (kind, &entry.prompt, &entry.completion) {
             (Some(Kind::Classify), _, Some(_)) => {
                 let what = "a classifier says nothing, so there is no `completion` to learn";
@@ -207,20 +232,47 @@ impl Loader<'_> {
                 let help = "add what is to be said, a template over the same row: `completion: \" {{ target }}\"`";
                 self.fail(&format!("{at}.prompt"), "`prompt` without a `completion`", help);
             }
-            (_, None, Some(_)) if !self.refused(&format!("{at}.prompt")) => {
+            (Some(Kind::Sft | Kind::Pretrain), None, Some(_)) if !self.refused(&format!("{at}.prompt")) => {
                 let help = "add what is asked, a prompt file: `prompt: ../prompts/qa.txt`";
                 self.fail(&format!("{at}.completion"), "`completion` without a `prompt`", help);
             }
             _ => {}
         }
-        if let (Some(Kind::Pretrain), Origin::Run { .. }) = (kind, origin) {
-            let help = "use `file: …` or `generate: …`; a run's answers teach the model that gave them (`kind: sft`)";
-            self.fail(&format!("{at}.run"), "a model from nothing has said nothing yet", help);
+    }
+
+    /// What a run's answers do not teach.
+    fn of_run(&mut self, at: &str, kind: Option<Kind>) {
+        let (what, help) = match kind {
+            Some(Kind::Pretrain) => (
+                "a model from nothing has said nothing yet",
+                "use `file: …` or `generate: …`; a run's answers teach the model that gave them (`kind: sft`)",
+            ),
+            Some(Kind::Reward) => (
+                "the answers of a run are no preferences yet",
+                "make pairs of its answers first: tripos preferences RUN --scorer NAME -o pairs.jsonl",
+            ),
+            Some(Kind::Classify) => (
+                "a classifier does not learn from what a model said",
+                "use `file: …` or `generate: …`, whose rows have labels",
+            ),
+            Some(Kind::Sft) | None => return,
+        };
+        self.fail(&format!("{at}.run"), what, help);
+    }
+
+    /// A prompt with a better and a worse answer, or rows that have them.
+    fn answers(&mut self, at: &str, entry: &SourceEntry, origin: &Origin) {
+        let given = [("prompt", &entry.prompt), ("chosen", &entry.chosen), ("rejected", &entry.rejected)];
+        let missing: Vec<&str> = given.iter().filter(|(_, given)| given.is_none()).map(|(name, _)| *name).collect();
+        let none = missing.len() == given.len() && !matches!(origin, Origin::Generate { .. });
+        let refused = given.iter().any(|(name, _)| self.refused(&format!("{at}.{name}")));
+        if missing.is_empty() || none || refused {
+            return;
         }
-        if let (Some(Kind::Classify), Origin::Run { .. }) = (kind, origin) {
-            let help = "use `file: …` or `generate: …`, whose rows have labels";
-            self.fail(&format!("{at}.run"), "a classifier does not learn from what a model said", help);
-        }
+        let what = format!("a judgement has three parts, and `{}` is missing", missing.join("` and `"));
+        let help = "write a prompt file and two templates over the row: `prompt: ../prompts/chat.yaml`, \
+                    `chosen: \"{{ target }}\"`, `rejected: \"{{ target + 1 }}\"`";
+        self.fail(at, &what, help);
     }
 
     fn examples(
@@ -243,7 +295,11 @@ impl Loader<'_> {
     /// Where no prompt gives names of its own a meaning, `columns` names the parts of a row.
     fn columns(&mut self, at: &str, entry: &SourceEntry, kind: Option<Kind>) {
         let (Some(columns), None, None) = (&entry.columns, &entry.prompt, &entry.text) else { return };
-        let known: &[&str] = if kind == Some(Kind::Classify) { &["text", "label"] } else { &ROLES };
+        let known: &[&str] = match kind {
+            Some(Kind::Classify) => &["text", "label"],
+            Some(Kind::Reward) => &JUDGED,
+            _ => &ROLES,
+        };
         let strange: Vec<&String> = columns.keys().filter(|name| !known.contains(&name.as_str())).collect();
         for name in &strange {
             let known = known.iter().map(|&name| name.to_owned()).collect();
@@ -252,11 +308,13 @@ impl Loader<'_> {
         }
         let complete = match kind {
             Some(Kind::Classify) => columns.contains_key("text"),
+            Some(Kind::Reward) => ["prompt", "chosen", "rejected"].iter().all(|name| columns.contains_key(*name)),
             _ => Format::of(columns.keys().map(String::as_str)).is_some(),
         };
         if strange.is_empty() && !complete {
             let help = match kind {
                 Some(Kind::Classify) => "write `columns: {text: COLUMN, label: COLUMN}`".to_owned(),
+                Some(Kind::Reward) => "write `columns: {prompt: COLUMN, chosen: COLUMN, rejected: COLUMN}`".to_owned(),
                 _ => format!("write {}", Format::KNOWN),
             };
             self.fail(&format!("{at}.columns"), "these columns do not make up something to learn", &help);
@@ -281,5 +339,19 @@ impl Loader<'_> {
             self.problems.push(error);
         }
         Some(prompt)
+    }
+}
+
+/// What a source is called, and the fields that may stand beside it.
+fn allowed(origin: &Origin, kind: Option<Kind>) -> (&'static str, &'static [&'static str]) {
+    let judged = kind == Some(Kind::Reward);
+    match origin {
+        Origin::File { .. } if judged => {
+            ("file", &["columns", "limit", "prompt", "chosen", "rejected", "axis", "tags"])
+        }
+        Origin::Generate { .. } if judged => ("generate", &["prompt", "chosen", "rejected", "axis", "tags"]),
+        Origin::File { .. } => ("file", &["columns", "limit", "prompt", "completion", "text", "examples"]),
+        Origin::Generate { .. } => ("generate", &["prompt", "completion", "text", "examples"]),
+        Origin::Run { .. } => ("run", &["variant", "scorer", "limit"]),
     }
 }

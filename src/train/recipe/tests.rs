@@ -93,7 +93,7 @@ fn every_problem_is_reported_at_once_with_its_place() {
     ), @r"
     error: unknown field `colums` in `data[0]`
       --> recipes/tiny/r.yaml:5:22
-      help: did you mean `columns`? (columns, completion, examples, file, generate, limit, prompt, run, scorer, text, variant)
+      help: did you mean `columns`? (axis, chosen, columns, completion, examples, file, generate, limit, prompt, rejected, run, scorer, tags, text, variant)
 
     error: unknown field `droput` in `train.lora`
       --> recipes/tiny/r.yaml:9:25
@@ -104,7 +104,7 @@ fn every_problem_is_reported_at_once_with_its_place() {
 
     error: kind `sfft` does not exist
       --> recipes/tiny/r.yaml:2:1
-      help: did you mean `sft`? (pretrain, sft, classify)
+      help: did you mean `sft`? (pretrain, sft, classify, reward)
 
     error: cannot read the data `recipes/tiny/nope.jsonl`: No such file or directory (os error 2)
       --> recipes/tiny/r.yaml:5:4
@@ -255,7 +255,7 @@ fn fields_that_do_not_belong_together_are_refused() {
     insta::assert_snapshot!(refused(&SHORT.replace("sft", "dpo")), @r"
     error: `kind: dpo` comes with a later version of Tripos
       --> recipes/tiny/r.yaml:2:1
-      help: this version has `kind: pretrain`, `kind: sft` and `kind: classify`
+      help: this version has `kind: pretrain`, `sft`, `classify` and `reward`
     ");
     insta::assert_snapshot!(refused(&SHORT.replace("../../models/tripos-tiny.gguf", "hf://a/b")), @r"
     error: models from elsewhere come with a later version of Tripos
@@ -271,7 +271,7 @@ fn fields_that_do_not_belong_together_are_refused() {
         refused(&format!("{}completion: x\nlabels: [a]\n", SHORT.replace("sft", "classify"))), @r"
     error: unknown field `completion` in the file
       --> recipes/tiny/r.yaml:5:1
-      help: known here: architecture, batch, checkpoint, clean, data, date, depth, description, epochs, evaluate, held_out, kind, labels, leaks, licence, micro_batch, model, optimiser, output, precision, recipe, recompute, schedule, seed, sequence, steps, suite, template_vars, tokenizer, tokens, too_long, train
+      help: known here: architecture, batch, centring, checkpoint, clean, data, date, depth, description, epochs, evaluate, held_out, kind, labels, leaks, licence, micro_batch, model, optimiser, output, precision, recipe, recompute, render, schedule, seed, sequence, steps, suite, template_vars, tokenizer, tokens, too_long, train
 
     error: there is one label, and nothing to tell apart
       --> recipes/tiny/r.yaml:6:1
