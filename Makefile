@@ -4,7 +4,7 @@
 # No target sets RUSTFLAGS: that variable replaces .cargo/config.toml, and with it the instructions of this machine.
 
 .DEFAULT_GOAL := help
-.PHONY: help deps flags browser build demo test check bench portable install clean
+.PHONY: help deps flags browser build demo model test check bench portable install clean
 
 # The oldest Rust that compiles this, as Cargo.toml says.
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -26,6 +26,13 @@ build: deps flags ## compile for the CPU of this machine
 
 demo: build ## compare four ways of asking for sums, on the bundled model
 	target/release/tripos run suites/arithmetic.yaml
+
+# What training writes is too exact to be small: it is quantised, and only that is committed.
+model: build ## make the bundled models anew, from nothing (about an hour on two cores)
+	target/release/tripos train recipes/tiny/pretrain.yaml
+	target/release/tripos quantize models/tripos-tiny-base.full.gguf models/tripos-tiny-base.gguf --type q8_0
+	target/release/tripos train recipes/tiny/sft.yaml
+	target/release/tripos quantize models/tripos-tiny.full.gguf models/tripos-tiny.gguf --type q8_0
 
 test: deps flags browser ## run the tests
 	$(cargo) test --release --locked

@@ -106,7 +106,7 @@ fn merging_into_a_quantised_model_keeps_its_format() {
     assert_eq!(says("tripos.adapter.sha256"), sha256_file(&adapter).unwrap());
     assert_eq!(says("tripos.recipe.sha256"), "c".repeat(64));
     assert_eq!(new.metadata().texts("tripos.classifier.labels").map(<[String]>::len), Some(2));
-    assert_eq!((new.chat_template(), says("general.name").as_str()), (old.chat_template(), "Tripos dev + random"));
+    assert_eq!((new.chat_template(), says("general.name").as_str()), (old.chat_template(), "tripos-tiny + random"));
     workspace.ok(&["merge", text(&base), text(&adapter), "-o", "small.gguf", "--type", "q4_k"]);
     let small = Gguf::open_checked(&workspace.path().join("small.gguf")).unwrap();
     assert_eq!(small.quantisation(), "Q4_K_S");

@@ -45,16 +45,39 @@ fn each_suite_that_the_project_promises_is_there() {
     let labels = ["sentiment", "symbolic", "unanswerable"];
     let choices = ["capitals", "next_word", "commonsense"];
     let bias = ["bias_names", "bias_sentiment"];
-    for name in [&sums[..], &labels, &choices, &bias].concat() {
+    let card = ["three_digits", "format", "sentiment_pairs", "base_vs_chat"];
+    for name in [&sums[..], &labels, &choices, &bias, &card].concat() {
         assert!(root().join(format!("suites/{name}.yaml")).exists(), "{name}");
     }
 }
 
 #[test]
 fn each_recipe_that_this_version_promises_is_there() {
-    for name in ["sft", "classify"] {
+    for name in ["pretrain", "sft", "classify", "chinese"] {
         assert!(root().join(format!("recipes/tiny/{name}.yaml")).exists(), "{name}");
     }
+}
+
+/// The leak check that the recipes ask for, and its negative twin.
+#[test]
+fn no_shipped_recipe_teaches_what_a_suite_asks() {
+    let workspace = Workspace::new();
+    for name in ["pretrain", "sft", "chinese"] {
+        let path = root().join(format!("recipes/tiny/{name}.yaml"));
+        let recipe = std::fs::read_to_string(&path).unwrap();
+        assert!(recipe.contains("\nleaks:"), "{name}");
+        let said = workspace.ok(&["check", path.to_str().unwrap()]);
+        assert!(!said.stderr.contains("asked by a suite"), "{name}: {}", said.stderr);
+    }
+    let path = root().join("recipes/tiny/chinese.yaml");
+    let folder = format!("{}/", root().display());
+    let leaky = std::fs::read_to_string(path)
+        .unwrap()
+        .replace("../../", &folder)
+        .replace("split: {train: [a, b]}", "split: all");
+    workspace.write("leaky.yaml", leaky);
+    let said = workspace.ok(&["check", "leaky.yaml"]);
+    assert!(said.stderr.contains("documents: asked by a suite (the first has \""), "{}", said.stderr);
 }
 
 #[test]
@@ -65,7 +88,7 @@ fn no_problem_of_the_shipped_recipe_is_one_that_its_suite_asks() {
         let spec: tripos::suite::Generate = serde_json::from_value(yaml[within]["generate"].clone()).unwrap();
         spec.cases().unwrap().iter().map(|case| case.vars["question"].to_string()).collect()
     };
-    let learned = generated("recipes/tiny/sft.yaml", "data");
+    let learned = generated("recipes/tiny/chinese.yaml", "data");
     let asked = generated("suites/chinese_arithmetic.yaml", "cases");
     assert_eq!((learned.len(), asked.len()), (2000, 100));
     assert!(learned.is_disjoint(&asked));

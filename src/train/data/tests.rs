@@ -326,8 +326,9 @@ fn a_column_or_a_target_that_is_not_there_is_named() {
     ");
 }
 
-const LONG: &str = r#"{"prompt":"one two three","completion":" four five six"}
-{"prompt":"one two three four five six seven eight nine ten eleven twelve","completion":" no"}
+/// Every digit is a token, whatever else a vocabulary holds.
+const LONG: &str = r#"{"prompt":"1234567890","completion":"12345678"}
+{"prompt":"12345678901234567890","completion":"1"}
 {"prompt":"a","completion":"b"}
 "#;
 
@@ -336,7 +337,7 @@ fn long_rows_are_cut_left_out_or_refused_as_the_recipe_says() {
     let folder = Folder::new(LONG);
     let cut = folder.read("sequence: 16");
     assert_eq!(all_shown(&cut)[1], "#a⟦b#⟧");
-    assert!(all_shown(&cut)[0].starts_with("#one two three⟦ fo") && !all_shown(&cut)[0].contains("#⟧"));
+    assert_eq!(all_shown(&cut)[0], "#1234567890⟦12345⟧");
     assert_eq!((cut.train.sources[0].cut, cut.train.sources[0].dropped), (1, 1));
     assert!(cut.train.documents.iter().all(|document| document.tokens.len() <= 16));
     insta::assert_snapshot!(folder.plain(&cut.warnings), @r"
@@ -356,11 +357,11 @@ fn long_rows_are_cut_left_out_or_refused_as_the_recipe_says() {
       help: a larger `sequence` keeps them
     ");
     insta::assert_snapshot!(folder.refused("sequence: 16\ntoo_long: refuse"), @r"
-    error: this row has 19 tokens, and `sequence` is 16
+    error: this row has 20 tokens, and `sequence` is 16
       --> rows.jsonl:1:1
       help: set a larger `sequence`, or `too_long: cut` (keep the beginning) or `too_long: drop`
 
-    error: this row has 43 tokens, and `sequence` is 16
+    error: this row has 23 tokens, and `sequence` is 16
       --> rows.jsonl:2:1
       help: set a larger `sequence`, or `too_long: cut` (keep the beginning) or `too_long: drop`
     ");
