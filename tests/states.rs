@@ -8,7 +8,8 @@ use tripos::engine::llama::{Llama, LlamaSettings};
 use tripos::engine::{self, Answer, Ask, Engine, KvMode, Request, Token};
 use tripos::gguf::{self, Gguf, Metadata, TensorData, Value, sha256_file};
 use tripos::model::{
-    Batch, Classifier, Decoder, Document, Head, Lineage, LoraSettings, Precision, Settings, Shape, Trained, export,
+    Batch, Classifier, Decoder, Document, Head, Lineage, LoraSettings, Precision, RewardHead, Saved, Settings, Shape,
+    Trained, export,
 };
 
 fn open(path: &Path, settings: LlamaSettings) -> Llama {
@@ -125,6 +126,63 @@ fn the_adapter_is_part_of_the_state() {
     }
 }
 
+/// A decoder with numbers in its adapter and its head, as if it had been trained: B begins as zeros.
+fn as_if_trained(base: &Path, how: &Settings) -> (Decoder, Vec<Saved>) {
+    let mut decoder = Decoder::open(base, how).unwrap();
+    let mut saved = decoder.save().unwrap();
+    for (at, tensor) in saved.iter_mut().enumerate().filter(|(_, tensor)| !tensor.name.ends_with(".lora_a")) {
+        tensor.values.iter_mut().enumerate().for_each(|(i, x)| *x = ((i * 31 + at * 7) % 17) as f32 / 17.0 - 0.5);
+    }
+    decoder.restore(&saved).unwrap();
+    (decoder, saved)
+}
+
+fn numbers(saved: &[Saved], name: &str) -> Vec<f32> {
+    saved.iter().find(|tensor| tensor.name == name).unwrap().values.clone()
+}
+
+fn export_adapter(path: &Path, base: &Path, (saved, head): (&[Saved], &Head), lora: &LoraSettings) {
+    let lineage = Lineage {
+        base: Some((sha256_file(base).unwrap(), "tiny.gguf".into())),
+        recipe_sha256: "0".repeat(64),
+        parent: None,
+    };
+    let gguf = Gguf::open_checked(base).unwrap();
+    let what = export::Export { path, name: "taught", base: &gguf, saved, lineage: &lineage, head: Some(head) };
+    export::adapter(&what, lora).unwrap();
+}
+
+/// Answers to one prompt, read by the trainer as branches behind it, by the engine each behind a prompt of its own.
+#[test]
+fn a_reward_model_gives_the_answers_the_rewards_that_it_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let (prompt, answers) = (texts(&[12]).remove(0), texts(&[3, 1, 7]));
+    for kind in [Kind::Llama, Kind::Qwen2] {
+        let (base, taught) = (tiny(folder.path(), kind), folder.path().join("judge.gguf"));
+        let lora = LoraSettings { rank: 4, alpha: 8.0, ..LoraSettings::default() };
+        let shape = Shape { rows: 1, len: 32, targets: 0, ends: 3 };
+        let (trained, precision) = (Trained::Lora(lora.clone()), Precision::F32);
+        let how = Settings { trained, precision, shape, outputs: 1, recompute: false, threads: 1, seed: 5 };
+        let (mut decoder, saved) = as_if_trained(&base, &how);
+        let tokens = [&prompt[..], &answers.concat()].concat();
+        let all = Document { branches: vec![12, 15, 16], ..Document::new(tokens.clone(), vec![false; tokens.len()]) };
+        let raw = decoder.read(&Batch::new(&[vec![&all]], &how.shape).unwrap()).unwrap().outputs;
+
+        let (weights, bias) = (numbers(&saved, "head.weight"), numbers(&saved, "head.bias")[0]);
+        let (axes, render) = (vec!["helpful".to_owned()], "text".to_owned());
+        let head = Head::Reward(RewardHead { weights, bias, mean: 0.5, std: 2.0, axes, render });
+        export_adapter(&taught, &base, (&saved, &head), &lora);
+        let model = engine::RewardModel::open(&taught).unwrap().unwrap();
+        assert_eq!(model.axes, ["helpful"]);
+        let whole: Vec<Vec<Token>> = answers.iter().map(|answer| [&prompt[..], answer].concat()).collect();
+        let engine = open(&base, LlamaSettings { adapter: Some((taught.clone(), 1.0)), ..settings() });
+        for (state, raw) in ask(&engine, &Ask::State, &whole).iter().zip(&raw) {
+            let (said, learned) = (model.reward(state), f64::from((raw - 0.5) / 2.0));
+            assert!((said - learned).abs() < 1e-3, "{kind:?}: {said} {learned}");
+        }
+    }
+}
+
 /// The trainer's decoder, which is another program on the same weights, and the file that is made of it.
 #[test]
 fn a_trained_head_says_to_the_engines_states_what_it_says_in_the_trainer() {
@@ -136,36 +194,17 @@ fn a_trained_head_says_to_the_engines_states_what_it_says_in_the_trainer() {
         let shape = Shape { rows: 2, len: 32, targets: 0, ends: 4 };
         let (trained, precision) = (Trained::Lora(lora.clone()), Precision::F32);
         let how = Settings { trained, precision, shape, outputs: 3, recompute: false, threads: 1, seed: 5 };
-        let mut decoder = Decoder::open(&base, &how).unwrap();
-        // As if it had been trained: B begins as zeros.
-        let mut saved = decoder.save().unwrap();
-        for (at, tensor) in saved.iter_mut().enumerate().filter(|(_, tensor)| !tensor.name.ends_with(".lora_a")) {
-            tensor.values.iter_mut().enumerate().for_each(|(i, x)| *x = ((i * 31 + at * 7) % 17) as f32 / 17.0 - 0.5);
-        }
-        decoder.restore(&saved).unwrap();
+        let (mut decoder, saved) = as_if_trained(&base, &how);
         let document = |tokens: &Vec<Token>| Document::new(tokens.clone(), vec![false; tokens.len()]);
         let documents: Vec<Document> = all.iter().map(document).collect();
         let [a, b, c, d] = documents.as_slice() else { panic!() };
         let batch = Batch::new(&[vec![a, b, c], vec![d]], &how.shape).unwrap();
         let outputs = decoder.read(&batch).unwrap().outputs;
 
-        let numbers = |name: &str| saved.iter().find(|tensor| tensor.name == name).unwrap().values.clone();
         let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
-        let (weights, bias) = (numbers("head.weight"), numbers("head.bias"));
-        let lineage = Lineage {
-            base: Some((sha256_file(&base).unwrap(), "tiny.gguf".into())),
-            recipe_sha256: "0".repeat(64),
-            parent: None,
-        };
-        let what = export::Export {
-            path: &taught,
-            name: "taught",
-            base: &Gguf::open_checked(&base).unwrap(),
-            saved: &saved,
-            lineage: &lineage,
-            head: Some(&Head::Classifier(Classifier { labels, weights, bias, render: "text".into() })),
-        };
-        export::adapter(&what, &lora).unwrap();
+        let (weights, bias) = (numbers(&saved, "head.weight"), numbers(&saved, "head.bias"));
+        let head = Head::Classifier(Classifier { labels, weights, bias, render: "text".into() });
+        export_adapter(&taught, &base, (&saved, &head), &lora);
 
         let head = engine::Classifier::open(&taught).unwrap().unwrap();
         #[allow(clippy::cast_possible_truncation, reason = "compared with single precision")]

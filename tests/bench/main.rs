@@ -13,6 +13,7 @@ mod chromium;
 mod comparing;
 mod generation;
 mod html;
+mod judging;
 mod latency;
 mod memory;
 mod planning;
@@ -31,7 +32,7 @@ use table::Row;
 /// A measurement: its name on the command line, and what does it.
 type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 9] = [
+const MEASUREMENTS: [Measurement; 10] = [
     ("generation", generation::measure),
     ("sharing", sharing::measure),
     ("planning", planning::measure),
@@ -40,6 +41,7 @@ const MEASUREMENTS: [Measurement; 9] = [
     ("two_runs", two_runs::measure),
     ("comparing", comparing::measure),
     ("html", html::measure),
+    ("judging", judging::measure),
     ("training", training::measure),
 ];
 

@@ -29,7 +29,7 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
     Ok([few_shot(&engine)?, mostly_shared(&engine)?, choices(&engine)?, likelihood(&engine)?].concat())
 }
 
-fn open() -> anyhow::Result<Llama> {
+pub(crate) fn open() -> anyhow::Result<Llama> {
     let settings = LlamaSettings {
         context: Some(CONTEXT),
         threads: cores(),
@@ -162,7 +162,7 @@ fn likelihood(engine: &Llama) -> anyhow::Result<Vec<Row>> {
 }
 
 /// llama.cpp reads each text in one batch, for the logits behind each token or behind the last.
-fn read(backend: &LlamaBackend, model: &LlamaModel, texts: &[Vec<Token>], all: bool) -> anyhow::Result<()> {
+pub(crate) fn read(backend: &LlamaBackend, model: &LlamaModel, texts: &[Vec<Token>], all: bool) -> anyhow::Result<()> {
     let threads = i32::try_from(cores())?;
     let params = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(CONTEXT * 8))
@@ -184,7 +184,7 @@ fn read(backend: &LlamaBackend, model: &LlamaModel, texts: &[Vec<Token>], all: b
     Ok(())
 }
 
-fn decoded(engine: &Llama, requests: &[Request]) -> anyhow::Result<usize> {
+pub(crate) fn decoded(engine: &Llama, requests: &[Request]) -> anyhow::Result<usize> {
     let mut answered = 0;
     let effort = engine.answer(requests.to_vec(), &mut |_, _| answered += 1, &AtomicBool::new(false))?;
     ensure!(answered == requests.len(), "{answered} of {} requests were answered", requests.len());
@@ -197,7 +197,7 @@ fn tree_size(requests: &[Request]) -> usize {
     beginnings.collect::<HashSet<&[Token]>>().len()
 }
 
-fn seconds<E: Into<anyhow::Error>>(work: impl FnOnce() -> Result<(), E>) -> anyhow::Result<f64> {
+pub(crate) fn seconds<E: Into<anyhow::Error>>(work: impl FnOnce() -> Result<(), E>) -> anyhow::Result<f64> {
     quiet::wait();
     let began = Instant::now();
     work().map_err(Into::into)?;

@@ -1,4 +1,5 @@
-//! A training run as one HTML file that needs nothing else: curves, evaluations, what the model says at each of them.
+//! A training run as one HTML file that needs nothing else: curves, evaluations, what a reward model is worth, what the
+//! model says.
 //!
 //! Everything comes from the run's folder ([`store::training`](crate::store::training)); no model is needed. The page is
 //! whole without its script, which adds one thing: the figures of any step, under a slider or the pointer. Its policy and
@@ -8,6 +9,7 @@ mod curve;
 mod evaluations;
 mod facts;
 mod figures;
+mod judging;
 mod said;
 mod scale;
 mod script;
@@ -109,6 +111,9 @@ fn body(run: &TrainingRun) -> Markup {
             section #evaluations aria-labelledby="evaluations-title" {
                 h2 #evaluations-title { "Evaluations" }
                 (evaluations::table(run))
+            }
+            @if let Some(found) = run.header.outcome.as_ref().and_then(|outcome| outcome.judging.as_ref()) {
+                (judging::judging(found))
             }
             @if says {
                 section #says aria-labelledby="says-title" {

@@ -118,3 +118,38 @@ fn no_text_becomes_markup() {
     }
     assert!(!STYLE.contains("</style") && !STYLE.contains("url(") && !STYLE.contains("@import"));
 }
+
+#[test]
+fn a_reward_model_shows_what_it_is_worth_and_answers_stay_texts() {
+    let share = |of: &str, value: f64| json!({"of": of, "n": 83, "value": value, "ci": [value - 0.05, value + 0.01]});
+    let judging = |beats: bool| {
+        json!({
+            "mean": 0.1, "std": 1.2, "accuracy": share("all", 0.9), "parts": [share("axis helpful", 0.75)],
+            "calibration_error": 0.03, "reliability": [{"low": 0.5, "high": 0.6, "n": 8, "confidence": 0.53, "accuracy": 0.875}],
+            "length_correlation": 0.42, "by_length": share("length", 0.94), "beats_length": beats,
+            "mistakes": [{"prompt": "Q", "chosen": "a", "rejected": "<img src=x onerror=alert(1)>", "confidence": 0.97}],
+        })
+    };
+    let of = |beats: bool| {
+        page(&run(100, |run| {
+            run.header.outcome = serde_json::from_value(json!({
+                "stop": "steps", "steps": 100, "exported_step": 75, "output": {"path": "a.gguf", "sha256": ""},
+                "judging": judging(beats),
+            }))
+            .unwrap();
+        }))
+    };
+    let (page, warned) = (of(true), words(&of(false)));
+    assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;") && !page.contains("<img"));
+    let words = words(&page);
+    for text in [
+        "all 90.0 % 85.0 % to 91.0 % 83",
+        "axis helpful 75.0 %",
+        "0.5 to 0.6 53.0 % 87.5 % 8",
+        "r +0.42",
+        "Sure and wrong, 97.0 %",
+    ] {
+        assert!(words.contains(text), "{text}: {words}");
+    }
+    assert!(warned.contains("Length alone may do as well") && !words.contains("Length alone may do"));
+}
