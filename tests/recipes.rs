@@ -25,7 +25,7 @@ fn check_says_what_a_recipe_will_learn() {
     let rows = "{\"prompt\":\"a\",\"completion\":\"b\"}\n{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},\
                 {\"role\":\"assistant\",\"content\":\"ho\"}]}\n";
     let workspace = folder(rows, QUIET);
-    insta::assert_snapshot!(workspace.ok(&["check", "r.yaml"]).stdout, @"r.yaml: ok (recipe: sft, 2 documents, 17 tokens, 4 learned, 1 rows of 512)");
+    insta::assert_snapshot!(workspace.ok(&["check", "r.yaml"]).stdout, @"r.yaml: ok (recipe: sft, 2 documents, 24 tokens, 5 learned, 1 rows of 512)");
     let json: Json = serde_json::from_str(&workspace.ok(&["check", "r.yaml", "--format", "json"]).stdout).unwrap();
     assert_eq!(
         (json["schema"].as_u64(), json["files"][0]["problems"].as_array().unwrap().len()),

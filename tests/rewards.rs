@@ -169,7 +169,7 @@ fn says_what_is_wrong_with_judgements_and_reward_models() {
     workspace.write("pairs.jsonl", format!("{}\n", json!({"prompt": "a ".repeat(80), "chosen": "x", "rejected": "y"})));
     recipe(&RECIPE.replace("evaluate: {every: 20}", "too_long: refuse"));
     insta::assert_snapshot!(workspace.tripos(&["check", "judge.yaml"]).stderr, @r"
-    error: prompt and answers of this row have 94 tokens, and `sequence` is 64
+    error: prompt and answers of this row have 100 tokens, and `sequence` is 64
       --> pairs.jsonl:1:1
       help: set a larger `sequence`, or leave such rows out: `too_long: drop`
     ");

@@ -166,7 +166,7 @@ fn a_whole_model_is_trained_and_runs() {
     let said = workspace.ok(&["train", "sums.yaml"]);
     assert!(said.stderr.contains(": 3,148,032 of 3,148,032 parameters, "), "{}", said.stderr);
     let losses = losses(&folder(&workspace));
-    assert!(losses[11] < 0.8 * losses[0], "{losses:?}");
+    assert!(losses[11] < 0.9 * losses[0], "{losses:?}");
     let trained = folder(&workspace).join("sums.gguf");
     workspace.ok(&["run", "suite.yaml", "--no-cache", "--limit", "2", "--model", trained.to_str().unwrap()]);
 }

@@ -119,8 +119,12 @@ pub(crate) fn fits(adapter: &Gguf, base: &Gguf) -> Vec<GgufProblem> {
     faults
 }
 
-/// Why an adapter was not trained on the model of this hash; nothing where it does not say on which it was.
+/// Why an adapter was not trained on the model of this hash; nothing where it does not say on which it was. A whole model
+/// may say it too, of the one that it came from: that it is no adapter is for [`fits`] to say.
 pub(crate) fn made_for(adapter: &Gguf, base: &Gguf, sha256: &str) -> Option<GgufProblem> {
+    if !adapter.is_adapter() {
+        return None;
+    }
     let trained_on = adapter.metadata().text("tripos.base.sha256").filter(|trained_on| *trained_on != sha256)?;
     let known_as = adapter.metadata().text("tripos.base.file").unwrap_or("another file");
     Some(GgufProblem::OtherBase {
