@@ -100,8 +100,8 @@ fn workspace(targets: &[&str], scorer: &str) -> Workspace {
 const SCORER: &str = "label: {classifier: kinds.gguf}";
 
 /// What each label's row of the head makes of the state behind each text, in plain Rust from the engine's own states.
-fn products() -> &'static [[f64; 3]] {
-    static PRODUCTS: OnceLock<Vec<[f64; 3]>> = OnceLock::new();
+fn products() -> &'static [[f32; 3]] {
+    static PRODUCTS: OnceLock<Vec<[f32; 3]>> = OnceLock::new();
     PRODUCTS.get_or_init(|| {
         let settings = LlamaSettings {
             context: Some(128),
@@ -120,7 +120,7 @@ fn products() -> &'static [[f64; 3]] {
         let head = head(3);
         let mut done = |id: usize, answer| {
             let Answer::State(state) = answer else { panic!("{answer:?}") };
-            let product = |row: &[f32]| row.iter().zip(&state).map(|(w, s)| f64::from(*w) * f64::from(*s)).sum();
+            let product = |row: &[f32]| row.iter().zip(&state).map(|(w, s)| w * s).sum();
             all[id] = [0, 1, 2].map(|at| product(&head[at * WIDTH..(at + 1) * WIDTH]));
         };
         engine.answer(requests, &mut done, &AtomicBool::new(false)).unwrap();
@@ -130,14 +130,14 @@ fn products() -> &'static [[f64; 3]] {
 
 /// Against the mean of each label over the texts, so that each is somewhere the likeliest.
 fn bias() -> [f32; 3] {
-    [0, 1, 2].map(|at| -(products().iter().map(|row| row[at]).sum::<f64>() / TEXTS.len() as f64) as f32)
+    [0, 1, 2].map(|at| -products().iter().map(|row| row[at]).sum::<f32>() / 8.0)
 }
 
 /// The probabilities of the labels for each text.
 fn by_hand() -> Vec<Vec<f64>> {
-    let shares = |row: &[f64; 3]| {
-        let odds = [0, 1, 2].map(|at| (row[at] + f64::from(bias()[at])).exp());
-        odds.iter().map(|one| one / odds.iter().sum::<f64>()).collect()
+    let shares = |row: &[f32; 3]| {
+        let odds = [0, 1, 2].map(|at| f64::from(row[at] + bias()[at]).exp());
+        odds.iter().map(|one: &f64| one / odds.iter().sum::<f64>()).collect()
     };
     products().iter().map(shares).collect()
 }

@@ -173,10 +173,13 @@ fn says_what_is_wrong_with_judgements_and_reward_models() {
       --> pairs.jsonl:1:1
       help: set a larger `sequence`, or leave such rows out: `too_long: drop`
     ");
-    recipe(&RECIPE.replace("evaluate: {every: 20}", "too_long: cut\ncentring: -1"));
+    recipe(&RECIPE.replace("evaluate: {every: 20}", "too_long: cut\ncentring: -1\nlanguage: -2"));
     insta::assert_snapshot!(workspace.tripos(&["check", "judge.yaml"]).stderr, @r"
     error: `centring` is -1
       --> judge.yaml:11:1
+      help: it is 0 or more
+    error: `language` is -2
+      --> judge.yaml:12:1
       help: it is 0 or more
     error: part of an answer cannot be judged for all of it
       --> judge.yaml:10:1

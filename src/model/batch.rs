@@ -18,8 +18,8 @@ use std::ops::Range;
 pub struct Document {
     /// Its tokens, BOS included where the model wants one.
     pub tokens: Vec<u32>,
-    /// Of each token, whether the model is to learn to predict it from those before it. The first is never predicted, nor is
-    /// the first of a branch.
+    /// Of each token, whether the model is to learn to predict it from those before it, which for the first of a branch are
+    /// the trunk. The first of all is never predicted.
     pub learn: Vec<bool>,
     /// Where branches begin, in order: each goes on from the trunk, which ends where the first of them begins, and sees
     /// nothing of the others. Empty where there is one text.
@@ -47,7 +47,14 @@ impl Document {
 
     /// Whether the token at a place is learned.
     fn is_target(&self, place: usize) -> bool {
-        place > 0 && self.learn.get(place).is_some_and(|learn| *learn) && !self.branches.contains(&place)
+        self.learn.get(place).is_some_and(|learn| *learn) && self.before(place).is_some()
+    }
+
+    /// The place from which the token at another is predicted.
+    fn before(&self, place: usize) -> Option<usize> {
+        let branch = self.branches.contains(&place);
+        let next = if branch { self.branches.first().copied().unwrap_or(0) } else { place };
+        next.checked_sub(1)
     }
 
     /// The parts that see the trunk and themselves: the branches, or all of it.
@@ -165,12 +172,13 @@ impl Batch {
             self.ends[self.end_count] = end;
             self.end_count += 1;
         }
-        for place in (0..document.tokens.len()).filter(|place| document.is_target(*place)) {
+        let targets = (0..document.tokens.len()).filter(|place| document.is_target(*place));
+        for (place, before) in targets.filter_map(|place| Some((place, document.before(place)?))) {
             if self.count == shape.targets {
                 return Err(ModelError::batch("targets", self.count + 1, shape.targets));
             }
-            let at = row + start + place;
-            (self.places[self.count], self.targets[self.count]) = (number(at - 1), self.tokens[at]);
+            let first = row + start;
+            (self.places[self.count], self.targets[self.count]) = (number(first + before), self.tokens[first + place]);
             self.count += 1;
         }
         Ok(())
@@ -244,9 +252,9 @@ mod tests {
         assert_eq!(hidden[..4], [[2, 2], [2, 2], [4, 4], [4, 4]]);
         assert_eq!(hidden[4..], [[4, 6], [4, 6], [4, 6], [4, 9]]);
         assert_eq!((batch.ends(), &batch.ends[..]), (4, &[1, 5, 8, 9][..]));
-        // 7 in the trunk, 9 in the first branch, 8 in the second; never the first of a branch.
-        assert_eq!((batch.targets(), &batch.places[..4]), (4, &[0, 2, 4, 7][..]));
-        assert_eq!((branches.targets(), branches.ends()), (3, 3));
+        // 7 in the trunk; 8 and 9, 6, and 9 begin branches, and are predicted at its end; 9 and 8 go on with the one before.
+        assert_eq!((batch.targets(), &batch.places[..7]), (7, &[0, 2, 3, 4, 3, 7, 3][..]));
+        assert_eq!((&batch.targets[..7], branches.ends()), (&[9, 7, 8, 9, 6, 8, 9][..], 3));
     }
 
     #[test]

@@ -82,6 +82,12 @@ impl<'a> Lessons<'a> {
         counts.sum()
     }
 
+    /// Tokens of some rows that the model learns to say, whatever else it learns of them.
+    #[must_use]
+    pub fn said(rows: &[Vec<&Document>]) -> usize {
+        rows.iter().flatten().map(|document| document.targets()).sum()
+    }
+
     /// The label of each document of some rows, in order; empty where no head learns.
     #[must_use]
     pub fn labels(&self, rows: &[Vec<&Document>]) -> Vec<usize> {
@@ -126,8 +132,7 @@ impl<'a> Lessons<'a> {
     pub fn shape(&self, sequence: usize) -> Shape {
         let mut shape = Shape { rows: self.micro_batch, len: sequence, targets: 1, ends: 1 };
         let mut widen = |rows: &[Vec<&Document>]| {
-            let targets: usize = rows.iter().flatten().map(|document| document.targets()).sum();
-            shape.targets = shape.targets.max(targets);
+            shape.targets = shape.targets.max(Self::said(rows));
             shape.ends = shape.ends.max(rows.iter().map(|row| ends(row)).sum());
         };
         self.held_out().for_each(&mut widen);

@@ -130,12 +130,13 @@ impl<'a> Trainer<'a> {
         let step = self.step + 1;
         let parts = lessons.parts(step);
         let total: usize = parts.iter().map(|rows| lessons.targets(rows)).sum();
+        let said: usize = parts.iter().map(|rows| Lessons::said(rows)).sum();
         let mut loss = 0.0;
         for (part, rows) in parts.iter().enumerate().filter(|(_, rows)| lessons.targets(rows) > 0) {
             if self.is_to_stop() {
                 return Ok(false);
             }
-            loss += self.learn((step, part), rows, total)?;
+            loss += self.learn((step, part), rows, (total, said))?;
         }
         let lr = rate(self.lesson.schedule, step, lessons.steps());
         // Without a target there is no gradient, and nothing to step along.
@@ -165,23 +166,24 @@ impl<'a> Trainer<'a> {
     }
 
     /// Learns from one micro-batch and gives its share of the loss.
-    fn learn(&mut self, (step, part): (u64, usize), rows: &Rows, total: usize) -> Result<f64, Problems> {
+    fn learn(&mut self, (step, part): (u64, usize), rows: &Rows, whole: (usize, usize)) -> Result<f64, Problems> {
         let key = seed::key(self.lesson.recipe.seed, &["dropout", &step.to_string(), &part.to_string()]);
-        let loss = self.loss(rows, total);
+        let loss = self.loss(rows, whole);
         let same = loss.clone();
         let slopes: Slopes = Box::new(move |readings| same.of(readings).coefficients);
         let readings = self.learner.learn(rows, key, slopes)?;
         Ok(loss.of(&readings).loss)
     }
 
-    fn loss(&self, rows: &[Vec<&Document>], total: usize) -> LossOf {
+    /// What a micro-batch costs; in the whole step are `total` targets, and `said` tokens that are learned.
+    fn loss(&self, rows: &[Vec<&Document>], (total, said): (usize, usize)) -> LossOf {
         let Lesson { lessons, recipe, .. } = self.lesson;
         match lessons.kind() {
             Kind::Sft | Kind::Pretrain => LossOf::Tokens(total),
             Kind::Classify => LossOf::Labels(lessons.labels(rows), total),
             Kind::Reward => {
-                let centring = recipe.judging.map_or(0.0, |judging| judging.centring);
-                LossOf::Pairs(lessons.pairs(rows), total, centring)
+                let (centring, language) = recipe.judging.map_or((0.0, 0.0), |by| (by.centring, by.language));
+                LossOf::Pairs { pairs: lessons.pairs(rows), total, centring, language, said }
             }
         }
     }
@@ -295,7 +297,7 @@ impl<'a> Trainer<'a> {
 enum LossOf {
     Tokens(usize),
     Labels(Vec<usize>, usize),
-    Pairs(Vec<Pair>, usize, f64),
+    Pairs { pairs: Vec<Pair>, total: usize, centring: f64, language: f64, said: usize },
 }
 
 impl LossOf {
@@ -303,7 +305,9 @@ impl LossOf {
         match self {
             Self::Tokens(total) => sft(readings, *total),
             Self::Labels(labels, total) => classify(readings, labels, *total),
-            Self::Pairs(pairs, total, centring) => reward(readings, pairs, *total, *centring),
+            Self::Pairs { pairs, total, centring, language, said } => {
+                reward(readings, pairs, *total, *centring).and(*language, &sft(readings, *said))
+            }
         }
     }
 }

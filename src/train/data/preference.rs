@@ -93,22 +93,26 @@ impl Bundle {
         others.iter().map(shared).min().unwrap_or(0)
     }
 
-    fn document(&self) -> Document {
+    /// `says`: whether it is also to be learned to say what was preferred, and never to anything.
+    fn document(&self, says: bool) -> Document {
         let trunk = self.trunk();
         let mut tokens: Vec<Token> = self.tokens.first().map_or(Vec::new(), |first| first[..trunk].to_vec());
+        let mut learn = vec![false; trunk];
         let mut branches = Vec::with_capacity(self.tokens.len());
-        for answer in &self.tokens {
+        for (at, answer) in self.tokens.iter().enumerate() {
             branches.push(tokens.len());
             tokens.extend_from_slice(&answer[trunk..]);
+            let best = self.group.judged.iter().all(|judged| judged.worse != at);
+            learn.resize(tokens.len(), says && best);
         }
-        let learn = vec![false; tokens.len()];
         Document { branches, ..Document::new(tokens, learn) }
     }
 }
 
 /// The documents of some preferences: all of one prompt in one, as far as `sequence` tokens hold them. Those whose two
-/// answers are too long for that together are given back.
-pub(super) fn documents(all: Vec<Tokenised>, sequence: usize) -> (Vec<Found>, Vec<(Place, usize)>) {
+/// answers are too long for that together are given back. Where the model also learns what it `says`, that is the answers
+/// to which none was preferred, from where they part.
+pub(super) fn documents(all: Vec<Tokenised>, sequence: usize, says: bool) -> (Vec<Found>, Vec<(Place, usize)>) {
     let mut places: HashMap<Asked, usize> = HashMap::new();
     let mut prompts: Vec<Vec<Tokenised>> = Vec::new();
     for one in all {
@@ -137,7 +141,7 @@ pub(super) fn documents(all: Vec<Tokenised>, sequence: usize) -> (Vec<Found>, Ve
             if longer.len() <= sequence { *last = longer } else { bundles.push(alone) }
         }
         for bundle in bundles.into_iter().filter(|bundle| !bundle.tokens.is_empty()) {
-            let mut one = Found::new(place.clone(), vec![bundle.document()], &prompt);
+            let mut one = Found::new(place.clone(), vec![bundle.document(says)], &prompt);
             one.text = std::iter::once(&prompt).chain(&bundle.group.answers).cloned().collect::<Vec<_>>().join("\n\n");
             one.group = Some(bundle.group);
             found.push(one);
@@ -172,7 +176,7 @@ mod tests {
             preference("a", &[7, 0], &[9, 9, 0]),
             preference("a", &[8, 0], &[9, 9, 0]),
         ];
-        let (found, too_long) = documents(all, 64);
+        let (found, too_long) = documents(all, 64, false);
         assert_eq!((found.len(), too_long.len()), (2, 0));
         let document = &found[0].documents[0];
         assert_eq!(
@@ -193,15 +197,24 @@ mod tests {
             preference("a", &[5, 5, 0], &[6, 6, 0]),
             preference("a", &[4; 9], &[7, 0]),
         ];
-        let (found, too_long) = documents(all, 9);
+        let (found, too_long) = documents(all, 9, false);
         assert_eq!(found.iter().map(|found| found.documents[0].tokens.len()).collect::<Vec<_>>(), [7, 9]);
         assert_eq!(too_long.iter().map(|(_, tokens)| *tokens).collect::<Vec<_>>(), [14]);
         assert_eq!(found[0].key, found[1].key, "they stay on one side");
     }
 
     #[test]
+    fn what_is_also_said_are_the_answers_to_which_none_was_preferred() {
+        let all = || vec![preference("a", &[7, 5, 0], &[7, 8, 0]), preference("a", &[7, 8, 0], &[7, 9, 9, 0])];
+        let learned = |says: bool| documents(all(), 64, says).0[0].documents[0].clone();
+        assert_eq!(learned(true).tokens, [1, 2, 3, 7, 5, 0, 8, 0, 9, 9, 0]);
+        let from_where_they_part = [4, 5].map(|at| learned(true).learn[at]);
+        assert_eq!((from_where_they_part, learned(true).targets(), learned(false).targets()), ([true; 2], 2, 0));
+    }
+
+    #[test]
     fn one_answer_may_begin_with_all_of_another() {
-        let (found, _) = documents(vec![preference("a", &[7, 0], &[7, 0, 0])], 64);
+        let (found, _) = documents(vec![preference("a", &[7, 0], &[7, 0, 0])], 64, false);
         let document = &found[0].documents[0];
         assert_eq!((&document.tokens[..], &document.branches[..]), (&[1, 2, 3, 7, 0, 0, 0][..], &[4, 5][..]));
     }

@@ -278,7 +278,8 @@ impl<'a> Reader<'a> {
             }
         }
         let (sequence, of) = (self.recipe.sequence, all.len());
-        let (found, too_long) = preference::documents(all, sequence);
+        let says = self.recipe.judging.is_some_and(|judging| judging.language > 0.0);
+        let (found, too_long) = preference::documents(all, sequence, says);
         if self.recipe.too_long == TooLong::Refuse {
             for (place, tokens) in &too_long {
                 let what = format!("prompt and answers of this row have {tokens} tokens, and `sequence` is {sequence}");

@@ -24,6 +24,22 @@ pub struct Loss {
     pub coefficients: Coefficients,
 }
 
+impl Loss {
+    /// This loss and a share of another one of the same readings.
+    #[must_use]
+    pub fn and(mut self, weight: f64, other: &Self) -> Self {
+        self.loss += weight * other.loss;
+        let (to, from) = (&mut self.coefficients, &other.coefficients);
+        let parts = [(&mut to.logprobs, &from.logprobs), (&mut to.outputs, &from.outputs)];
+        #[allow(clippy::cast_possible_truncation)] // the nearest f32 is meant
+        let weight = weight as f32;
+        for (to, from) in parts {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to += weight * from);
+        }
+        self
+    }
+}
+
 /// log(1 + eˣ), without overflow: −log σ(−x).
 fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()

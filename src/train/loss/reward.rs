@@ -71,6 +71,7 @@ pub fn reward(readings: &Readings, pairs: &[Pair], total: usize, centring: f64) 
 #[cfg(test)]
 mod tests {
     use super::super::differences::assert_gradient;
+    use super::super::sft;
     use super::*;
 
     const REWARDS: [f32; 5] = [0.5, -2.0, 1.5, 4.0, 3.9];
@@ -119,6 +120,17 @@ mod tests {
         for (found, known) in found.coefficients.outputs.iter().zip(slopes) {
             assert!((found - known).abs() < 1e-6, "{found} {known}");
         }
+    }
+
+    /// Beside it the loss of what the model says.
+    #[test]
+    fn a_share_of_another_loss_adds_its_slopes() {
+        let both = Readings { logprobs: vec![-0.5, -3.0], outputs: REWARDS.to_vec() };
+        let sum = |readings: &Readings| reward(readings, &pairs(), 7, 0.01).and(0.25, &sft(readings, 3));
+        assert_gradient(sum, &both);
+        assert!((sum(&both).loss - reward(&both, &pairs(), 7, 0.01).loss - 0.25 * 3.5 / 3.0).abs() < 1e-9);
+        let wrong = sum(&both).coefficients;
+        assert_ne!(wrong, reward(&both, &pairs(), 7, 0.01).coefficients);
     }
 
     #[test]

@@ -152,8 +152,9 @@ impl Loader<'_> {
     /// What belongs to reward models alone.
     fn judged(&mut self, recipe: &Recipe) {
         let Some(judging) = &recipe.judging else { return };
-        let good = judging.centring.is_finite() && judging.centring >= 0.0;
-        self.within("centring", judging.centring, good, "0 or more");
+        for (name, number) in [("centring", judging.centring), ("language", judging.language)] {
+            self.within(name, number, number.is_finite() && number >= 0.0, "0 or more");
+        }
         if matches!(recipe.too_long, TooLong::Cut | TooLong::Split) && !self.refused("too_long") {
             let help = "write `too_long: drop` or `too_long: refuse`, and a larger `sequence`";
             self.fail("too_long", "part of an answer cannot be judged for all of it", help);

@@ -350,7 +350,12 @@ impl Loader<'_> {
     /// How a reward model judges: in turns where its base has a chat template, unless the recipe says otherwise.
     fn judging(&mut self, file: &RecipeFile, kind: Option<Kind>, model: Option<&Path>) -> Option<Judging> {
         if kind != Some(Kind::Reward) {
-            for (name, given) in [("render", file.render.is_some()), ("centring", file.centring.is_some())] {
+            let of_judges = [
+                ("render", file.render.is_some()),
+                ("centring", file.centring.is_some()),
+                ("language", file.language.is_some()),
+            ];
+            for (name, given) in of_judges {
                 if given && kind.is_some() {
                     self.fail(name, &format!("`{name}` belongs to `kind: reward`"), "leave it out");
                 }
@@ -362,7 +367,8 @@ impl Loader<'_> {
         if render == Render::Chat && model.is_some() && !talks {
             self.fail("render", "the model has no chat template", "write `render: text`, or take a model that has one");
         }
-        Some(Judging { render, centring: file.centring.unwrap_or(CENTRING) })
+        let (centring, language) = (file.centring.unwrap_or(CENTRING), file.language.unwrap_or(0.0));
+        Some(Judging { render, centring, language })
     }
 
     fn labels(&mut self, written: &[LabelEntry]) -> Vec<String> {

@@ -142,6 +142,9 @@ pub struct Judging {
     pub render: Render,
     /// How strongly rewards are drawn to 0.
     pub centring: f64,
+    /// How much −log p of the preferred answers counts beside the judgements: a head then reads states that still know how
+    /// to answer (Yang 2024, 2406.10216).
+    pub language: f64,
 }
 
 /// How long is trained.

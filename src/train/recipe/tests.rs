@@ -271,7 +271,7 @@ fn fields_that_do_not_belong_together_are_refused() {
         refused(&format!("{}completion: x\nlabels: [a]\n", SHORT.replace("sft", "classify"))), @r"
     error: unknown field `completion` in the file
       --> recipes/tiny/r.yaml:5:1
-      help: known here: architecture, batch, centring, checkpoint, clean, data, date, depth, description, epochs, evaluate, held_out, kind, labels, leaks, licence, micro_batch, model, optimiser, output, precision, recipe, recompute, render, schedule, seed, sequence, steps, suite, template_vars, tokenizer, tokens, too_long, train
+      help: known here: architecture, batch, centring, checkpoint, clean, data, date, depth, description, epochs, evaluate, held_out, kind, labels, language, leaks, licence, micro_batch, model, optimiser, output, precision, recipe, recompute, render, schedule, seed, sequence, steps, suite, template_vars, tokenizer, tokens, too_long, train
 
     error: there is one label, and nothing to tell apart
       --> recipes/tiny/r.yaml:6:1
