@@ -18,6 +18,11 @@ fn open(path: &Path, settings: LlamaSettings) -> Llama {
 
 /// The answers to one kind of request about some texts, in their order.
 fn ask(model: &Llama, ask: &Ask, texts: &[Vec<Token>]) -> Vec<Vec<f32>> {
+    counted(model, ask, texts).0
+}
+
+/// The same, and how many tokens that took.
+fn counted(model: &Llama, ask: &Ask, texts: &[Vec<Token>]) -> (Vec<Vec<f32>>, usize) {
     let request = |(id, tokens): (usize, &Vec<Token>)| Request { id, tokens: tokens.clone(), ask: ask.clone() };
     let requests: Vec<Request> = texts.iter().enumerate().map(request).collect();
     let mut answers = BTreeMap::new();
@@ -26,8 +31,7 @@ fn ask(model: &Llama, ask: &Ask, texts: &[Vec<Token>]) -> Vec<Vec<f32>> {
         other => panic!("{other:?}"),
     };
     let effort = model.answer(requests, &mut done, &AtomicBool::new(false)).unwrap();
-    assert_eq!(effort.tokens_decoded, texts.iter().map(Vec::len).sum::<usize>());
-    answers.into_values().collect()
+    (answers.into_values().collect(), effort.tokens_decoded)
 }
 
 fn apart(a: &[f32], b: &[f32]) -> f32 {
@@ -75,9 +79,16 @@ fn texts_read_together_have_the_states_of_each_alone() {
     for kind in Kind::ALL {
         let path = tiny(folder.path(), kind);
         let with = |kv| open(&path, LlamaSettings { context: Some(700), kv, ..settings() });
-        let all = texts(&[3, 5, 8, 30, 31, 100, 600, 7, 300, 300]);
-        let together = ask(&with(KvMode::Tree), &Ask::State, &all);
-        let alone = ask(&with(KvMode::Exact), &Ask::State, &all);
+        let mut all = texts(&[3, 5, 8, 30, 31, 100, 600, 7, 300, 301]);
+        // Answers to two prompts, among the others: what they share is read once.
+        let prompts = texts(&[550, 25]);
+        let behind = |prompt: usize, answer: &[Token]| [&prompts[prompt][..], answer].concat();
+        all.extend([behind(0, &[7, 9]), behind(1, &[5]), behind(0, &[7, 8, 30]), behind(1, &[6, 6]), behind(0, &[4])]);
+        let total: usize = all.iter().map(Vec::len).sum();
+        let (together, decoded) = counted(&with(KvMode::Tree), &Ask::State, &all);
+        assert_eq!(decoded, total - 2 * 550 - 25, "{kind:?}");
+        let (alone, decoded) = counted(&with(KvMode::Exact), &Ask::State, &all);
+        assert_eq!(decoded, total, "{kind:?}");
         for ((one, other), text) in together.iter().zip(&alone).zip(&all) {
             assert!(apart(one, other) < 1e-3, "{kind:?} {} tokens: {}", text.len(), apart(one, other));
         }
@@ -176,7 +187,9 @@ fn a_reward_model_gives_the_answers_the_rewards_that_it_learned() {
         assert_eq!(model.axes, ["helpful"]);
         let whole: Vec<Vec<Token>> = answers.iter().map(|answer| [&prompt[..], answer].concat()).collect();
         let engine = open(&base, LlamaSettings { adapter: Some((taught.clone(), 1.0)), ..settings() });
-        for (state, raw) in ask(&engine, &Ask::State, &whole).iter().zip(&raw) {
+        let (states, decoded) = counted(&engine, &Ask::State, &whole);
+        assert_eq!(decoded, 12 + 3 + 1 + 7, "the prompt once");
+        for (state, raw) in states.iter().zip(&raw) {
             let (said, learned) = (model.reward(state), f64::from((raw - 0.5) / 2.0));
             assert!((said - learned).abs() < 1e-3, "{kind:?}: {said} {learned}");
         }
@@ -230,5 +243,5 @@ fn nothing_new_is_begun_once_it_is_to_stop() {
         stop.store(true, Ordering::Relaxed);
     };
     model.answer(requests, &mut done, &stop).unwrap();
-    assert_eq!(answered, [0]);
+    assert_eq!(answered.len(), 1, "{answered:?}");
 }
