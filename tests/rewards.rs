@@ -123,8 +123,17 @@ fn the_best_of_several_answers_is_chosen_by_reward() {
     );
     let text = workspace.read("suite.yaml").replace("{scripted: script.yaml}", &base);
     workspace.write("suite.yaml", text);
-    workspace.ok(&["run", "suite.yaml"]);
+    let said = workspace.ok(&["run", "suite.yaml"]).stdout;
     let samples = samples_of(&run_of(&workspace));
+    let all = |reduced: bool| {
+        let of = samples.iter().filter(move |sample| (sample["trial"]["repeat"] == "reduced") == reduced);
+        let rewards: Vec<f64> = of.map(|sample| sample["scores"][1]["value"].as_f64().unwrap()).collect();
+        rewards.iter().sum::<f64>() / rewards.len() as f64
+    };
+    let row = said.lines().find(|line| line.starts_with("best ") && line.contains(" reward ")).expect(&said);
+    let told = format!("{:.3}   {:.3}", all(false), all(true));
+    assert!(said.contains("repeats of  metric"), "{said}");
+    assert_eq!(row.split_whitespace().skip(2).take(2).collect::<Vec<_>>(), told.split_whitespace().collect::<Vec<_>>());
     for case in ["one", "two"] {
         let of = |reduced: bool| {
             samples.iter().filter(move |s| s["trial"]["case"] == case && (s["trial"]["repeat"] == "reduced") == reduced)

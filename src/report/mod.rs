@@ -20,6 +20,7 @@ mod markdown;
 mod numbers;
 mod probe;
 mod reliability;
+mod repeats;
 mod samples;
 mod steps;
 mod sweep;

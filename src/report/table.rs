@@ -1,7 +1,7 @@
 //! The table that a run ends in: one row a variant, each metric with its interval, what was left out, what it cost.
 
 use super::layout::{Align, Cell, Column, tables};
-use super::{probe, reliability};
+use super::{probe, reliability, repeats};
 use crate::gate::probes;
 use crate::stats::{Confusion, Metric, better, tie};
 use crate::store::Status;
@@ -19,6 +19,7 @@ pub fn table(run: &RunSummary, width: usize, colour: bool) -> String {
         (metric_columns(&run.variants), count_columns(&run.variants), cost_columns(&run.variants));
     let mut out = arranged(&key, [&metrics, &counts, &costs], width, colour);
     out += &legend(run);
+    out += &repeats::table(run, width, colour);
     out += &probe::table(&probes(run), width, colour);
     for variant in &run.variants {
         for (scorer, confusion) in &variant.confusions {

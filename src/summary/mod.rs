@@ -122,6 +122,12 @@ impl RunSummary {
         self.of(variant).map_or_else(Vec::new, |rows| rows.rows(|_| true))
     }
 
+    /// The single repeats of a variant whose metrics rest on what they come to; empty for any other.
+    #[must_use]
+    pub fn repeats(&self, variant: &str) -> Vec<Row<'_>> {
+        self.of(variant).map_or_else(Vec::new, VariantRows::repeats)
+    }
+
     /// What is swapped, where the cases are counterfactual pairs.
     #[must_use]
     pub fn probe(&self) -> Option<Probe> {

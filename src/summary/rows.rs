@@ -41,6 +41,13 @@ pub(super) struct Kept {
     tokens: [usize; 2],
 }
 
+impl Kept {
+    fn row(&self) -> Row<'_> {
+        let (scores, windows) = (&self.scores[..], &self.windows[..]);
+        Row { case: &self.case, scores, truth: self.truth.as_deref(), cut: self.cut, windows }
+    }
+}
+
 impl VariantRows {
     /// Those of a variant of the header's suite.
     pub(super) fn of(variant: &Value) -> Option<Self> {
@@ -88,6 +95,12 @@ impl VariantRows {
         self.wanted(wanted).map(|(_, row)| row).collect()
     }
 
+    /// Each repeat, where the metrics rest on what they come to.
+    pub(super) fn repeats(&self) -> Vec<Row<'_>> {
+        let each = self.rows.iter().filter(|row| self.reduced && !row.reduced);
+        each.map(Kept::row).collect()
+    }
+
     /// The same for a group of a probe.
     pub(super) fn probe_rows(&self, group: &str) -> Vec<ProbeRow<'_>> {
         let mut sides = Vec::new();
@@ -105,8 +118,7 @@ impl VariantRows {
         let kept = self.rows.iter().filter(move |row| row.reduced == self.reduced && wanted(row));
         kept.map(move |row| {
             let cut = if self.reduced { cut.contains(row.case.as_str()) } else { row.cut };
-            let (scores, windows) = (&row.scores[..], &row.windows[..]);
-            (row, Row { case: &row.case, scores, truth: row.truth.as_deref(), cut, windows })
+            (row, Row { cut, ..row.row() })
         })
     }
 
