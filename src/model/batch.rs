@@ -52,7 +52,7 @@ impl Document {
 
     /// The place from which the token at another is predicted.
     fn before(&self, place: usize) -> Option<usize> {
-        let branch = self.branches.contains(&place);
+        let branch = self.branches.binary_search(&place).is_ok();
         let next = if branch { self.branches.first().copied().unwrap_or(0) } else { place };
         next.checked_sub(1)
     }

@@ -31,6 +31,8 @@ pub(super) fn table(run: &RunSummary, width: usize, colour: bool) -> String {
 
 fn row(difference: &Difference) -> Option<[String; 3]> {
     let (before, after, change) = (difference.baseline?, difference.candidate?, difference.difference?);
+    // A mean of a mean may come out an ulp apart: that is no difference.
+    let signed = |number: f64| signed(if number.abs() < 1e-12 { 0.0 } else { number });
     let interval = difference.ci.map(|[low, high]| format!(" [{}, {}]", signed(low), signed(high)));
     Some([figure(before), figure(after), signed(change) + &interval.unwrap_or_default()])
 }

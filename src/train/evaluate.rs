@@ -39,7 +39,7 @@ pub fn evaluate(
                 correct += right(&readings.outputs, &labels);
             }
             Kind::Reward => {
-                // How likely the judgements are; neither margin nor centring, which only help to learn.
+                // How likely the judgements are; neither margin, centring nor language, which only help to learn.
                 let pairs = lessons.pairs(rows).into_iter().map(|pair| Pair { margin: 0.0, ..pair });
                 let pairs: Vec<Pair> = pairs.collect();
                 loss += reward(&readings, &pairs, total, 0.0).loss;

@@ -16,6 +16,7 @@ const FORMATS: [TensorType; 5] =
 
 /// Mean differences of log-probabilities: between the same numbers, and where llama.cpp rounds what it multiplies too.
 const SAME: f64 = 1e-5;
+/// More than training allows (2e-2): formats of few bits leave the small model less sure of what it says.
 const NEAR: f64 = 5e-2;
 
 /// What the bundled model is asked, and what it then says. Only that is looked at, as in training: tokens that the model

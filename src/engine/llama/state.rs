@@ -78,12 +78,14 @@ fn families(requests: &[Request], most: usize, cells: usize) -> Vec<Family<'_>> 
     let mut sorted: Vec<&Request> = requests.iter().filter(|request| !request.tokens.is_empty()).collect();
     sorted.sort_by(|a, b| a.tokens.cmp(&b.tokens));
     let mut families: Vec<Family<'_>> = Vec::new();
-    for request in sorted {
+    for (at, &request) in sorted.iter().enumerate() {
         if let Some(family) = families.last_mut().filter(|family| family.members.len() < most) {
             let trunk = trunk(family, request);
+            // Where it shares far more with the next one, the two begin a family: chats all begin by the same few tokens.
+            let next = sorted.get(at + 1).map_or(0, |next| alike(request, next));
             let (before, after) = (family.trunk * (family.members.len() - 1), trunk * family.members.len());
             let own = request.tokens.len() + family.members.iter().map(|one| one.tokens.len()).sum::<usize>();
-            if trunk >= SHARED && after >= before && own - after <= cells {
+            if trunk >= SHARED && next <= 2 * trunk && after >= before && own - after <= cells {
                 family.members.push(request);
                 family.trunk = trunk;
                 continue;
@@ -97,10 +99,14 @@ fn families(requests: &[Request], most: usize, cells: usize) -> Vec<Family<'_>> 
 /// What a family would share if a request came to it.
 fn trunk(family: &Family<'_>, request: &Request) -> usize {
     let Some(first) = family.members.first() else { return 0 };
-    let same = first.tokens.iter().zip(&request.tokens).take_while(|(a, b)| a == b).count();
     let shortest = family.members.iter().map(|one| one.tokens.len()).min().unwrap_or(0).min(request.tokens.len());
     let now = if family.members.len() == 1 { usize::MAX } else { family.trunk };
-    same.min(now).min(shortest.saturating_sub(1))
+    alike(first, request).min(now).min(shortest.saturating_sub(1))
+}
+
+/// Tokens by which two texts begin alike.
+fn alike(one: &Request, other: &Request) -> usize {
+    one.tokens.iter().zip(&other.tokens).take_while(|(a, b)| a == b).count()
 }
 
 /// As many families together as there are cells and sequences.
@@ -230,6 +236,10 @@ mod tests {
         let texts = [long(28, 2), long(28, 3), long(28, 4), long(9, 5)];
         let texts: Vec<&[Token]> = texts.iter().map(Vec::as_slice).collect();
         assert_eq!(found(&texts, 8, 99), [(28, vec![0, 1, 2]), (0, vec![3])]);
+        let head = |rest: &[Token]| [&[7; 9][..], rest].concat();
+        let texts = [head(&[1]), head(&[[2; 50], [3; 50]].concat()), head(&[[2; 50], [4; 50]].concat())];
+        let texts: Vec<&[Token]> = texts.iter().map(Vec::as_slice).collect();
+        assert_eq!(found(&texts, 8, 999), [(0, vec![0]), (59, vec![1, 2])], "not at the head that all have");
         let twice = [&[1; 12][..], &[1; 12]];
         assert_eq!(found(&twice, 8, 99), [(11, vec![0, 1])], "each has a token of its own");
     }

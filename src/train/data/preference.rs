@@ -6,7 +6,7 @@ use crate::engine::Token;
 use crate::error::Place;
 use crate::model::Document;
 use crate::prompt::Asked;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A prompt with its answers, and what was said of them. The answers are the branches of its document, in order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -93,17 +93,16 @@ impl Bundle {
         others.iter().map(shared).min().unwrap_or(0)
     }
 
-    /// `says`: whether it is also to be learned to say what was preferred, and never to anything.
-    fn document(&self, says: bool) -> Document {
+    /// `says`: of each answer, whether it is also to be learned to say it.
+    fn document(&self, says: impl Fn(&[Token]) -> bool) -> Document {
         let trunk = self.trunk();
         let mut tokens: Vec<Token> = self.tokens.first().map_or(Vec::new(), |first| first[..trunk].to_vec());
         let mut learn = vec![false; trunk];
         let mut branches = Vec::with_capacity(self.tokens.len());
-        for (at, answer) in self.tokens.iter().enumerate() {
+        for answer in &self.tokens {
             branches.push(tokens.len());
             tokens.extend_from_slice(&answer[trunk..]);
-            let best = self.group.judged.iter().all(|judged| judged.worse != at);
-            learn.resize(tokens.len(), says && best);
+            learn.resize(tokens.len(), says(answer));
         }
         Document { branches, ..Document::new(tokens, learn) }
     }
@@ -127,6 +126,9 @@ pub(super) fn documents(all: Vec<Tokenised>, sequence: usize, says: bool) -> (Ve
         let Some(first) = preferences.first() else { continue };
         let (place, prompt) = (first.place.clone(), first.said.asked.shown());
         let begin = || Bundle { group: Group { prompt: prompt.clone(), ..Group::default() }, ..Bundle::default() };
+        // Of all judgements of the prompt: an answer may lose in another document than the one where it wins.
+        let worse: HashSet<&[Token]> = preferences.iter().map(|one| one.rejected.as_slice()).collect();
+        let best = |answer: &[Token]| says && !worse.contains(answer);
         let mut bundles = vec![begin()];
         for one in &preferences {
             let mut alone = begin();
@@ -141,7 +143,7 @@ pub(super) fn documents(all: Vec<Tokenised>, sequence: usize, says: bool) -> (Ve
             if longer.len() <= sequence { *last = longer } else { bundles.push(alone) }
         }
         for bundle in bundles.into_iter().filter(|bundle| !bundle.tokens.is_empty()) {
-            let mut one = Found::new(place.clone(), vec![bundle.document(says)], &prompt);
+            let mut one = Found::new(place.clone(), vec![bundle.document(best)], &prompt);
             one.text = std::iter::once(&prompt).chain(&bundle.group.answers).cloned().collect::<Vec<_>>().join("\n\n");
             one.group = Some(bundle.group);
             found.push(one);
@@ -207,6 +209,9 @@ mod tests {
     fn what_is_also_said_are_the_answers_to_which_none_was_preferred() {
         let all = || vec![preference("a", &[7, 5, 0], &[7, 8, 0]), preference("a", &[7, 8, 0], &[7, 9, 9, 0])];
         let learned = |says: bool| documents(all(), 64, says).0[0].documents[0].clone();
+        let apart = documents(all(), 9, true).0;
+        let targets: Vec<usize> = apart.iter().map(|found| found.documents[0].targets()).collect();
+        assert_eq!(targets, [2, 0], "what wins in the second document lost in the first");
         assert_eq!(learned(true).tokens, [1, 2, 3, 7, 5, 0, 8, 0, 9, 9, 0]);
         let from_where_they_part = [4, 5].map(|at| learned(true).learn[at]);
         assert_eq!((from_where_they_part, learned(true).targets(), learned(false).targets()), ([true; 2], 2, 0));
