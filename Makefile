@@ -24,7 +24,7 @@ deps: ## install what the build needs and this machine lacks
 build: deps flags ## compile for the CPU of this machine
 	$(cargo) build --release --locked
 
-demo: build ## compare four ways of asking for sums, on the bundled model
+demo: build ## compare five ways of asking for sums, on the bundled model
 	target/release/tripos run suites/arithmetic.yaml
 
 # What training writes is too exact to be small: it is quantised, and only that is committed.

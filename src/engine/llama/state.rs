@@ -22,7 +22,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::token::LlamaToken;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Cells of a context: so much is decoded between two times that it is cleared, or one text that is longer.
+/// Cells of a context, which a family may fill; or one text that is longer.
 const CELLS: usize = 4 * BATCH as usize;
 /// Tokens that texts must share at least to be decoded together.
 const SHARED: usize = 8;
@@ -45,7 +45,7 @@ pub(super) fn run(
         ends: Vec::new(),
         decoded: 0,
     };
-    for group in groups(families(requests, most, cells), most, cells) {
+    for group in groups(families(requests, most, cells), most) {
         if stop.load(Ordering::Relaxed) {
             break;
         }
@@ -109,15 +109,16 @@ fn alike(one: &Request, other: &Request) -> usize {
     one.tokens.iter().zip(&other.tokens).take_while(|(a, b)| a == b).count()
 }
 
-/// As many families together as there are cells and sequences.
-fn groups(families: Vec<Family<'_>>, most: usize, cells: usize) -> Vec<Vec<Family<'_>>> {
+/// As many families together as fit a batch and as there are sequences: the more cells are in use, the slower is each
+/// token. One that is larger is alone.
+fn groups(families: Vec<Family<'_>>, most: usize) -> Vec<Vec<Family<'_>>> {
     let mut groups: Vec<Vec<Family<'_>>> = Vec::new();
     let (mut room, mut free) = (0, 0);
     for family in families {
         let (tokens, texts) = (family.tokens(), family.members.len());
         if tokens > room || texts > free || groups.is_empty() {
             groups.push(Vec::new());
-            (room, free) = (cells, most);
+            (room, free) = (BATCH as usize, most);
         }
         (room, free) = (room.saturating_sub(tokens), free.saturating_sub(texts));
         if let Some(group) = groups.last_mut() {
@@ -249,7 +250,7 @@ mod tests {
         let sizes = |lengths: &[usize], most: usize| {
             let texts: Vec<Vec<Token>> = (0..).zip(lengths).map(|(text, len)| vec![text; *len]).collect();
             let requests = requests(&texts.iter().map(Vec::as_slice).collect::<Vec<_>>());
-            let groups = groups(families(&requests, most, 512), most, 512);
+            let groups = groups(families(&requests, most, 2048), most);
             groups.iter().map(|group| group.iter().map(Family::tokens).collect()).collect::<Vec<Vec<usize>>>()
         };
         assert_eq!(sizes(&[200, 300, 12, 1, 600, 5, 0, 6], 256), [vec![200, 300, 12], vec![1], vec![600], vec![5, 6]]);
