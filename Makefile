@@ -28,7 +28,7 @@ demo: build ## compare five ways of asking for sums, on the bundled model
 	target/release/tripos run suites/arithmetic.yaml
 
 # What training writes is too exact to be small: it is quantised, and only that is committed.
-model: build ## make the bundled models anew, from nothing (about an hour on two cores)
+model: build ## make the bundled models anew, from nothing (about 70 minutes on two cores)
 	target/release/tripos train recipes/tiny/pretrain.yaml
 	target/release/tripos quantize models/tripos-tiny-base.full.gguf models/tripos-tiny-base.gguf --type q8_0
 	target/release/tripos train recipes/tiny/sft.yaml
