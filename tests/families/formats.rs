@@ -16,17 +16,17 @@ const FORMATS: [TensorType; 5] =
 
 /// Mean differences of log-probabilities: between the same numbers, and where llama.cpp rounds what it multiplies too.
 const SAME: f64 = 1e-5;
-/// More than training allows (2e-2): formats of few bits leave the small model less sure of what it says.
-const NEAR: f64 = 5e-2;
+/// More than training allows (2e-2): at 4 bits and fewer this small model is less sure of what it says.
+const NEAR: f64 = 4e-2;
 
 /// What the bundled model is asked, and what it then says. Only that is looked at, as in training: tokens that the model
 /// does not expect have low log-probabilities, which move more when llama.cpp rounds what it multiplies by Q8_0 to 8 bits
 /// (2e-2 over these texts, more on what it does not expect).
 const SAID: [[&str; 2]; 4] = [
     ["<|endoftext|>Q: What is 47 + 38?\nA: Let's think step by step.", " 7 + 8 = 15, write 5 carry 1. 4 + 3 + 1 = 8."],
-    ["<|endoftext|>Q: What is the capital of France?\nA:", " Paris"],
-    ["<|endoftext|>Review: a warm and funny film\nSentiment:", " positive"],
-    ["<|endoftext|>Q: What is 61 - 14?\nA: Let's think step by step.", " 1 < 4, borrow, 11 - 4 = 7. 5 - 1 = 4."],
+    ["<|endoftext|>Q: What is 12 + 30?\nA: Let's think step by step.", " 2 + 0 = 2. 1 + 3 = 4. The answer is 42."],
+    ["<|endoftext|>Review: the story is warm and funny.\nSentiment:", " positive"],
+    ["<|endoftext|>Q: What is 68 - 25?\nA: Let's think step by step.", " 8 - 5 = 3. 6 - 2 = 4. The answer is 43."],
 ];
 
 fn tiny() -> &'static Path {
