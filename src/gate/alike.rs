@@ -31,7 +31,7 @@ pub fn alike(baseline: &RunSummary, candidate: &RunSummary) -> Problems {
         "log-probabilities may differ in their last digits; run the baseline again to be sure",
     );
     unlike(
-        before.suite.get("scorers") != after.suite.get("scorers"),
+        before.scorers_written() != after.scorers_written() || before.heads() != after.heads(),
         "the scorers of the suite have changed between the runs".to_owned(),
         "metrics of one name may mean different things; run the baseline again with the scorers of today",
     );

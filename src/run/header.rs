@@ -3,7 +3,9 @@
 use super::error::RunError;
 use super::prepare::Prepared;
 use crate::error::{Place, Problems};
-use crate::store::{CaseRecord, CaseSet, Header, ModelRecord, SCHEMA, ScorerRecord, Status};
+use crate::store::{
+    CaseRecord, CaseSet, Header, ModelRecord, SCHEMA, ScorerRecord, Status, without_own_paths, without_paths,
+};
 use crate::suite::Case;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -161,14 +163,7 @@ pub fn unchanged(before: &Header, now: &Header) -> BTreeSet<String> {
         was == is && model(before) == model(now) && (!shows_examples || before.examples == now.examples)
     };
     let names = now.models.keys().filter(|name| alike && before.models.contains_key(*name));
-    // The models of judges and classifiers are among the suite's scorers, and their files may have changed.
-    let judges = |header: &Header| -> Vec<(String, Option<String>)> {
-        let others = |name: &str| name.starts_with("judge ") || name.starts_with("classifier ");
-        let judges = header.models.iter().filter(|(name, _)| others(name)).map(|(_, model)| model);
-        let files = |model: &ModelRecord| (model.facts.sha256.clone(), model.adapter.as_ref().map(|one| one.1.clone()));
-        judges.map(files).collect()
-    };
-    names.filter(|name| judges(before) == judges(now) && same(name)).cloned().collect()
+    names.filter(|name| before.heads() == now.heads() && same(name)).cloned().collect()
 }
 
 fn case_set<'a>(cases: impl Iterator<Item = &'a Case>) -> CaseSet {
@@ -179,41 +174,6 @@ fn case_set<'a>(cases: impl Iterator<Item = &'a Case>) -> CaseSet {
         count += 1;
     }
     CaseSet { count, sha256: hex(&hash.finalize()) }
-}
-
-/// A resolved suite without the paths of its files and models: they depend on where Tripos was started, and what the files
-/// hold is compared by itself. Only where paths stand: a map of the user's own may have a key of such a name.
-fn without_paths(suite: &Value) -> Value {
-    let mut suite = suite.clone();
-    if let Some(map) = suite.as_object_mut() {
-        map.remove("path");
-    }
-    for part in ["variants", "scorers"] {
-        let all = suite.get_mut(part).and_then(Value::as_array_mut).into_iter().flatten();
-        all.for_each(|one| *one = without_own_paths(one));
-    }
-    suite
-}
-
-/// A variant or a scorer without the paths of its own files.
-fn without_own_paths(one: &Value) -> Value {
-    let mut one = one.clone();
-    for owner in ["", "/then", "/judge_model"] {
-        if let Some(map) = one.pointer_mut(owner).and_then(Value::as_object_mut) {
-            map.remove("model");
-        }
-        if let Some(map) = one.pointer_mut(&format!("{owner}/prompt")).and_then(Value::as_object_mut) {
-            map.remove("path");
-        }
-    }
-    if let Some(map) = one.pointer_mut("/adapter").and_then(Value::as_object_mut) {
-        map.remove("path");
-    }
-    if let Some(map) = one.pointer_mut("/label/classifier").and_then(Value::as_object_mut) {
-        map.remove("file");
-        map.remove("model");
-    }
-    one
 }
 
 /// Bytes as lower-case hex.

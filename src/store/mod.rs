@@ -8,12 +8,14 @@ mod error;
 mod files;
 mod folder;
 mod header;
+mod paths;
 mod sample;
 pub mod training;
 
 pub use error::StoreError;
 pub use folder::{RunFolder, read_header, read_samples, read_samples_of};
 pub use header::{CaseSet, Header, KvCheck, ModelRecord, ScorerRecord, Segment, Status};
+pub use paths::{without_own_paths, without_paths};
 pub use sample::{CaseRecord, LikelihoodCost, MessageRecord, PromptRecord, Repeat, Sample, StageRecord, Trial};
 
 /// The parts of a sample that other rooms made, for those who read runs and know no suite, engine or scorer.

@@ -94,7 +94,10 @@ fn unpack(root: &Path, reference: &str, into: &Path) -> anyhow::Result<()> {
         .spawn()
         .context("git archive does not start")?;
     let tar = child.stdout.take().context("git archive says nothing")?;
-    let unpacked = tar::Archive::new(tar).unpack(into);
+    let mut archive = tar::Archive::new(tar);
+    let unpacked = archive.unpack(into);
+    // The end of an archive is padded; whoever still writes that would find nobody reading.
+    let _ = std::io::copy(&mut archive.into_inner(), &mut std::io::sink());
     let ended = child.wait().context("git archive does not end")?;
     unpacked.with_context(|| format!("the files of {reference} cannot be written"))?;
     anyhow::ensure!(ended.success(), "git archive of {reference} failed");
