@@ -30,6 +30,7 @@ mod models;
 mod moments;
 mod peft;
 mod perplexity;
+mod policies;
 mod preferences;
 mod prefix_tree;
 mod pretraining;

@@ -4,7 +4,7 @@ use crate::workspace::{Workspace, model, root, samples_of};
 use serde_json::{Value, json};
 
 /// What is preferred is a word, whatever was asked: learned in a few steps.
-fn judgements(count: usize) -> String {
+pub(crate) fn judgements(count: usize) -> String {
     let row = |n: usize| {
         let (good, bad) = (["yes", "yes."][n % 2], ["no", "no, never", "maybe"][n % 3]);
         json!({"prompt": format!("What is {n} + 1?"), "chosen": good, "rejected": bad, "axis": "brief", "tags": ["word"]})

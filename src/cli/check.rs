@@ -172,7 +172,7 @@ fn learned(kind: Kind, data: &Data) -> String {
     match kind {
         Kind::Sft | Kind::Pretrain => format!("{} learned", thousands(data.train.targets() as u64)),
         Kind::Classify => format!("{} labels", data.labels.len()),
-        Kind::Reward => {
+        Kind::Reward | Kind::Dpo => {
             let judged: usize = data.train.groups.iter().map(|group| group.judged.len()).sum();
             format!("{} judgements", thousands(judged as u64))
         }

@@ -36,7 +36,7 @@ impl Document {
     /// How many tokens are learned.
     #[must_use]
     pub fn targets(&self) -> usize {
-        (0..self.tokens.len()).filter(|place| self.is_target(*place)).count()
+        self.learned().count()
     }
 
     /// How many ends it has, at each of which a head is read.
@@ -45,9 +45,10 @@ impl Document {
         self.branches.len().max(1)
     }
 
-    /// Whether the token at a place is learned.
-    fn is_target(&self, place: usize) -> bool {
-        self.learn.get(place).is_some_and(|learn| *learn) && self.before(place).is_some()
+    /// The places whose tokens are learned, each with the one from which it is predicted.
+    pub(crate) fn learned(&self) -> impl Iterator<Item = (usize, usize)> {
+        let marked = self.learn.iter().enumerate().filter(|(_, learn)| **learn);
+        marked.filter_map(|(place, _)| Some((place, self.before(place)?)))
     }
 
     /// The place from which the token at another is predicted.
@@ -172,8 +173,7 @@ impl Batch {
             self.ends[self.end_count] = end;
             self.end_count += 1;
         }
-        let targets = (0..document.tokens.len()).filter(|place| document.is_target(*place));
-        for (place, before) in targets.filter_map(|place| Some((place, document.before(place)?))) {
+        for (place, before) in document.learned() {
             if self.count == shape.targets {
                 return Err(ModelError::batch("targets", self.count + 1, shape.targets));
             }

@@ -1,5 +1,5 @@
 //! The smallest thing that can be taught, for the tests of the loop: each token foretells the next by a row of numbers, and
-//! the last token of a document its label. Gradients are exact, and AdamW is written out.
+//! the last token of a document, or of each branch of it, what a head says. Gradients are exact, and AdamW is written out.
 
 use super::learner::{Learner, Slopes};
 use crate::model::{Document, ModelError, Readings, Saved, Update};
@@ -48,7 +48,7 @@ impl Bigram {
                 readings.logprobs.push(row[target as usize] - log_sum(row));
             }
             if self.labels > 0 {
-                readings.outputs.extend(self.row(1, *document.tokens.last().unwrap()));
+                ends(document).for_each(|end| readings.outputs.extend(self.row(1, end)));
             }
         }
         readings
@@ -57,8 +57,12 @@ impl Bigram {
 
 /// The tokens that are learned, each with the one before it.
 fn targets(document: &Document) -> impl Iterator<Item = (u32, u32)> {
-    let pairs = document.tokens.windows(2).zip(&document.learn[1..]);
-    pairs.filter(|(_, learn)| **learn).map(|(pair, _)| (pair[0], pair[1]))
+    document.learned().map(|(place, before)| (document.tokens[before], document.tokens[place]))
+}
+
+/// The tokens at which a head is read.
+fn ends(document: &Document) -> impl Iterator<Item = u32> {
+    document.parts().into_iter().map(|part| document.tokens[part.end - 1])
 }
 
 fn log_sum(row: &[f32]) -> f32 {
@@ -75,8 +79,8 @@ impl Learner for Bigram {
         let readings = self.readings(rows);
         let slopes = slopes(&readings);
         let mut random = seed::rng(key);
-        let mut slope = slopes.logprobs.iter();
-        for (at, document) in rows.iter().flatten().enumerate() {
+        let (mut slope, mut at) = (slopes.logprobs.iter(), 0);
+        for document in rows.iter().flatten() {
             for (before, target) in targets(document) {
                 let slope = *slope.next().unwrap();
                 if random.random::<f32>() < self.dropout {
@@ -89,9 +93,11 @@ impl Learner for Bigram {
                     self.gradients[0][before as usize * self.tokens + next] += slope * (hit - (x - sum).exp());
                 }
             }
-            for label in 0..self.labels {
-                let last = *document.tokens.last().unwrap() as usize;
-                self.gradients[1][last * self.labels + label] += slopes.outputs[at * self.labels + label];
+            for end in ends(document).filter(|_| self.labels > 0) {
+                for label in 0..self.labels {
+                    self.gradients[1][end as usize * self.labels + label] += slopes.outputs[at * self.labels + label];
+                }
+                at += 1;
             }
         }
         Ok(readings)

@@ -2,9 +2,10 @@
 
 use super::learner::Learner;
 use super::lessons::Lessons;
-use super::loss::{Pair, classify, reward, right, sft};
+use super::loss::{Pair, classify, implied, reward, right, sft};
 use super::recipe::Kind;
-use crate::model::ModelError;
+use super::reference::Reference;
+use crate::model::{ModelError, Readings};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What all held-out documents together say.
@@ -18,10 +19,12 @@ pub struct Measured {
     pub accuracy: Option<f64>,
 }
 
-/// Reads every held-out document once; `None` where there is none, or when `stop` turned true.
+/// Reads every held-out document once; `None` where there is none, or when `stop` turned true. A policy is held to its
+/// `reference`, and its rewards are so many times (`beta`) how far it has gone from there.
 pub fn evaluate(
     learner: &mut dyn Learner,
     lessons: &Lessons,
+    (reference, beta): (&Reference, f64),
     stop: &AtomicBool,
 ) -> Result<Option<Measured>, ModelError> {
     let total: usize = lessons.held_out().map(|rows| lessons.targets(rows)).sum();
@@ -38,19 +41,24 @@ pub fn evaluate(
                 loss += classify(&readings, &labels, total).loss;
                 correct += right(&readings.outputs, &labels);
             }
-            Kind::Reward => {
+            Kind::Reward | Kind::Dpo => {
                 // How likely the judgements are; neither margin, centring nor language, which only help to learn.
                 let pairs = lessons.pairs(rows).into_iter().map(|pair| Pair { margin: 0.0, ..pair });
                 let pairs: Vec<Pair> = pairs.collect();
-                loss += reward(&readings, &pairs, total, 0.0).loss;
-                correct += pairs.iter().filter(|pair| pair.holds(&readings.outputs)).count();
+                let outputs = match lessons.kind() {
+                    Kind::Dpo => implied(&readings, &Lessons::answers(rows, reference), beta),
+                    _ => readings.outputs,
+                };
+                correct += pairs.iter().filter(|pair| pair.holds(&outputs)).count();
+                let rewards = Readings { logprobs: Vec::new(), outputs };
+                loss += reward(&rewards, &pairs, total, 0.0).loss;
             }
         }
     }
     let accuracy = Some(correct as f64 / total.max(1) as f64);
     let measured = match lessons.kind() {
         Kind::Sft | Kind::Pretrain => Measured { loss, perplexity: Some(loss.exp()), accuracy: None },
-        Kind::Classify | Kind::Reward => Measured { loss, perplexity: None, accuracy },
+        Kind::Classify | Kind::Reward | Kind::Dpo => Measured { loss, perplexity: None, accuracy },
     };
     Ok((total > 0).then_some(measured))
 }

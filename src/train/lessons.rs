@@ -1,8 +1,9 @@
 //! The documents of a run as its steps see them: which rows belong to which micro-batch, and what counts in each.
 
 use super::data::{Dataset, Group, Judged, Loader, SourceFacts};
-use super::loss::Pair;
+use super::loss::{Answer, Pair};
 use super::recipe::{Kind, Recipe};
+use super::reference::{Reference, spans};
 use crate::model::{Document, Shape};
 use crate::store::training::{Material, SourceRecord};
 use std::collections::HashMap;
@@ -77,7 +78,7 @@ impl<'a> Lessons<'a> {
         let counts = rows.iter().flatten().map(|document| match self.kind {
             Kind::Sft | Kind::Pretrain => document.targets(),
             Kind::Classify => 1,
-            Kind::Reward => self.group(document).map_or(0, |group| group.judged.len()),
+            Kind::Reward | Kind::Dpo => self.group(document).map_or(0, |group| group.judged.len()),
         });
         counts.sum()
     }
@@ -107,6 +108,22 @@ impl<'a> Lessons<'a> {
             before += document.ends();
         }
         pairs
+    }
+
+    /// The answers in some rows, in the order in which [`pairs`](Self::pairs) counts them.
+    #[must_use]
+    pub fn answers(rows: &[Vec<&Document>], reference: &Reference) -> Vec<Answer> {
+        let mut read = 0;
+        let of = |document: &&Document| {
+            let before = reference.of(document);
+            let spans = spans(document).into_iter().enumerate();
+            let answers = spans.map(|(at, len)| {
+                read += len;
+                Answer { tokens: read - len..read, reference: before.get(at).copied().unwrap_or(0.0) }
+            });
+            answers.collect::<Vec<_>>()
+        };
+        rows.iter().flatten().flat_map(of).collect()
     }
 
     /// What was preferred in a document.

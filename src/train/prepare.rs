@@ -95,7 +95,7 @@ impl Prepared {
             precision: self.recipe.precision,
             shape: lessons.shape(self.recipe.sequence),
             outputs: match self.recipe.kind {
-                Kind::Sft | Kind::Pretrain => 0,
+                Kind::Sft | Kind::Pretrain | Kind::Dpo => 0,
                 Kind::Classify => self.data.labels.len(),
                 Kind::Reward => 1,
             },

@@ -12,6 +12,7 @@ use super::prepare::Prepared;
 use super::product::Product;
 use super::progress::Progress;
 use super::recipe::{Kind, Schedule};
+use super::reference::Reference;
 use super::trainer::{Ended, Lesson, Trainer};
 use crate::engine::Render;
 use crate::error::{Place, Problems};
@@ -160,6 +161,10 @@ impl<'a> Sitting<'a> {
         let Prepared { recipe, base, identity, questions, .. } = self.prepared;
         let decoder = Decoder::open(&recipe.model, &measured.settings)?;
         let mut pupil = Pupil { decoder, shape: measured.settings.shape.clone() };
+        let reference = match recipe.kind {
+            Kind::Dpo => Reference::read(&mut pupil, &measured.lessons, self.watch.stop)?,
+            _ => Reference::default(),
+        };
         if let Some(saved) = saved {
             pupil.restore(&saved)?;
         }
@@ -175,7 +180,8 @@ impl<'a> Sitting<'a> {
         let maker =
             Maker { recipe, base, lineage: &lineage, heads: self.heads(&axes), questions, machine: self.machine };
         let schedule = Schedule { lr, ..recipe.schedule };
-        let lesson = Lesson { recipe, schedule: &schedule, lessons: &measured.lessons, identity };
+        let lesson =
+            Lesson { recipe, schedule: &schedule, lessons: &measured.lessons, identity, reference: &reference };
         let ended = Trainer::new(lesson, (&mut pupil, &maker), folder, self.watch)?.run()?;
         if let Ended::Complete(stop) = ended {
             self.finish(folder, maker, (pupil, &measured.lessons), stop)?;

@@ -9,12 +9,13 @@ use super::evaluate::evaluate;
 use super::failure::TrainingFailure;
 use super::learner::{Learner, Slopes};
 use super::lessons::{Lessons, Rows};
-use super::loss::{Pair, classify, reward, sft};
+use super::loss::{Answer, Pair, classify, dpo, reward, sft};
 use super::memory;
 use super::observer::Watch;
 use super::product::Product;
 use super::progress::Progress;
-use super::recipe::{Kind, Recipe, Schedule};
+use super::recipe::{By, Kind, Recipe, Schedule};
+use super::reference::Reference;
 use super::schedule::rate;
 use crate::error::{Place, Problems};
 use crate::model::{Document, Readings, Update};
@@ -43,6 +44,8 @@ pub struct Lesson<'a> {
     pub lessons: &'a Lessons<'a>,
     /// What its checkpoints belong to.
     pub identity: &'a Identity,
+    /// What the model said of its answers before it learned; empty where no policy is held to it.
+    pub reference: &'a Reference,
 }
 
 /// A run under way.
@@ -181,9 +184,16 @@ impl<'a> Trainer<'a> {
         match lessons.kind() {
             Kind::Sft | Kind::Pretrain => LossOf::Tokens(total),
             Kind::Classify => LossOf::Labels(lessons.labels(rows), total),
-            Kind::Reward => {
-                let (centring, language) = recipe.judging.map_or((0.0, 0.0), |by| (by.centring, by.language));
-                LossOf::Pairs { pairs: lessons.pairs(rows), total, centring, language, said }
+            Kind::Reward | Kind::Dpo => {
+                let (language, by) = recipe.judging.map_or((0.0, By::Centring(0.0)), |it| (it.language, it.by));
+                let pairs = lessons.pairs(rows);
+                match by {
+                    By::Centring(centring) => LossOf::Rewards { pairs, total, centring, language, said },
+                    By::Beta(beta) => {
+                        let answers = Lessons::answers(rows, self.lesson.reference);
+                        LossOf::Policy { answers, pairs, total, beta, language }
+                    }
+                }
             }
         }
     }
@@ -246,7 +256,11 @@ impl<'a> Trainer<'a> {
     /// Reads the held-out documents, lets the model speak, and records both; nothing when it is stopped meanwhile.
     fn evaluate(&mut self) -> Result<(), Problems> {
         let began = Instant::now();
-        let Some(measured) = evaluate(self.learner, self.lesson.lessons, self.watch.stop)? else { return Ok(()) };
+        let Lesson { recipe, reference, .. } = self.lesson;
+        let beta = recipe.judging.and_then(|judging| judging.by.beta()).unwrap_or(0.0);
+        let Some(measured) = evaluate(self.learner, self.lesson.lessons, (reference, beta), self.watch.stop)? else {
+            return Ok(());
+        };
         if !measured.loss.is_finite() {
             let lr = rate(self.lesson.schedule, self.step.max(1), self.lesson.lessons.steps());
             let what = format!("held-out loss is {}", measured.loss);
@@ -297,7 +311,8 @@ impl<'a> Trainer<'a> {
 enum LossOf {
     Tokens(usize),
     Labels(Vec<usize>, usize),
-    Pairs { pairs: Vec<Pair>, total: usize, centring: f64, language: f64, said: usize },
+    Rewards { pairs: Vec<Pair>, total: usize, centring: f64, language: f64, said: usize },
+    Policy { answers: Vec<Answer>, pairs: Vec<Pair>, total: usize, beta: f64, language: f64 },
 }
 
 impl LossOf {
@@ -305,8 +320,11 @@ impl LossOf {
         match self {
             Self::Tokens(total) => sft(readings, *total),
             Self::Labels(labels, total) => classify(readings, labels, *total),
-            Self::Pairs { pairs, total, centring, language, said } => {
+            Self::Rewards { pairs, total, centring, language, said } => {
                 reward(readings, pairs, *total, *centring).and(*language, &sft(readings, *said))
+            }
+            Self::Policy { answers, pairs, total, beta, language } => {
+                dpo(readings, answers, pairs, (*beta, *language), *total)
             }
         }
     }

@@ -2,15 +2,18 @@
 
 use super::bigram::Bigram;
 use super::checkpoint::{self, Identity};
-use super::data::Dataset;
+use super::data::{Dataset, Group, Judged};
 use super::learner::Learner;
 use super::lessons::{Lessons, material};
 use super::observer::{TrainObserver, Watch};
 use super::product::Product;
 use super::recipe::{
-    Checkpoint, Evaluate, HeldOut, Kind, Length, Optimiser, Overrides, Recipe, Schedule, Shape, TooLong, load_text,
+    By, Checkpoint, Evaluate, HeldOut, Judging, Kind, Length, Optimiser, Overrides, Recipe, Schedule, Shape, TooLong,
+    load_text,
 };
+use super::reference::Reference;
 use super::trainer::{Ended, Lesson, Trainer};
+use crate::engine::Render;
 use crate::error::{Explain, Problems};
 use crate::model::{Document, Precision, Saved, Trained};
 use crate::store::Status;
@@ -58,6 +61,30 @@ fn dataset(from: u32, count: u32) -> Dataset {
         labels: (from..from + count).map(|i| (i % 2) as usize).collect(),
         ..Dataset::default()
     }
+}
+
+/// Two answers to a prompt, of which that is better which ends in an even token.
+fn judgements(from: u32, count: u32) -> Dataset {
+    let answers = |i: u32| Document {
+        branches: vec![2, 4],
+        ..Document::new(
+            vec![i % 12, 1, 3, 2 * (i % 5), 7, 2 * (i % 6) + 1],
+            vec![false, false, true, true, false, false],
+        )
+    };
+    let judged = Judged { better: 0, worse: 1, ..Judged::default() };
+    Dataset {
+        documents: (from..from + count).map(answers).collect(),
+        groups: (0..count).map(|_| Group { judged: vec![judged.clone()], ..Group::default() }).collect(),
+        ..Dataset::default()
+    }
+}
+
+/// The same, as a policy reads it: all tokens of both answers.
+fn preferences(from: u32, count: u32) -> Dataset {
+    let mut all = judgements(from, count);
+    all.documents.iter_mut().for_each(|document| document.learn = (0..6).map(|at| at > 1).collect());
+    all
 }
 
 /// Writes the numbers as they are, and says how many files it wrote.
@@ -161,29 +188,33 @@ struct Run<'a> {
     product: Scribe,
     /// Stop behind this step.
     stop_at: u64,
+    /// What is learned: so many documents from a number on.
+    data: fn(u32, u32) -> Dataset,
 }
 
 impl<'a> Run<'a> {
     fn of(recipe: &'a Recipe) -> Self {
         let learner = Bigram::new(TOKENS, 2).with_dropout(0.2);
-        Self { recipe, learner, product: Scribe::default(), stop_at: 0 }
+        Self { recipe, learner, product: Scribe::default(), stop_at: 0, data: dataset }
     }
 
     fn stopped_at(self, stop_at: u64) -> Self {
         Self { stop_at, ..self }
     }
 
-    fn begin(self, parent: &Path) -> Done {
-        let (train, held_out) = (dataset(0, 19), dataset(19, 5));
+    fn begin(mut self, parent: &Path) -> Done {
+        let (train, held_out) = ((self.data)(0, 19), (self.data)(19, 5));
         let lessons = Lessons::new(self.recipe, &train, &held_out);
         let folder = folder(parent, self.recipe, &lessons, [&train, &held_out]);
-        self.go(&lessons, folder)
+        let reference = self.reference(&lessons);
+        self.go((&lessons, reference), folder)
     }
 
     /// Goes on from the newest checkpoint of a folder.
     fn go_on(mut self, path: &Path) -> Done {
-        let (train, held_out) = (dataset(0, 19), dataset(19, 5));
+        let (train, held_out) = ((self.data)(0, 19), (self.data)(19, 5));
         let lessons = Lessons::new(self.recipe, &train, &held_out);
+        let reference = self.reference(&lessons);
         let mut folder = TrainingFolder::open(path).unwrap();
         let newest = checkpoint::list(&folder.checkpoints()).pop();
         let from = newest.map_or(0, |(_, file)| {
@@ -192,14 +223,25 @@ impl<'a> Run<'a> {
             step
         });
         folder.begin_again(segment(from)).unwrap();
-        self.go(&lessons, folder)
+        self.go((&lessons, reference), folder)
     }
 
-    fn go(mut self, lessons: &Lessons, mut folder: TrainingFolder) -> Done {
+    /// What the learner says before it learned.
+    fn reference(&mut self, lessons: &Lessons) -> Reference {
+        Reference::read(&mut self.learner, lessons, &AtomicBool::new(false)).unwrap()
+    }
+
+    fn go(mut self, (lessons, reference): (&Lessons, Reference), mut folder: TrainingFolder) -> Done {
         let stop = AtomicBool::new(false);
         let witness = Witness { stop_at: Some((self.stop_at, &stop)), ..Witness::default() };
         let identity = identity();
-        let lesson = Lesson { recipe: self.recipe, schedule: &self.recipe.schedule, lessons, identity: &identity };
+        let lesson = Lesson {
+            recipe: self.recipe,
+            schedule: &self.recipe.schedule,
+            lessons,
+            identity: &identity,
+            reference: &reference,
+        };
         let watch = Watch { observer: &witness, stop: &stop };
         let trainer = Trainer::new(lesson, (&mut self.learner, &self.product), &mut folder, watch).unwrap();
         let ended = trainer.run();
@@ -345,6 +387,59 @@ fn a_head_learns_labels_and_is_measured_by_accuracy() {
     assert_eq!(last.accuracy, Some(1.0));
     // One document counts once, however long.
     assert_eq!(read_steps(done.folder.path()).unwrap()[0].targets, 8);
+}
+
+#[test]
+fn a_head_learns_to_judge_beside_what_the_model_learns_to_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let judging = |language| Some(Judging { render: Render::Text, language, by: By::Centring(0.01) });
+    let of = |language, micro_batch| Recipe {
+        kind: Kind::Reward,
+        judging: judging(language),
+        micro_batch,
+        batch: 4,
+        ..recipe()
+    };
+    let run = |recipe: &Recipe| {
+        let run = Run { learner: Bigram::new(TOKENS, 1), data: judgements, ..Run::of(recipe) };
+        let done = run.begin(dir.path());
+        (losses(&done), read_evaluations(done.folder.path()).unwrap(), done.learned.save().unwrap())
+    };
+    let (halves, evaluations, learned) = run(&of(1.0, 2));
+    assert!((halves[0] - 2_f64.ln() - (TOKENS as f64).ln()).abs() < 1e-6, "all are alike at first: {}", halves[0]);
+    for (half, whole) in halves.iter().zip(run(&of(1.0, 4)).0) {
+        assert!((half - whole).abs() <= 1e-5 * whole, "{half} {whole}");
+    }
+    let (first, last) = (&evaluations[0], &evaluations[3]);
+    assert!((first.held_out_loss - 2_f64.ln()).abs() < 1e-6 && first.accuracy == Some(0.0), "{first:?}");
+    assert_eq!(last.accuracy, Some(1.0));
+    // 3 follows 1, the trunk's last token, in the better answers; the 7 of the worse ones is not said.
+    let follows = |saved: &[Saved], token| saved[0].values[TOKENS + token];
+    assert!(follows(&learned, 3) > 1.0 && follows(&learned, 7) < 0.0, "{:?}", &learned[0].values[TOKENS..2 * TOKENS]);
+    let alone = run(&of(0.0, 2)).2;
+    assert!(alone[0].values.iter().all(|value| *value == 0.0), "without `language` nothing is said");
+}
+
+/// Twelve tokens, each alike at first: the worse answer ends in one that the better ones never have.
+#[test]
+fn a_policy_learns_what_was_preferred_and_goes_on_from_where_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let judging = Some(Judging { render: Render::Text, language: 0.0, by: By::Beta(0.5) });
+    let recipe = Recipe { kind: Kind::Dpo, judging, ..recipe() };
+    let policy = |recipe| Run { learner: Bigram::new(TOKENS, 0), data: preferences, ..Run::of(recipe) };
+    let done = policy(&recipe).begin(dir.path());
+    let evaluations = read_evaluations(done.folder.path()).unwrap();
+    let (first, last) = (&evaluations[0], evaluations.last().unwrap());
+    assert!((losses(&done)[0] - 2_f64.ln()).abs() < 1e-6, "it is its own reference: {}", losses(&done)[0]);
+    assert!((first.held_out_loss - 2_f64.ln()).abs() < 1e-6 && first.accuracy == Some(0.0), "{first:?}");
+    assert!(last.held_out_loss < 0.3 && last.accuracy == Some(1.0), "{last:?}");
+    // Gone on with, it is held to what it was at first, not to what it had become.
+    let stopped = policy(&recipe).stopped_at(11).begin(dir.path());
+    let path = stopped.folder.path().to_path_buf();
+    drop(stopped);
+    let resumed = policy(&recipe).go_on(&path);
+    assert!(resumed.learned == done.learned);
+    assert_eq!(losses(&resumed), losses(&done));
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
     let n = thousands;
     let learned = match recipe.kind {
         Kind::Classify => String::new(),
-        Kind::Reward => format!(", {} judgements", n(facts.targets)),
+        Kind::Reward | Kind::Dpo => format!(", {} judgements", n(facts.targets)),
         Kind::Sft | Kind::Pretrain => format!(", {} learned", n(facts.targets)),
     };
     let available = memory.available.map_or_else(String::new, |bytes| format!("; {} available", bytes_text(bytes)));
@@ -82,7 +82,7 @@ fn documents(kind: Kind, data: &Data) -> String {
     let what = match kind {
         Kind::Sft | Kind::Pretrain => "its first document; what stands in ⟦ ⟧ is learned",
         Kind::Classify => return String::new(),
-        Kind::Reward => "its first judgement",
+        Kind::Reward | Kind::Dpo => "its first judgement",
     };
     let document = |(at, text): &(String, String)| {
         let lines: Vec<&str> = text.lines().collect();

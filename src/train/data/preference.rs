@@ -51,6 +51,17 @@ pub(super) struct Tokenised {
     pub rejected: Vec<Token>,
 }
 
+/// Of which answers the tokens are read, from where they part: −log p of those is learned, or compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Says {
+    /// Of none: a head is read, and nothing else.
+    Nothing,
+    /// Of those to which none was preferred.
+    Best,
+    /// Of all.
+    All,
+}
+
 /// Preferences of one prompt, on their way to documents.
 #[derive(Default)]
 struct Bundle {
@@ -93,7 +104,7 @@ impl Bundle {
         others.iter().map(shared).min().unwrap_or(0)
     }
 
-    /// `says`: of each answer, whether it is also to be learned to say it.
+    /// `says`: of each answer, whether its tokens are read.
     fn document(&self, says: impl Fn(&[Token]) -> bool) -> Document {
         let trunk = self.trunk();
         let mut tokens: Vec<Token> = self.tokens.first().map_or(Vec::new(), |first| first[..trunk].to_vec());
@@ -109,9 +120,8 @@ impl Bundle {
 }
 
 /// The documents of some preferences: all of one prompt in one, as far as `sequence` tokens hold them. Those whose two
-/// answers are too long for that together are given back. Where the model also learns what it `says`, that is the answers
-/// to which none was preferred, from where they part.
-pub(super) fn documents(all: Vec<Tokenised>, sequence: usize, says: bool) -> (Vec<Found>, Vec<(Place, usize)>) {
+/// answers are too long for that together are given back.
+pub(super) fn documents(all: Vec<Tokenised>, sequence: usize, says: Says) -> (Vec<Found>, Vec<(Place, usize)>) {
     let mut places: HashMap<Asked, usize> = HashMap::new();
     let mut prompts: Vec<Vec<Tokenised>> = Vec::new();
     for one in all {
@@ -128,7 +138,7 @@ pub(super) fn documents(all: Vec<Tokenised>, sequence: usize, says: bool) -> (Ve
         let begin = || Bundle { group: Group { prompt: prompt.clone(), ..Group::default() }, ..Bundle::default() };
         // Of all judgements of the prompt: an answer may lose in another document than the one where it wins.
         let worse: HashSet<&[Token]> = preferences.iter().map(|one| one.rejected.as_slice()).collect();
-        let best = |answer: &[Token]| says && !worse.contains(answer);
+        let read = |answer: &[Token]| says == Says::All || says == Says::Best && !worse.contains(answer);
         let mut bundles = vec![begin()];
         for one in &preferences {
             let mut alone = begin();
@@ -143,7 +153,7 @@ pub(super) fn documents(all: Vec<Tokenised>, sequence: usize, says: bool) -> (Ve
             if longer.len() <= sequence { *last = longer } else { bundles.push(alone) }
         }
         for bundle in bundles.into_iter().filter(|bundle| !bundle.tokens.is_empty()) {
-            let mut one = Found::new(place.clone(), vec![bundle.document(best)], &prompt);
+            let mut one = Found::new(place.clone(), vec![bundle.document(read)], &prompt);
             one.text = std::iter::once(&prompt).chain(&bundle.group.answers).cloned().collect::<Vec<_>>().join("\n\n");
             one.group = Some(bundle.group);
             found.push(one);
@@ -178,7 +188,7 @@ mod tests {
             preference("a", &[7, 0], &[9, 9, 0]),
             preference("a", &[8, 0], &[9, 9, 0]),
         ];
-        let (found, too_long) = documents(all, 64, false);
+        let (found, too_long) = documents(all, 64, Says::Nothing);
         assert_eq!((found.len(), too_long.len()), (2, 0));
         let document = &found[0].documents[0];
         assert_eq!(
@@ -199,7 +209,7 @@ mod tests {
             preference("a", &[5, 5, 0], &[6, 6, 0]),
             preference("a", &[4; 9], &[7, 0]),
         ];
-        let (found, too_long) = documents(all, 9, false);
+        let (found, too_long) = documents(all, 9, Says::Nothing);
         assert_eq!(found.iter().map(|found| found.documents[0].tokens.len()).collect::<Vec<_>>(), [7, 9]);
         assert_eq!(too_long.iter().map(|(_, tokens)| *tokens).collect::<Vec<_>>(), [14]);
         assert_eq!(found[0].key, found[1].key, "they stay on one side");
@@ -208,18 +218,22 @@ mod tests {
     #[test]
     fn what_is_also_said_are_the_answers_to_which_none_was_preferred() {
         let all = || vec![preference("a", &[7, 5, 0], &[7, 8, 0]), preference("a", &[7, 8, 0], &[7, 9, 9, 0])];
-        let learned = |says: bool| documents(all(), 64, says).0[0].documents[0].clone();
-        let apart = documents(all(), 9, true).0;
+        let learned = |says| documents(all(), 64, says).0[0].documents[0].clone();
+        let apart = documents(all(), 9, Says::Best).0;
         let targets: Vec<usize> = apart.iter().map(|found| found.documents[0].targets()).collect();
         assert_eq!(targets, [2, 0], "what wins in the second document lost in the first");
-        assert_eq!(learned(true).tokens, [1, 2, 3, 7, 5, 0, 8, 0, 9, 9, 0]);
-        let from_where_they_part = [4, 5].map(|at| learned(true).learn[at]);
-        assert_eq!((from_where_they_part, learned(true).targets(), learned(false).targets()), ([true; 2], 2, 0));
+        assert_eq!(learned(Says::Best).tokens, [1, 2, 3, 7, 5, 0, 8, 0, 9, 9, 0]);
+        let from_where_they_part = [4, 5].map(|at| learned(Says::Best).learn[at]);
+        assert_eq!(
+            (from_where_they_part, learned(Says::Best).targets(), learned(Says::Nothing).targets()),
+            ([true; 2], 2, 0)
+        );
+        assert_eq!(learned(Says::All).targets(), 7, "of each answer what is its own");
     }
 
     #[test]
     fn one_answer_may_begin_with_all_of_another() {
-        let (found, _) = documents(vec![preference("a", &[7, 0], &[7, 0, 0])], 64, false);
+        let (found, _) = documents(vec![preference("a", &[7, 0], &[7, 0, 0])], 64, Says::Nothing);
         let document = &found[0].documents[0];
         assert_eq!((&document.tokens[..], &document.branches[..]), (&[1, 2, 3, 7, 0, 0, 0][..], &[4, 5][..]));
     }

@@ -5,7 +5,7 @@ use super::fit::Fitter;
 use super::gather::Gathered;
 use super::mask;
 use super::passed::Passed;
-use super::preference::{self, Group, Tokenised};
+use super::preference::{self, Group, Says, Tokenised};
 use super::rows::Row;
 use super::scribe::{Refused, Templates};
 use super::sources::Sources;
@@ -20,7 +20,7 @@ use crate::run::RunSettings;
 use crate::seed;
 use crate::train::clean::Text;
 use crate::train::error::{TrainError, TrainProblem};
-use crate::train::recipe::{HeldOut, Kind, Origin, Recipe, Source, TooLong};
+use crate::train::recipe::{By, HeldOut, Judging, Kind, Origin, Recipe, Source, TooLong};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashSet};
@@ -278,7 +278,11 @@ impl<'a> Reader<'a> {
             }
         }
         let (sequence, of) = (self.recipe.sequence, all.len());
-        let says = self.recipe.judging.is_some_and(|judging| judging.language > 0.0);
+        let says = match self.recipe.judging {
+            Some(Judging { by: By::Beta(_), .. }) => Says::All,
+            Some(judging) if judging.language > 0.0 => Says::Best,
+            _ => Says::Nothing,
+        };
         let (found, too_long) = preference::documents(all, sequence, says);
         if self.recipe.too_long == TooLong::Refuse {
             for (place, tokens) in &too_long {

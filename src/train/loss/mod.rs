@@ -6,12 +6,16 @@
 //! tensors.
 
 mod classify;
+mod dpo;
 mod reward;
 mod sft;
 
 pub use classify::{classify, right};
+pub use dpo::{Answer, dpo, implied};
 pub use reward::{Pair, reward};
 pub use sft::sft;
+
+pub(super) use dpo::sum;
 
 use crate::model::Coefficients;
 

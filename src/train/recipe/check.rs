@@ -1,7 +1,7 @@
 //! What a resolved recipe must fulfil beyond its shape: names, ranges, files, the suite.
 
 use super::load::Loader;
-use super::{HeldOut, Kind, Length, Recipe, TooLong};
+use super::{By, HeldOut, Kind, Length, Recipe, TooLong};
 use crate::error::Level;
 use crate::model::Trained;
 use crate::suite::{self, ModelRef, ScorerKind, ScorerSpec};
@@ -135,13 +135,13 @@ impl Loader<'_> {
 
     fn classifier(&mut self, recipe: &Recipe, kind: Option<Kind>) {
         match kind {
-            Some(Kind::Sft | Kind::Pretrain | Kind::Reward) if !recipe.labels.is_empty() => {
+            Some(kind) if kind != Kind::Classify && !recipe.labels.is_empty() => {
                 self.fail("labels", "`labels` belong to `kind: classify`", "leave them out, or write `kind: classify`");
             }
             Some(Kind::Classify) if recipe.labels.len() == 1 && !self.refused("labels") => {
                 self.fail("labels", "there is one label, and nothing to tell apart", "write at least two");
             }
-            Some(Kind::Classify | Kind::Reward) if !recipe.evaluate.prompts.is_empty() => {
+            Some(kind) if kind.has_head() && !recipe.evaluate.prompts.is_empty() => {
                 let what = "a head says nothing, so `prompts` cannot be asked";
                 self.fail("evaluate.prompts", what, "leave them out");
             }
@@ -149,12 +149,15 @@ impl Loader<'_> {
         }
     }
 
-    /// What belongs to reward models alone.
+    /// What belongs to judgements alone.
     fn judged(&mut self, recipe: &Recipe) {
         let Some(judging) = &recipe.judging else { return };
-        for (name, number) in [("centring", judging.centring), ("language", judging.language)] {
-            self.within(name, number, number.is_finite() && number >= 0.0, "0 or more");
+        match judging.by {
+            By::Centring(c) => self.within("centring", c, c.is_finite() && c >= 0.0, "0 or more"),
+            By::Beta(beta) => self.within("beta", beta, beta.is_finite() && beta > 0.0, "more than 0"),
         }
+        let language = judging.language;
+        self.within("language", language, language.is_finite() && language >= 0.0, "0 or more");
         if matches!(recipe.too_long, TooLong::Cut | TooLong::Split) && !self.refused("too_long") {
             let help = "write `too_long: drop` or `too_long: refuse`, and a larger `sequence`";
             self.fail("too_long", "part of an answer cannot be judged for all of it", help);

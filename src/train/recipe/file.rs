@@ -57,6 +57,7 @@ pub(super) struct RecipeFile {
     pub labels: Vec<LabelEntry>,
     pub render: Option<Render>,
     pub centring: Option<f64>,
+    pub beta: Option<f64>,
     pub language: Option<f64>,
     #[serde(default)]
     pub template_vars: Vars,

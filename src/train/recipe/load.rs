@@ -3,7 +3,7 @@
 use super::file::{LabelEntry, RecipeFile, ScheduleEntry};
 use super::shape::{AskEntry, Sources, TrainEntry};
 use super::{
-    Ask, Checkpoint, Evaluate, HeldOut, Judging, Kind, Length, Optimiser, Recipe, Schedule, Shape, Source, TooLong,
+    Ask, By, Checkpoint, Evaluate, HeldOut, Judging, Kind, Length, Optimiser, Recipe, Schedule, Shape, Source, TooLong,
     Written,
 };
 use crate::engine::Render;
@@ -28,6 +28,8 @@ const EVALUATE: u64 = 50;
 const SAY: u32 = 48;
 /// How strongly rewards are drawn to 0.
 const CENTRING: f64 = 0.01;
+/// How much a policy's log-ratio to its reference is worth as reward, where the recipe does not say.
+const BETA: f64 = 0.1;
 /// Steps between two checkpoints, and how many are kept.
 const CHECKPOINT: (u64, usize) = (100, 2);
 
@@ -190,12 +192,13 @@ impl Loader<'_> {
             "classify" => Some(Kind::Classify),
             "pretrain" => Some(Kind::Pretrain),
             "reward" => Some(Kind::Reward),
-            "dpo" | "grpo" | "ppo" => {
+            "dpo" => Some(Kind::Dpo),
+            "grpo" | "ppo" => {
                 self.push("kind", TrainProblem::LaterKind { kind: written.to_owned() });
                 None
             }
             other => {
-                let known = ["pretrain", "sft", "classify", "reward"].map(str::to_owned).to_vec();
+                let known = ["pretrain", "sft", "classify", "reward", "dpo"].map(str::to_owned).to_vec();
                 self.push("kind", TrainProblem::Unknown { what: "kind", name: other.to_owned(), known });
                 None
             }
@@ -347,28 +350,30 @@ impl Loader<'_> {
         }
     }
 
-    /// How a reward model judges: in turns where its base has a chat template, unless the recipe says otherwise.
+    /// How judgements are learned: in turns where the base has a chat template, unless the recipe says otherwise.
     fn judging(&mut self, file: &RecipeFile, kind: Option<Kind>, model: Option<&Path>) -> Option<Judging> {
-        if kind != Some(Kind::Reward) {
-            let of_judges = [
-                ("render", file.render.is_some()),
-                ("centring", file.centring.is_some()),
-                ("language", file.language.is_some()),
-            ];
-            for (name, given) in of_judges {
-                if given && kind.is_some() {
-                    self.fail(name, &format!("`{name}` belongs to `kind: reward`"), "leave it out");
-                }
-            }
-            return None;
+        let fields = [
+            ("render", file.render.is_some(), &[Kind::Reward, Kind::Dpo][..]),
+            ("language", file.language.is_some(), &[Kind::Reward, Kind::Dpo]),
+            ("centring", file.centring.is_some(), &[Kind::Reward]),
+            ("beta", file.beta.is_some(), &[Kind::Dpo]),
+        ];
+        let strange = |(_, given, of): &(_, bool, &[Kind])| *given && kind.is_some_and(|kind| !of.contains(&kind));
+        for (name, _, of) in fields.into_iter().filter(strange) {
+            let of: Vec<String> = of.iter().map(|kind| format!("`kind: {kind}`")).collect();
+            self.fail(name, &format!("`{name}` belongs to {}", of.join(" and ")), "leave it out");
         }
+        let kind = kind.filter(|kind| kind.is_judged())?;
         let talks = model.and_then(|model| Gguf::open(model).ok()).is_some_and(|gguf| gguf.chat_template().is_some());
         let render = file.render.unwrap_or(if talks { Render::Chat } else { Render::Text });
         if render == Render::Chat && model.is_some() && !talks {
             self.fail("render", "the model has no chat template", "write `render: text`, or take a model that has one");
         }
-        let (centring, language) = (file.centring.unwrap_or(CENTRING), file.language.unwrap_or(0.0));
-        Some(Judging { render, centring, language })
+        let by = match kind {
+            Kind::Dpo => By::Beta(file.beta.unwrap_or(BETA)),
+            _ => By::Centring(file.centring.unwrap_or(CENTRING)),
+        };
+        Some(Judging { render, language: file.language.unwrap_or(0.0), by })
     }
 
     fn labels(&mut self, written: &[LabelEntry]) -> Vec<String> {
@@ -392,7 +397,8 @@ fn usual_rate(kind: Option<Kind>, train: &Trained) -> f64 {
     match (kind, train) {
         (Some(Kind::Classify | Kind::Reward), Trained::Full) => 1e-4,
         (Some(Kind::Classify | Kind::Reward), Trained::Lora(_)) => 1e-3,
-        (_, Trained::Full) => 2e-5,
+        (Some(Kind::Dpo), Trained::Full) => 1e-6,
+        (Some(Kind::Dpo), Trained::Lora(_)) | (_, Trained::Full) => 2e-5,
         (_, Trained::Lora(_)) => 2e-4,
     }
 }
@@ -401,8 +407,8 @@ fn usual_rate(kind: Option<Kind>, train: &Trained) -> f64 {
 fn usually_trained(kind: Option<Kind>) -> Trained {
     match kind {
         Some(Kind::Pretrain) => Trained::Full,
-        // A reward is one number: dropout moves it more than a word.
-        Some(Kind::Reward) => Trained::Lora(LoraSettings { dropout: 0.0, ..LoraSettings::default() }),
+        // A reward is one number, a head's or of a ratio: dropout moves it more than a word.
+        Some(Kind::Reward | Kind::Dpo) => Trained::Lora(LoraSettings { dropout: 0.0, ..LoraSettings::default() }),
         _ => Trained::Lora(LoraSettings::default()),
     }
 }
@@ -411,7 +417,7 @@ fn usually_trained(kind: Option<Kind>) -> Trained {
 fn usually_too_long(kind: Option<Kind>) -> TooLong {
     match kind {
         Some(Kind::Pretrain) => TooLong::Split,
-        Some(Kind::Reward) => TooLong::Drop,
+        Some(Kind::Reward | Kind::Dpo) => TooLong::Drop,
         _ => TooLong::Cut,
     }
 }

@@ -122,6 +122,22 @@ pub enum Kind {
     Pretrain,
     /// A head on the state at the end of an answer learns what people prefer.
     Reward,
+    /// Direct preference optimisation: the model itself learns to answer as people prefer.
+    Dpo,
+}
+
+impl Kind {
+    /// Whether its data are judgements: of two answers, which is better.
+    #[must_use]
+    pub fn is_judged(self) -> bool {
+        matches!(self, Self::Reward | Self::Dpo)
+    }
+
+    /// Whether a head learns, and the model says nothing.
+    #[must_use]
+    pub fn has_head(self) -> bool {
+        matches!(self, Self::Classify | Self::Reward)
+    }
 }
 
 impl fmt::Display for Kind {
@@ -131,20 +147,43 @@ impl fmt::Display for Kind {
             Self::Classify => "classify",
             Self::Pretrain => "pretrain",
             Self::Reward => "reward",
+            Self::Dpo => "dpo",
         })
     }
 }
 
-/// How a reward model is taught, and how it is shown what it judges.
+/// What is made of judgements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Judging {
-    /// How prompts and answers are put to it.
+    /// How prompts and answers are put to the model.
     pub render: Render,
-    /// How strongly rewards are drawn to 0.
-    pub centring: f64,
-    /// How much −log p of the preferred answers counts beside the judgements: a head then reads states that still know how
-    /// to answer (Yang 2024, 2406.10216).
+    /// By which loss.
+    #[serde(flatten)]
+    pub by: By,
+    /// How much −log p of the preferred answers counts beside the judgements. A head then reads states that still know how to
+    /// answer (Yang 2024, 2406.10216); a policy does not make both answers less likely (Pang 2024, 2404.19733).
     pub language: f64,
+}
+
+/// How judgements are learned.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// By the rewards of a head, which are drawn to 0 so strongly.
+    Centring(f64),
+    /// By the policy itself: its rewards are so many times log(π / reference).
+    Beta(f64),
+}
+
+impl By {
+    /// How much a policy's log-ratio is worth, where a policy learns.
+    #[must_use]
+    pub fn beta(self) -> Option<f64> {
+        match self {
+            Self::Beta(beta) => Some(beta),
+            Self::Centring(_) => None,
+        }
+    }
 }
 
 /// How long is trained.

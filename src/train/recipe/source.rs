@@ -211,7 +211,7 @@ impl Loader<'_> {
         if let Some(ExamplesEntry(examples)) = entry.examples {
             self.examples(&format!("{at}.examples"), examples, entry, kind);
         }
-        if kind == Some(Kind::Reward) {
+        if kind.is_some_and(Kind::is_judged) {
             self.answers(at, entry, origin);
         }
         self.said(at, entry, kind);
@@ -247,7 +247,7 @@ impl Loader<'_> {
                 "a model from nothing has said nothing yet",
                 "use `file: …` or `generate: …`; a run's answers teach the model that gave them (`kind: sft`)",
             ),
-            Some(Kind::Reward) => (
+            Some(Kind::Reward | Kind::Dpo) => (
                 "the answers of a run are no preferences yet",
                 "make pairs of its answers first: tripos preferences RUN --scorer NAME -o pairs.jsonl",
             ),
@@ -297,7 +297,7 @@ impl Loader<'_> {
         let (Some(columns), None, None) = (&entry.columns, &entry.prompt, &entry.text) else { return };
         let known: &[&str] = match kind {
             Some(Kind::Classify) => &["text", "label"],
-            Some(Kind::Reward) => &JUDGED,
+            Some(Kind::Reward | Kind::Dpo) => &JUDGED,
             _ => &ROLES,
         };
         let strange: Vec<&String> = columns.keys().filter(|name| !known.contains(&name.as_str())).collect();
@@ -308,13 +308,17 @@ impl Loader<'_> {
         }
         let complete = match kind {
             Some(Kind::Classify) => columns.contains_key("text"),
-            Some(Kind::Reward) => ["prompt", "chosen", "rejected"].iter().all(|name| columns.contains_key(*name)),
+            Some(Kind::Reward | Kind::Dpo) => {
+                ["prompt", "chosen", "rejected"].iter().all(|name| columns.contains_key(*name))
+            }
             _ => Format::of(columns.keys().map(String::as_str)).is_some(),
         };
         if strange.is_empty() && !complete {
             let help = match kind {
                 Some(Kind::Classify) => "write `columns: {text: COLUMN, label: COLUMN}`".to_owned(),
-                Some(Kind::Reward) => "write `columns: {prompt: COLUMN, chosen: COLUMN, rejected: COLUMN}`".to_owned(),
+                Some(Kind::Reward | Kind::Dpo) => {
+                    "write `columns: {prompt: COLUMN, chosen: COLUMN, rejected: COLUMN}`".to_owned()
+                }
                 _ => format!("write {}", Format::KNOWN),
             };
             self.fail(&format!("{at}.columns"), "these columns do not make up something to learn", &help);
@@ -344,7 +348,7 @@ impl Loader<'_> {
 
 /// What a source is called, and the fields that may stand beside it.
 fn allowed(origin: &Origin, kind: Option<Kind>) -> (&'static str, &'static [&'static str]) {
-    let judged = kind == Some(Kind::Reward);
+    let judged = kind.is_some_and(Kind::is_judged);
     match origin {
         Origin::File { .. } if judged => {
             ("file", &["columns", "limit", "prompt", "chosen", "rejected", "axis", "tags"])
