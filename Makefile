@@ -24,15 +24,17 @@ deps: ## install what the build needs and this machine lacks
 build: deps flags ## compile for the CPU of this machine
 	$(cargo) build --release --locked
 
-demo: build ## compare five ways of asking for sums, on the bundled model
+demo: build ## compare six ways of asking for sums, on the bundled model
 	target/release/tripos run suites/arithmetic.yaml
 
 # What training writes is too exact to be small: it is quantised, and only that is committed.
-model: build ## make the bundled models anew, from nothing (about 70 minutes on two cores)
+model: build ## make the bundled models anew, from nothing (about 90 minutes on two cores)
 	target/release/tripos train recipes/tiny/pretrain.yaml
 	target/release/tripos quantize models/tripos-tiny-base.full.gguf models/tripos-tiny-base.gguf --type q8_0
 	target/release/tripos train recipes/tiny/sft.yaml
 	target/release/tripos quantize models/tripos-tiny.full.gguf models/tripos-tiny.gguf --type q8_0
+	target/release/tripos train recipes/tiny/reward.yaml
+	target/release/tripos quantize models/tripos-tiny-reward.full.gguf models/tripos-tiny-reward.gguf --type q4_0
 
 test: deps flags browser ## run the tests
 	$(cargo) test --release --locked

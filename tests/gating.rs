@@ -1,7 +1,7 @@
 //! `tripos gate`: verdicts, baselines, git refs, early stopping, what CI is told.
 
 use crate::comparing::{SUITE, digits, ran};
-use crate::workspace::{Said, Workspace};
+use crate::workspace::{Said, Workspace, root};
 use serde_json::Value;
 use std::process::Command;
 
@@ -203,6 +203,31 @@ fn a_prompt_is_judged_against_a_git_ref_and_only_what_differs_is_asked() {
     assert!(line(&worse, "FAIL").contains("0.500 → 0.000"), "{}", worse.stdout);
     let trials: usize = workspace.run_folders().iter().map(|folder| crate::workspace::samples_of(folder).len()).sum();
     assert_eq!(trials, 200, "the changed variant, then and now");
+}
+
+/// Its file lies elsewhere in the tree of the ref, and holds the same.
+#[test]
+fn a_reward_model_has_not_changed_where_only_its_path_has() {
+    let workspace = gated(NO_WORSE);
+    std::fs::copy(root().join("models/tripos-tiny-reward.gguf"), workspace.path().join("judge.gguf")).unwrap();
+    let judged = workspace.read("suite.yaml").replace("scorers:\n", "scorers:\n  - reward: {model: judge.gguf}\n");
+    assert!(judged.contains("judge.gguf"));
+    workspace.write("suite.yaml", judged);
+    workspace.write(".gitignore", "five.yaml\nreports\ncache\n");
+    git(&workspace, &["init", "-q", "-b", "main"]);
+    git(&workspace, &["add", "."]);
+    git(&workspace, &["commit", "-q", "-m", "first"]);
+    workspace.write("a.txt", "Not at all: {{ q }}!\n");
+    let worse = gate(&workspace, &["--base", "HEAD"]);
+    assert!(worse.stderr.contains("unchanged since HEAD, not asked again: polite"), "{}", worse.stderr);
+    assert!(!worse.stderr.contains("scorers of the suite have changed"), "{}", worse.stderr);
+    // Another file is another judge, whatever its name.
+    let mut bytes = std::fs::read(workspace.path().join("judge.gguf")).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(workspace.path().join("judge.gguf"), bytes).unwrap();
+    let said = gate(&workspace, &["--base", "HEAD"]);
+    assert!(said.stderr.contains("scorers of the suite have changed"), "{}", said.stderr);
 }
 
 #[test]
