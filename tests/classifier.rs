@@ -332,12 +332,12 @@ fn what_is_wrong_with_a_classifier_is_said_with_its_place_and_a_way_to_mend_it()
     insta::assert_snapshot!(wrong(&|path| Parts { base: other.clone(), ..Parts::new(&tiny) }.write(path)), @r"
     error: `kinds.gguf` was trained on another model than `MODEL`: on one with SHA-256 0000000000000000000000000000000000000000000000000000000000000000, and this has HASH
       --> suite.yaml:15:5
-      help: name its own model (`tripos-tiny.gguf`): `label: {classifier: …, model: FILE}`; or train a classifier on this one
+      help: name its own model (`tripos-tiny.gguf`): `label: {classifier: …, model: FILE}`; or train another on this one
     ");
     insta::assert_snapshot!(wrong(&|path| Parts { head: vec![0.0; 300], ..Parts::new(&tiny) }.write(path)), @r"
     error: the head of `kinds.gguf` reads states of 100 numbers, and those of `MODEL` have 256
       --> suite.yaml:15:5
-      help: the file was put together wrongly: train the classifier again
+      help: the file was put together wrongly: train it again
     ");
     insta::assert_snapshot!(wrong(&|path| Parts { bias: vec![0.0; 2], ..Parts::new(&tiny) }.write(path)), @r"
     error: `kinds.gguf` is no classifier that can be used: 3 labels have 2 biases and a head of 768 numbers

@@ -38,8 +38,12 @@ fn random_adapter(base: &Path, path: &Path) {
         render: "text".into(),
     });
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-    let lineage =
-        Lineage { base: Some((sha256_file(base).unwrap(), name(base))), recipe_sha256: "c".repeat(64), parent: None };
+    let lineage = Lineage {
+        base: Some((sha256_file(base).unwrap(), name(base))),
+        recipe_sha256: "c".repeat(64),
+        parent: None,
+        rewards: vec![],
+    };
     let export = Export { path, name: "random", base: &gguf, saved: &saved, lineage: &lineage, head: Some(&head) };
     adapter(&export, &LoraSettings { rank: 4, alpha: 16.0, ..LoraSettings::default() }).unwrap();
 }

@@ -58,3 +58,157 @@ fn says_what_does_not_belong_to_a_policy() {
     assert!(said.contains("error: `render` belongs to `kind: reward` and `kind: dpo`\n"), "{said}");
     assert!(said.contains("error: `beta` belongs to `kind: dpo`\n"), "{said}");
 }
+
+const GRPO: &str = "recipe: practised\nkind: grpo\nmodel: MODEL\npractice: {suite: practice.yaml, prompts: 4, answers: 4, passes: 2}\n\
+                    held_out: {share: 0.25}\ntrain: {lora: {rank: 8, alpha: 16}}\nschedule: {lr: 1e-3}\nsequence: 64\nbatch: 4\n\
+                    steps: 6\nevaluate: {every: 2}\ncheckpoint: {every: 2}\noutput: practised.adapter.gguf\n";
+
+/// Sums of one digit, which the bundled model gets right now and then when it is hot.
+const PRACTICE: &str = "suite: practice\nmodel: MODEL\ncontext: 64\nsampling: {max_tokens: 8, temperature: 0, stop: [\"\\n\"]}\ncases:\n  \
+                        generate: {count: 40, seed: 1, let: {a: {int: [100, 999]}, b: {int: [100, 999]}}, case: {vars: {question: \
+                        \"What is {{ a }} + {{ b }}?\"}, target: \"{{ a + b }}\"}}\nanswer: {take: number, which: last}\nscorers:\n  \
+                        - number: {name: exact}\nvariants:\n  - {name: at_once, prompt: qa.txt}\n";
+
+fn practice(recipe: &str, suite: &str) -> Workspace {
+    let (workspace, model) = (Workspace::new(), model().display().to_string());
+    workspace.write("qa.txt", "Q: {{ question }}\nA:");
+    workspace.write("practice.yaml", suite.replace("MODEL", &model));
+    workspace.write("policy.yaml", recipe.replace("MODEL", &model));
+    workspace
+}
+
+fn lines(workspace: &Workspace, name: &str) -> (std::path::PathBuf, Vec<Value>) {
+    let folder = std::fs::read_dir(workspace.path().join("reports/train")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(folder.join(name)).unwrap();
+    (folder, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+#[test]
+fn a_policy_practises_and_what_it_drew_is_kept_as_runs() {
+    let workspace = practice(GRPO, PRACTICE);
+    let said = workspace.ok(&["train", "policy.yaml"]);
+    let (folder, steps) = lines(&workspace, "steps.jsonl");
+    assert_eq!(steps.iter().map(|step| step["step"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    for (step, told) in steps.iter().map(|step| &step["practice"]).enumerate() {
+        assert_eq!((told["round"].as_u64(), told["answers"].as_u64()), (Some(step as u64 / 2), Some(16)), "{told}");
+        let number = |name: &str| told[name].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&number("reward")) && number("kl") >= 0.0 && number("length") > 1.0, "{told}");
+        assert!(number("parity") < 0.05, "trainer and engine are one policy: {told}");
+        if step % 2 == 0 {
+            assert!((number("ratio") - 1.0).abs() < 1e-6, "drawn by the policy as it is: {told}");
+        }
+    }
+    let moved = steps.iter().any(|step| step["grad_norm"].as_f64().unwrap() > 0.0);
+    assert!(moved && steps[5]["practice"]["kl"].as_f64().unwrap() > 0.0, "{steps:?}");
+    // Each round is an ordinary run, and so is each look at the held-out cases.
+    let rounds: Vec<_> = std::fs::read_dir(folder.join("rounds")).unwrap().map(|run| run.unwrap().path()).collect();
+    assert_eq!(rounds.len(), 3);
+    let samples = samples_of(&rounds[0]);
+    let own = samples.iter().filter(|sample| sample["trial"]["repeat"] != "reduced").count();
+    assert_eq!(own, 16, "{}", samples[0]);
+    let (_, evaluations) = lines(&workspace, "evaluations.jsonl");
+    assert_eq!(evaluations.len(), 4);
+    for one in &evaluations {
+        let run = folder.join(one["run"].as_str().unwrap());
+        assert_eq!(one["scores"]["exact"].as_f64(), one["held_out_loss"].as_f64().map(|loss| 0.0 - loss));
+        assert!(samples_of(&run).len() > 2);
+    }
+    assert!(said.stderr.contains("| reward 0.") && said.stderr.contains("held-out reward"), "{}", said.stderr);
+    assert!(said.stdout.contains("held-out reward"), "{}", said.stdout);
+    // What comes out is an adapter like any other.
+    let shown = workspace.ok(&["model", "show", "practised.adapter.gguf"]).stdout;
+    assert!(shown.contains("lora, rank 8") && shown.contains("base.sha256"), "{shown}");
+    workspace.ok(&["run", "practice.yaml", "--adapter", "practised.adapter.gguf", "--limit", "2", "-q"]);
+    assert!(!folder.join(".tmp-policy.gguf").exists());
+}
+
+#[test]
+fn practice_that_was_stopped_goes_on_behind_its_last_round() {
+    let workspace = practice(GRPO, PRACTICE);
+    workspace.ok(&["train", "policy.yaml", "-q"]);
+    let (folder, _) = lines(&workspace, "steps.jsonl");
+    let whole = std::fs::read(folder.join("practised.adapter.gguf")).unwrap();
+    let interrupted = practice(GRPO, PRACTICE);
+    interrupted.ok(&["train", "policy.yaml", "-q"]);
+    // As a kill in the third round leaves it: a line too much, and no file yet.
+    let (folder, steps) = lines(&interrupted, "steps.jsonl");
+    std::fs::remove_file(folder.join("practised.adapter.gguf")).unwrap();
+    std::fs::remove_file(folder.join("checkpoints/step-000006.gguf")).unwrap();
+    let kept: String = steps[..5].iter().map(|step| format!("{step}\n")).collect();
+    std::fs::write(folder.join("steps.jsonl"), kept).unwrap();
+    let (_, looked) = lines(&interrupted, "evaluations.jsonl");
+    let kept: String = looked[..3].iter().map(|one| format!("{one}\n")).collect();
+    std::fs::write(folder.join("evaluations.jsonl"), kept).unwrap();
+    let mut header: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("header.json")).unwrap()).unwrap();
+    header["status"] = "started".into();
+    header.as_object_mut().unwrap().remove("outcome");
+    header.as_object_mut().unwrap().remove("ended");
+    std::fs::write(folder.join("header.json"), header.to_string()).unwrap();
+    interrupted.ok(&["train", "policy.yaml", "--resume", "-q"]);
+    let (_, steps) = lines(&interrupted, "steps.jsonl");
+    assert_eq!(steps.iter().map(|step| step["step"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert!(std::fs::read(folder.join("practised.adapter.gguf")).unwrap() == whole, "the same as in one piece");
+}
+
+#[test]
+fn says_what_is_wrong_with_practice() {
+    let checked = |recipe: String, suite: String| {
+        let workspace = practice(&recipe, &suite);
+        workspace.tripos(&["check", "policy.yaml"]).stderr
+    };
+    let wrong = GRPO
+        .replace("prompts: 4, answers: 4", "prompts: 0, answers: 1, clip: 2, rewards: {exact: 0}")
+        .replace("steps: 6\n", "steps: 6\ndata: {file: pairs.jsonl}\n");
+    insta::assert_snapshot!(checked(wrong, PRACTICE.into()), @r"
+    error: a policy learns from its own answers, and not from data
+      --> policy.yaml:11:1
+      help: leave it out: what is practised is a suite's cases (`practice: {suite: FILE}`)
+    error: `prompts` is 0
+      --> policy.yaml:4:34
+      help: it is 1 or more
+    error: `answers` is 1
+      --> policy.yaml:4:46
+      help: it is 2 or more: an answer is measured against the others
+    error: `clip` is 2
+      --> policy.yaml:4:58
+      help: it is a number above 0 and below 1
+    error: every weight is 0, so that nothing is worth anything
+      --> policy.yaml:4:67
+      help: give one of them a weight: `rewards: {exact: 1}`
+    ");
+    let strange = GRPO.replace("passes: 2", "variant: other, rewards: {exakt: 1}");
+    insta::assert_snapshot!(checked(strange, PRACTICE.into()), @r"
+    error: variant `other` does not exist
+      --> policy.yaml:4:58
+      help: known here: at_once
+    error: scorer `exakt` does not exist
+      --> policy.yaml:4:84
+      help: did you mean `exact`? (exact)
+    ");
+    let several = PRACTICE
+        .replace("- {name: at_once, prompt: qa.txt}", "- {name: a, prompt: qa.txt}\n  - {name: b, prompt: qa.txt}");
+    insta::assert_snapshot!(checked(GRPO.into(), several), @r"
+    error: the suite has several variants
+      --> policy.yaml:4:1
+      help: say which asks: `variant: NAME` (a, b)
+    ");
+    let steered = PRACTICE.replace("temperature: 0,", "temperature: 0, presence_penalty: 1,");
+    insta::assert_snapshot!(checked(GRPO.into(), steered), @r"
+    error: the variant's sampling steers what is drawn, and the policy would learn from what it would not have said
+      --> policy.yaml:4:1
+      help: leave grammar, schema, penalties and biases out; temperature, top_k, top_p and min_p are set aside by themselves
+    ");
+    let without = GRPO.replace("practice: {suite: practice.yaml, prompts: 4, answers: 4, passes: 2}\n", "");
+    insta::assert_snapshot!(checked(without, PRACTICE.into()), @r"
+    error: the recipe has no `practice`
+      --> policy.yaml:1:1
+      help: name a suite whose cases it practises: `practice: {suite: FILE}`
+    ");
+    // A reward that tells nothing apart: every answer passes.
+    let level = PRACTICE.replace("- number: {name: exact}", "- regex: {name: any, pattern: '.*'}");
+    let workspace = practice(&GRPO.replace("steps: 6", "steps: 20").replace("every: 2", "every: 100"), &level);
+    let said = workspace.tripos(&["train", "policy.yaml", "-q"]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(said.stderr.contains("for 5 rounds no answer was worth more than another"), "{}", said.stderr);
+}

@@ -43,7 +43,7 @@ fn mistakes_of_a_recipe_its_data_and_its_suite_are_reported_at_once() {
     insta::assert_snapshot!(refused(&workspace).stderr, @r#"
     error: unknown field `btach` in the file
       --> r.yaml:7:1
-      help: did you mean `batch`? (architecture, batch, beta, centring, checkpoint, clean, data, date, depth, description, epochs, evaluate, held_out, kind, labels, language, leaks, licence, micro_batch, model, optimiser, output, precision, recipe, recompute, render, schedule, seed, sequence, steps, suite, template_vars, tokenizer, tokens, too_long, train)
+      help: did you mean `batch`? (architecture, batch, beta, centring, checkpoint, clean, data, date, depth, description, epochs, evaluate, held_out, kind, labels, language, leaks, licence, micro_batch, model, optimiser, output, practice, precision, recipe, recompute, render, schedule, seed, sequence, steps, suite, template_vars, tokenizer, tokens, too_long, train)
     error: `micro_batch` is 5, and `batch` is 16
       --> r.yaml:8:1
       help: a batch is made of whole parts: 1, 2, 4, 8, 16

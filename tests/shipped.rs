@@ -45,7 +45,7 @@ fn each_suite_that_the_project_promises_is_there() {
     let labels = ["sentiment", "symbolic", "unanswerable"];
     let choices = ["capitals", "next_word", "commonsense"];
     let bias = ["bias_names", "bias_sentiment"];
-    let card = ["three_digits", "format", "sentiment_pairs", "base_vs_chat"];
+    let card = ["three_digits", "chinese_chat", "format", "sentiment_pairs", "base_vs_chat"];
     for name in [&sums[..], &labels, &choices, &bias, &card].concat() {
         assert!(root().join(format!("suites/{name}.yaml")).exists(), "{name}");
     }
@@ -53,7 +53,7 @@ fn each_suite_that_the_project_promises_is_there() {
 
 #[test]
 fn each_recipe_that_this_version_promises_is_there() {
-    for name in ["pretrain", "sft", "reward", "dpo", "classify", "chinese"] {
+    for name in ["pretrain", "sft", "reward", "dpo", "grpo", "classify", "chinese"] {
         assert!(root().join(format!("recipes/tiny/{name}.yaml")).exists(), "{name}");
     }
 }

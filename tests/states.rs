@@ -157,6 +157,7 @@ fn export_adapter(path: &Path, base: &Path, (saved, head): (&[Saved], &Head), lo
         base: Some((sha256_file(base).unwrap(), "tiny.gguf".into())),
         recipe_sha256: "0".repeat(64),
         parent: None,
+        rewards: vec![],
     };
     let gguf = Gguf::open_checked(base).unwrap();
     let what = export::Export { path, name: "taught", base: &gguf, saved, lineage: &lineage, head: Some(head) };

@@ -13,6 +13,7 @@ use crate::suite::{Document, PromptFile, SuiteError, SuiteProblem, load};
 use crate::train::data::{self, Data, Loader};
 use crate::train::pretrain::Base;
 use crate::train::recipe::{self, Kind};
+use crate::train::reinforce::Ready;
 use clap::ValueEnum;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -115,6 +116,9 @@ fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, St
     let overrides = recipe::Overrides { model: plan.model.clone(), seed: plan.seed, ..recipe::Overrides::default() };
     let (recipe, mut problems) = recipe::load(file, &overrides);
     let Some(mut recipe) = recipe else { return (problems, String::new()) };
+    if recipe.kind.practises() {
+        return practised(recipe, problems, settings);
+    }
     let made = match &recipe.from_nothing {
         // Its data is read for the vocabulary; what is wrong with the recipe comes first.
         Some(_) if problems.any_error() => return (problems, String::new()),
@@ -167,10 +171,29 @@ fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, St
     }
 }
 
+/// A recipe that practises, with its suite.
+fn practised(recipe: recipe::Recipe, mut problems: Problems, settings: &RunSettings) -> (Problems, String) {
+    if problems.any_error() {
+        return (problems, String::new());
+    }
+    match Ready::new(recipe, settings) {
+        Ok(mut ready) => {
+            problems.append(std::mem::take(&mut ready.warnings));
+            let (learned, held) = (thousands(ready.learned.len() as u64), thousands(ready.held_out.len() as u64));
+            let each = format!("{} answers to {} prompts a round", ready.practice.answers, ready.practice.prompts);
+            (problems, format!("recipe: {}, {learned} cases practised, {held} held out, {each}", ready.recipe.kind))
+        }
+        Err(found) => {
+            problems.append(found);
+            (problems, String::new())
+        }
+    }
+}
+
 /// How much is learned.
 fn learned(kind: Kind, data: &Data) -> String {
     match kind {
-        Kind::Sft | Kind::Pretrain => format!("{} learned", thousands(data.train.targets() as u64)),
+        Kind::Sft | Kind::Pretrain | Kind::Grpo => format!("{} learned", thousands(data.train.targets() as u64)),
         Kind::Classify => format!("{} labels", data.labels.len()),
         Kind::Reward | Kind::Dpo => {
             let judged: usize = data.train.groups.iter().map(|group| group.judged.len()).sum();

@@ -131,7 +131,12 @@ mod tests {
     fn lineage() -> Lineage {
         let hash = |digit: &str| digit.repeat(64);
         let base_file = "tripos-tiny.gguf".into();
-        Lineage { base: Some((hash("b"), base_file)), recipe_sha256: hash("c"), parent: Some(hash("d")) }
+        Lineage {
+            base: Some((hash("b"), base_file)),
+            recipe_sha256: hash("c"),
+            parent: Some(hash("d")),
+            rewards: vec![],
+        }
     }
 
     fn waves(name: &str, dims: [usize; 2]) -> Saved {

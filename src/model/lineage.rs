@@ -11,6 +11,8 @@ pub struct Lineage {
     pub recipe_sha256: String,
     /// SHA-256 of the adapter or model whose training was continued, if any.
     pub parent: Option<String>,
+    /// SHA-256 of the reward models that it was moved by.
+    pub rewards: Vec<String>,
 }
 
 impl Lineage {
@@ -22,6 +24,9 @@ impl Lineage {
         metadata.set("tripos.recipe.sha256", self.recipe_sha256.as_str().into());
         if let Some(parent) = &self.parent {
             metadata.set("tripos.parent", parent.as_str().into());
+        }
+        if !self.rewards.is_empty() {
+            metadata.set("tripos.reward.sha256", self.rewards.join(",").as_str().into());
         }
     }
 }

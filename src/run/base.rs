@@ -20,6 +20,8 @@ struct Seated<'a> {
     context: Option<u32>,
     /// The base that the file itself names; `None` where it is a whole model.
     base: Option<Base>,
+    /// How a user names the base.
+    by: &'static str,
 }
 
 /// The file of a scorer that has a head; `None` for any other scorer, and for a file that has none, of which the scorer
@@ -29,11 +31,13 @@ fn seated(scorer: &ScorerSpec) -> Option<Seated<'_>> {
         ScorerKind::Label(label) => {
             let spec = label.classifier.as_ref()?;
             let base = Classifier::open(&spec.file).ok()?.ok()?.base;
-            Some(Seated { file: &spec.file, named: spec.model.as_ref(), context: spec.context, base })
+            let by = "`label: {classifier: …, model: FILE}`";
+            Some(Seated { file: &spec.file, named: spec.model.as_ref(), context: spec.context, base, by })
         }
         ScorerKind::Reward(spec) => {
             let base = RewardModel::open(&spec.file).ok()?.ok()?.base;
-            Some(Seated { file: &spec.file, named: spec.base.as_ref(), context: spec.context, base })
+            let by = "`reward: {model: …, base: FILE}`, or `tripos judge --model FILE`";
+            Some(Seated { file: &spec.file, named: spec.base.as_ref(), context: spec.context, base, by })
         }
         _ => None,
     }
@@ -70,7 +74,7 @@ fn find(
         }
         other.get_or_insert((model.path().to_path_buf(), sha256));
     }
-    let (classifier, place) = (spec.file.to_path_buf(), place.clone());
+    let (classifier, place, by) = (spec.file.to_path_buf(), place.clone(), spec.by);
     Err(Box::new(match other {
         Some((model, found)) => RunError::OtherBase {
             classifier,
@@ -78,9 +82,10 @@ fn find(
             model,
             found,
             file: base.file.clone(),
+            by,
             place,
         },
-        None => RunError::NoBase { classifier, file: base.file.clone(), wanted: base.sha256.clone(), place },
+        None => RunError::NoBase { classifier, file: base.file.clone(), wanted: base.sha256.clone(), by, place },
     }))
 }
 

@@ -134,6 +134,8 @@ pub enum RunError {
         file: String,
         /// The base's SHA-256.
         wanted: String,
+        /// How a user names the base.
+        by: &'static str,
         /// The scorer.
         place: Place,
     },
@@ -154,6 +156,8 @@ pub enum RunError {
         found: String,
         /// The base's file name; may be empty.
         file: String,
+        /// How a user names the base.
+        by: &'static str,
         /// The scorer.
         place: Place,
     },
@@ -298,15 +302,13 @@ impl Explain for RunError {
             }
             Self::EmptyPrompt { .. } => "write something for the model to go on from".into(),
             Self::NotRendered { help, .. } => return help.clone(),
-            Self::NoBase { wanted, .. } => format!(
-                "put it (SHA-256 {wanted}) beside the classifier or into models/, or name it: `label: {{classifier: …, model: \
-                 FILE}}`"
-            ),
-            Self::OtherBase { file, .. } => format!(
-                "name its own model{}: `label: {{classifier: …, model: FILE}}`; or train a classifier on this one",
-                called(file)
-            ),
-            Self::HeadWidth { .. } => "the file was put together wrongly: train the classifier again".into(),
+            Self::NoBase { wanted, by, .. } => {
+                format!("put it (SHA-256 {wanted}) beside the file or into models/, or name it: {by}")
+            }
+            Self::OtherBase { file, by, .. } => {
+                format!("name its own model{}: {by}; or train another on this one", called(file))
+            }
+            Self::HeadWidth { .. } => "the file was put together wrongly: train it again".into(),
             Self::OtherRender { learned: "chats", .. } => {
                 "ask in a chat (a prompt file `.yaml`), or train the classifier on texts".into()
             }

@@ -180,7 +180,7 @@ impl Explain for TrainError {
             | TrainProblem::Row { help, .. }
             | TrainProblem::NoData { help }
             | TrainProblem::NoStop { help } => help.clone(),
-            TrainProblem::LaterKind { .. } => "this version has `kind: pretrain`, `sft`, `classify`, `reward` and `dpo`".into(),
+            TrainProblem::LaterKind { .. } => "this version has `kind: pretrain`, `sft`, `classify`, `reward`, `dpo` and `grpo`".into(),
             TrainProblem::Unknown { name, known, .. } => {
                 did_you_mean(name, &known.iter().map(String::as_str).collect::<Vec<_>>())
             }

@@ -92,6 +92,45 @@ pub enum TrainingFailure {
         /// The data.
         place: Place,
     },
+    /// A sign that a policy's training goes wrong.
+    #[error("{what}")]
+    Sign {
+        /// What was seen.
+        what: String,
+        /// How to mend it.
+        help: String,
+        /// The step's line.
+        place: Place,
+    },
+    /// No answer is worth more than another, so that nothing is learned.
+    #[error(
+        "for {rounds} rounds no answer was worth more than another to the same prompt (the reward is {reward:.3} in the mean): \
+         nothing can be learned from that"
+    )]
+    Silent {
+        /// Rounds in a row.
+        rounds: usize,
+        /// The mean reward of the last.
+        reward: f64,
+        /// Its line.
+        place: Place,
+    },
+    /// No answer could be judged.
+    #[error("none of {answers} answers could be judged")]
+    Unjudged {
+        /// How many there were.
+        answers: usize,
+        /// The run that holds them, each with its reason.
+        place: Place,
+    },
+    /// A reward model that cannot be read, or is no longer what it was.
+    #[error("the reward model cannot judge: {reason}")]
+    Judge {
+        /// Why.
+        reason: String,
+        /// Its file.
+        place: Place,
+    },
     /// A checkpoint that belongs elsewhere.
     #[error("this checkpoint is of another {what}: {} there, {} here", short(found), short(expected))]
     Foreign {
@@ -146,7 +185,7 @@ pub enum TrainingFailure {
 
 impl Explain for TrainingFailure {
     fn level(&self) -> Level {
-        if matches!(self, Self::NoBetter { .. } | Self::NoMoreThanLength { .. }) {
+        if matches!(self, Self::NoBetter { .. } | Self::NoMoreThanLength { .. } | Self::Sign { .. }) {
             Level::Warning
         } else {
             Level::Error
@@ -160,6 +199,10 @@ impl Explain for TrainingFailure {
         | Self::Memory { place, .. }
         | Self::NoBetter { place, .. }
         | Self::NoMoreThanLength { place, .. }
+        | Self::Sign { place, .. }
+        | Self::Silent { place, .. }
+        | Self::Unjudged { place, .. }
+        | Self::Judge { place, .. }
         | Self::Foreign { place, .. }
         | Self::BadCheckpoint { place, .. }
         | Self::Write { place, .. }
@@ -187,11 +230,18 @@ impl Explain for TrainingFailure {
                     .into()
             }
             Self::NothingToCompare { .. } => "put the texts into a prompt (`prompt:`), which makes them longer".into(),
-            Self::Memory { help, .. } => help.clone(),
+            Self::Memory { help, .. } | Self::Sign { help, .. } => help.clone(),
             Self::NoBetter { .. } => "another learning rate, or more data of the same kind, may help".into(),
             Self::NoMoreThanLength { .. } => {
                 "give more judgements, among them many of answers that are equally long or whose better one is shorter".into()
             }
+            Self::Silent { .. } => {
+                "practise what goes right now and then (30 to 70 % of the answers), with more `answers` to each prompt, or a scorer \
+                 that tells more apart"
+                    .into()
+            }
+            Self::Unjudged { .. } => "`tripos show` says of each why; mend the scorers or the prompt of the suite".into(),
+            Self::Judge { .. } => "a reward model must stay what it is while it judges: put it back, or begin a run of its own".into(),
             Self::Foreign { what: "recipe", .. } => {
                 "a changed recipe is another run: start it without --resume".into()
             }

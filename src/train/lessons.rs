@@ -76,7 +76,7 @@ impl<'a> Lessons<'a> {
     #[must_use]
     pub fn targets(&self, rows: &[Vec<&Document>]) -> usize {
         let counts = rows.iter().flatten().map(|document| match self.kind {
-            Kind::Sft | Kind::Pretrain => document.targets(),
+            Kind::Sft | Kind::Pretrain | Kind::Grpo => document.targets(),
             Kind::Classify => 1,
             Kind::Reward | Kind::Dpo => self.group(document).map_or(0, |group| group.judged.len()),
         });

@@ -13,6 +13,7 @@
 
 pub mod checkpoint;
 pub mod clean;
+mod conclude;
 pub mod data;
 mod error;
 mod evaluate;
@@ -31,6 +32,7 @@ mod product;
 mod progress;
 pub mod recipe;
 mod reference;
+pub mod reinforce;
 pub mod schedule;
 mod sitting;
 pub mod trainer;
@@ -40,6 +42,7 @@ mod bigram;
 #[cfg(test)]
 mod trainer_tests;
 
+pub use conclude::copy;
 pub use error::{TrainError, TrainProblem};
 pub use evaluate::{Measured, evaluate};
 pub use failure::{TrainingFailure, bytes_text, rate_text};
@@ -50,4 +53,4 @@ pub use product::Product;
 pub use progress::Progress;
 pub use recipe::Recipe;
 pub use reference::Reference;
-pub use sitting::{Sitting, copy};
+pub use sitting::Sitting;

@@ -95,7 +95,7 @@ impl Prepared {
             precision: self.recipe.precision,
             shape: lessons.shape(self.recipe.sequence),
             outputs: match self.recipe.kind {
-                Kind::Sft | Kind::Pretrain | Kind::Dpo => 0,
+                Kind::Sft | Kind::Pretrain | Kind::Dpo | Kind::Grpo => 0,
                 Kind::Classify => self.data.labels.len(),
                 Kind::Reward => 1,
             },
@@ -107,43 +107,7 @@ impl Prepared {
 
     /// What it will take, or that there is too little memory for it.
     pub fn estimate(&self, settings: &Settings) -> Result<(Estimate, MemoryRecord), Problems> {
-        let available = memory::available();
-        // Not even its weights: then there is nothing to measure.
-        let weights = self.base.tensors().iter().filter_map(TensorInfo::size).sum();
-        self.within(available, weights, || {
-            format!(
-                "take a smaller base, or one of fewer bits (`tripos quantize`); {} needs more still",
-                self.recipe.name
-            )
-        })?;
-        let needs = estimate(&self.recipe.model, settings)?;
-        self.within(available, needs.bytes, || self.to_need_less())?;
-        Ok((needs, MemoryRecord { estimated: needs.bytes, available, held: None }))
-    }
-
-    /// Refuses what needs more memory than there is.
-    fn within(&self, available: Option<u64>, needed: u64, help: impl Fn() -> String) -> Result<(), Problems> {
-        let Some(available) = available.filter(|available| needed > *available) else { return Ok(()) };
-        let written = ["micro_batch", "batch", "sequence"].map(|name| self.recipe.place(name));
-        let place = written.into_iter().find(|place| place.line > 0).unwrap_or_else(|| self.recipe.place("batch"));
-        Err(TrainingFailure::Memory { needed, available, place, help: help() }.into())
-    }
-
-    /// The settings that would need less memory, most telling first.
-    fn to_need_less(&self) -> String {
-        let recipe = &self.recipe;
-        let mut ways = Vec::new();
-        if recipe.micro_batch > 1 {
-            ways.push(format!("`micro_batch: {}` (now {})", recipe.micro_batch / 2, recipe.micro_batch));
-        }
-        if !recipe.recompute {
-            ways.push("`recompute: true`".to_owned());
-        }
-        ways.push(format!("a shorter `sequence` (now {})", recipe.sequence));
-        if recipe.train == Trained::Full {
-            ways.push("`train: lora`".to_owned());
-        }
-        format!("set {}; or free some memory", ways.join(", or "))
+        estimate_of(&self.recipe, &self.base, settings)
     }
 
     /// The beginnings of the first documents held out: up to the first token that is learned, or some of a text.
@@ -157,4 +121,45 @@ impl Prepared {
         };
         lessons.examples().take(QUESTIONS).filter_map(ask).collect()
     }
+}
+
+/// What a recipe will take, or that there is too little memory for it.
+pub(super) fn estimate_of(
+    recipe: &Recipe,
+    base: &Gguf,
+    settings: &Settings,
+) -> Result<(Estimate, MemoryRecord), Problems> {
+    let available = memory::available();
+    // Not even its weights: then there is nothing to measure.
+    let weights = base.tensors().iter().filter_map(TensorInfo::size).sum();
+    within(recipe, available, weights, || {
+        format!("take a smaller base, or one of fewer bits (`tripos quantize`); {} needs more still", recipe.name)
+    })?;
+    let needs = estimate(&recipe.model, settings)?;
+    within(recipe, available, needs.bytes, || to_need_less(recipe))?;
+    Ok((needs, MemoryRecord { estimated: needs.bytes, available, held: None }))
+}
+
+/// Refuses what needs more memory than there is.
+fn within(recipe: &Recipe, available: Option<u64>, needed: u64, help: impl Fn() -> String) -> Result<(), Problems> {
+    let Some(available) = available.filter(|available| needed > *available) else { return Ok(()) };
+    let written = ["micro_batch", "batch", "sequence"].map(|name| recipe.place(name));
+    let place = written.into_iter().find(|place| place.line > 0).unwrap_or_else(|| recipe.place("batch"));
+    Err(TrainingFailure::Memory { needed, available, place, help: help() }.into())
+}
+
+/// The settings that would need less memory, most telling first.
+fn to_need_less(recipe: &Recipe) -> String {
+    let mut ways = Vec::new();
+    if recipe.micro_batch > 1 {
+        ways.push(format!("`micro_batch: {}` (now {})", recipe.micro_batch / 2, recipe.micro_batch));
+    }
+    if !recipe.recompute {
+        ways.push("`recompute: true`".to_owned());
+    }
+    ways.push(format!("a shorter `sequence` (now {})", recipe.sequence));
+    if recipe.train == Trained::Full {
+        ways.push("`train: lora`".to_owned());
+    }
+    format!("set {}; or free some memory", ways.join(", or "))
 }

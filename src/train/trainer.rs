@@ -5,6 +5,7 @@
 //! steps with the same numbers, because rows and dropout are functions of the step's number alone.
 
 use super::checkpoint::{self, Identity};
+use super::conclude;
 use super::evaluate::evaluate;
 use super::failure::TrainingFailure;
 use super::learner::{Learner, Slopes};
@@ -17,7 +18,7 @@ use super::progress::Progress;
 use super::recipe::{By, Kind, Recipe, Schedule};
 use super::reference::Reference;
 use super::schedule::rate;
-use crate::error::{Place, Problems};
+use crate::error::Problems;
 use crate::model::{Document, Readings, Update};
 use crate::seed;
 use crate::store::training::{EvaluationRecord, Said, StepRecord, Stop, TrainingFolder};
@@ -143,7 +144,7 @@ impl<'a> Trainer<'a> {
         }
         let lr = rate(self.lesson.schedule, step, lessons.steps());
         // Without a target there is no gradient, and nothing to step along.
-        let norm = if total == 0 { 0.0 } else { self.learner.update(&self.how(step, lr))? };
+        let norm = if total == 0 { 0.0 } else { self.learner.update(&update(self.lesson.recipe, step, lr))? };
         let elapsed_s = began.elapsed().as_secs_f64().max(1e-9);
         let tokens: u64 = parts.iter().flatten().flatten().map(|document| document.tokens.len() as u64).sum();
         let record = StepRecord {
@@ -156,6 +157,7 @@ impl<'a> Trainer<'a> {
             tokens_per_s: tokens as f64 / elapsed_s,
             peak_mib: memory::peak().map(|bytes| bytes as f64 / f64::from(1 << 20)),
             elapsed_s,
+            practice: None,
         };
         self.folder.step(&record)?;
         for (what, number) in [("loss", loss), ("gradient norm", norm)] {
@@ -182,7 +184,7 @@ impl<'a> Trainer<'a> {
     fn loss(&self, rows: &[Vec<&Document>], (total, said): (usize, usize)) -> LossOf {
         let Lesson { lessons, recipe, .. } = self.lesson;
         match lessons.kind() {
-            Kind::Sft | Kind::Pretrain => LossOf::Tokens(total),
+            Kind::Sft | Kind::Pretrain | Kind::Grpo => LossOf::Tokens(total),
             Kind::Classify => LossOf::Labels(lessons.labels(rows), total),
             Kind::Reward | Kind::Dpo => {
                 let (language, by) = recipe.judging.map_or((0.0, By::Centring(0.0)), |it| (it.language, it.by));
@@ -198,36 +200,11 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    #[allow(clippy::cast_possible_truncation)] // the optimiser counts in f32
-    fn how(&self, step: u64, lr: f64) -> Update {
-        let optimiser = &self.lesson.recipe.optimiser;
-        Update {
-            step,
-            lr: lr as f32,
-            betas: (optimiser.betas.0 as f32, optimiser.betas.1 as f32),
-            eps: optimiser.eps as f32,
-            weight_decay: optimiser.weight_decay as f32,
-            clip: optimiser.clip as f32,
-        }
-    }
-
     /// The numbers went out of bounds with what was learned by now: going on from here would end here again, whatever the
     /// rate, so that this step's checkpoint is none to go on from.
     fn not_finite(&self, what: String, (step, lr, grad_norm): (u64, f64, f64)) -> TrainingFailure {
-        let recipe = self.lesson.recipe;
         checkpoint::set_aside(&self.folder.checkpoints(), self.step);
-        TrainingFailure::NotFinite {
-            what,
-            step,
-            lr,
-            grad_norm,
-            batch: recipe.batch,
-            sequence: recipe.sequence,
-            place: Place::new(self.folder.steps(), usize::try_from(step).unwrap_or(0), 0),
-            recipe: recipe.path.clone(),
-            good: checkpoint::list(&self.folder.checkpoints()).last().map(|(step, _)| *step),
-            peak: self.lesson.schedule.lr,
-        }
+        conclude::not_finite(self.lesson.recipe, self.folder, (what, self.lesson.schedule.lr), (step, lr, grad_norm))
     }
 
     /// Writes the checkpoint of the last step, where it is not there yet, and deletes those that are no longer needed.
@@ -275,6 +252,8 @@ impl<'a> Trainer<'a> {
             held_out_loss: measured.loss,
             perplexity: measured.perplexity,
             accuracy: measured.accuracy,
+            scores: std::collections::BTreeMap::new(),
+            run: None,
             best: self.progress.add(self.step, measured.loss),
             says,
             elapsed_s: began.elapsed().as_secs_f64(),
@@ -307,6 +286,20 @@ impl<'a> Trainer<'a> {
 }
 
 /// The loss of a micro-batch, with all that it needs beside the readings.
+/// The optimiser's numbers for a step.
+#[allow(clippy::cast_possible_truncation)] // the optimiser counts in f32
+pub(super) fn update(recipe: &Recipe, step: u64, lr: f64) -> Update {
+    let optimiser = &recipe.optimiser;
+    Update {
+        step,
+        lr: lr as f32,
+        betas: (optimiser.betas.0 as f32, optimiser.betas.1 as f32),
+        eps: optimiser.eps as f32,
+        weight_decay: optimiser.weight_decay as f32,
+        clip: optimiser.clip as f32,
+    }
+}
+
 #[derive(Debug, Clone)]
 enum LossOf {
     Tokens(usize),

@@ -11,6 +11,7 @@ use crate::train::data::Data;
 use crate::train::lessons::{Lessons, material};
 use crate::train::pretrain::Architecture;
 use crate::train::recipe::Kind;
+use crate::train::reinforce::Ready;
 use crate::train::{Learner, Prepared, Pupil, Recipe, bytes_text};
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -36,7 +37,7 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
     let learned = match recipe.kind {
         Kind::Classify => String::new(),
         Kind::Reward | Kind::Dpo => format!(", {} judgements", n(facts.targets)),
-        Kind::Sft | Kind::Pretrain => format!(", {} learned", n(facts.targets)),
+        Kind::Sft | Kind::Pretrain | Kind::Grpo => format!(", {} learned", n(facts.targets)),
     };
     let available = memory.available.map_or_else(String::new, |bytes| format!("; {} available", bytes_text(bytes)));
     let rows = facts.rows.max(1) as f64;
@@ -74,13 +75,54 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
     print(&format!("{}{first}", text::facts(&all)))
 }
 
+/// The same of a recipe that practises. How long its answers will be nobody knows, and so not how long it takes.
+pub(super) fn practice(ready: &Ready, settings: &RunSettings, format: Format) -> Result<(), Failure> {
+    let Ready { recipe, practice, .. } = ready;
+    let (needs, memory) = ready.estimate(&ready.settings(settings.threads))?;
+    if format == Format::Json {
+        let document = json!({
+            "schema": 1, "recipe": recipe.json(), "parameters": needs.parameters, "trained": needs.trained,
+            "material": ready.material(), "steps": ready.steps(), "memory": memory,
+        });
+        return print(&format!("{document}\n"));
+    }
+    let n = |count: usize| thousands(count as u64);
+    let available = memory.available.map_or_else(String::new, |bytes| format!("; {} available", bytes_text(bytes)));
+    let rounds = ready.steps() / practice.passes;
+    let seen = rounds as f64 * practice.prompts as f64 / ready.learned.len().max(1) as f64;
+    let mut all = vec![
+        ("recipe", format!("{} ({})", recipe.name, recipe.kind)),
+        ("model", format!("{}, {} parameters", recipe.model.display(), thousands(needs.parameters))),
+        ("trained", format!("{}, {} parameters", what(&recipe.train), thousands(needs.trained))),
+        (
+            "practice",
+            format!("{} cases of {}, variant {}", n(ready.learned.len()), practice.suite.display(), ready.variant()),
+        ),
+        ("held out", format!("{} cases", n(ready.held_out.len()))),
+        (
+            "rounds",
+            format!(
+                "{} of {} answers to {} prompts, {} steps each: {seen:.1} times over the cases",
+                thousands(rounds),
+                n(practice.answers),
+                n(practice.prompts),
+                practice.passes
+            ),
+        ),
+        ("memory", format!("about {}{available}", bytes_text(needs.bytes))),
+    ];
+    all.extend(recipe.suite.as_ref().map(|suite| ("suite", suite.display().to_string())));
+    all.extend(recipe.output.as_ref().map(|output| ("output", output.display().to_string())));
+    print(&text::facts(&all))
+}
+
 /// Lines of a document that are shown.
 const LINES: usize = 12;
 
 /// The first document of each source, as it is learned, its first lines.
 fn documents(kind: Kind, data: &Data) -> String {
     let what = match kind {
-        Kind::Sft | Kind::Pretrain => "its first document; what stands in ⟦ ⟧ is learned",
+        Kind::Sft | Kind::Pretrain | Kind::Grpo => "its first document; what stands in ⟦ ⟧ is learned",
         Kind::Classify => return String::new(),
         Kind::Reward | Kind::Dpo => "its first judgement",
     };

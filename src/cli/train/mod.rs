@@ -5,6 +5,7 @@ mod observer;
 mod suite;
 mod sweep;
 mod text;
+mod work;
 
 use super::failure::{Failure, print_problems};
 use super::interrupt;
@@ -14,16 +15,17 @@ use super::run::MachineArgs;
 use crate::error::Place;
 use crate::run::RunSettings;
 use crate::store::Status;
-use crate::store::training::{Stop, TrainingFolder, TrainingHeader, latest, read_training};
+use crate::store::training::{Stop, TrainingHeader, latest, read_training};
 use crate::train::recipe::{Overrides, Recipe, load};
 use crate::train::trainer::Ended;
-use crate::train::{Prepared, Sitting, TrainingFailure, Watch, copy};
+use crate::train::{TrainingFailure, Watch, copy};
 use clap::ValueEnum;
 use observer::Lines;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use sweep::Sweep;
+use work::{Sat, Work};
 
 /// Where training runs are kept unless said otherwise.
 const PARENT: &str = "reports/train";
@@ -100,13 +102,13 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
         return resume(args, run.as_deref(), &settings, quiet);
     }
     let overrides = args.overrides();
-    let mut prepared = args.prepare(&overrides, &settings, quiet)?;
+    let mut work = args.prepare(&overrides, &settings, quiet)?;
     if args.dry_run {
-        prepared.recipe.output.take_if(|_| !args.copies());
-        return dry_run::run(&prepared, &settings, args.format);
+        work.recipe_mut().output.take_if(|_| !args.copies());
+        return work.plan(&settings, args.format);
     }
-    let done = args.learn(&prepared, &overrides, (&settings, args.copies()), quiet)?;
-    args.finish(&prepared.recipe, &done, &settings, quiet)
+    let done = args.learn(&work, &overrides, (&settings, args.copies()), quiet)?;
+    args.finish(work.recipe(), &done, &settings, quiet)
 }
 
 /// Goes on with a run, by the flags that it was begun with.
@@ -120,26 +122,25 @@ fn resume(args: &Args, run: Option<&Path>, settings: &RunSettings, quiet: bool) 
     let before = recorded.segments.last().map(|segment| segment.threads).filter(|_| args.threads.is_none());
     let settings = &RunSettings { threads: before.unwrap_or(settings.threads), ..settings.clone() };
     let begun = args.begun(&recorded, &folder)?;
-    let prepared = args.prepare(&begun, settings, quiet)?;
-    prepared.is_of(&recorded, &folder)?;
+    let work = args.prepare(&begun, settings, quiet)?;
+    work.is_of(&recorded, &folder)?;
     if recorded.status == Status::Complete {
         complain("the training run is complete; nothing is left to learn\n");
         restore(&recorded, &folder)?;
         let examined = recorded.outcome.as_ref().is_some_and(|outcome| !outcome.suite_runs.is_empty());
-        if examined || prepared.recipe.suite.is_none() {
+        if examined || work.recipe().suite.is_none() {
             return args.say(&folder);
         }
         let stop = recorded.outcome.map_or(Stop::Steps, |outcome| outcome.stop);
-        return args.finish(&prepared.recipe, &Done { folder, ended: Ended::Complete(stop) }, settings, quiet);
+        return args.finish(work.recipe(), &Done { folder, ended: Ended::Complete(stop) }, settings, quiet);
     }
     let lines = Lines::new(folder.clone(), quiet);
     let copy = !["out", "steps", "sweep"].iter().any(|flag| recorded.flags.contains_key(*flag));
     let watch = Watch { observer: &lines, stop: interrupt::listen() };
-    let sitting = Sitting { prepared: &prepared, machine: settings, watch, flags: &recorded.flags, copy };
-    let ended = sitting.go_on(TrainingFolder::open(&folder)?, args.lr);
+    let ended = work.go_on(&Sat { settings, watch, flags: &recorded.flags, copy }, &folder, args.lr);
     lines.page();
     let (folder, ended) = ended?;
-    args.finish(&prepared.recipe, &Done { folder, ended }, settings, quiet)
+    args.finish(work.recipe(), &Done { folder, ended }, settings, quiet)
 }
 
 /// Copies the trained file of a complete run to the recipe's output once more, where it is gone.
@@ -206,24 +207,24 @@ impl Args {
     }
 
     /// The recipe with its data, or all that is wrong with either.
-    fn prepare(&self, overrides: &Overrides, settings: &RunSettings, quiet: bool) -> Result<Prepared, Failure> {
+    fn prepare(&self, overrides: &Overrides, settings: &RunSettings, quiet: bool) -> Result<Work, Failure> {
         let (recipe, problems) = load(&self.recipe, overrides);
         let recipe: Recipe = match recipe {
             Some(recipe) if !problems.any_error() => recipe,
             _ => return Err(problems.into()),
         };
-        let prepared = Prepared::new(recipe, settings)?;
+        let work = Work::new(recipe, settings)?;
         if !quiet {
             print_problems(&problems);
-            print_problems(&prepared.data.warnings);
+            print_problems(work.warnings());
         }
-        Ok(prepared)
+        Ok(work)
     }
 
     /// A run of its own.
     fn learn(
         &self,
-        prepared: &Prepared,
+        work: &Work,
         overrides: &Overrides,
         (settings, copy): (&RunSettings, bool),
         quiet: bool,
@@ -231,8 +232,7 @@ impl Args {
         let lines = Lines::new(self.parent().to_path_buf(), quiet);
         let flags = self.flags(overrides);
         let watch = Watch { observer: &lines, stop: interrupt::listen() };
-        let sitting = Sitting { prepared, machine: settings, watch, flags: &flags, copy };
-        let ended = sitting.begin(self.parent());
+        let ended = work.begin(&Sat { settings, watch, flags: &flags, copy }, self.parent());
         lines.page();
         let (folder, ended) = ended?;
         Ok(Done { folder, ended })

@@ -80,20 +80,21 @@ pub(super) fn run(args: &Args, sweep: &Sweep, settings: &RunSettings, quiet: boo
     for value in &sweep.values {
         let overrides = sweep.overrides(value, &args.overrides()).map_err(|why| anyhow::anyhow!(why))?;
         complain(&format!("{}={value}\n", sweep.name()));
-        let mut prepared = match args.prepare(&overrides, settings, quiet) {
+        let mut work = match args.prepare(&overrides, settings, quiet) {
             Err(Failure::Problems(problems)) => {
                 print_problems(&problems);
                 rows.push(row(value, None)?);
                 continue;
             }
-            prepared => prepared?,
+            work => work?,
         };
         if args.dry_run {
-            (prepared.recipe.output, prepared.recipe.suite) = (None, None);
-            super::dry_run::run(&prepared, settings, args.format)?;
+            let recipe = work.recipe_mut();
+            (recipe.output, recipe.suite) = (None, None);
+            work.plan(settings, args.format)?;
             continue;
         }
-        let done = match args.learn(&prepared, &overrides, (settings, false), quiet) {
+        let done = match args.learn(&work, &overrides, (settings, false), quiet) {
             Ok(done) => Some(done),
             Err(Failure::Problems(problems)) => {
                 print_problems(&problems);

@@ -2,8 +2,8 @@
 
 use crate::report::thousands;
 use crate::store::training::{
-    EvaluationRecord, JudgingRecord, MistakeRecord, ParityRecord, ShareRecord, StepRecord, Stop, SureRecord,
-    TrainingHeader,
+    EvaluationRecord, JudgingRecord, MistakeRecord, ParityRecord, PracticeRecord, ShareRecord, StepRecord, Stop,
+    SureRecord, TrainingHeader,
 };
 use crate::train::rate_text;
 use std::fmt::Write;
@@ -31,6 +31,9 @@ pub(super) fn duration(seconds: f64) -> String {
 
 /// `step 0412/1000 | loss 1.2345 | lr 3.0e-5 | 5,832 tok/s | eta 4m12s`
 pub(super) fn step(record: &StepRecord, steps: u64, left_s: f64) -> String {
+    if let Some(practice) = &record.practice {
+        return round(record, practice, steps, left_s);
+    }
     let width = steps.to_string().len().max(4);
     let loss = record.loss.map_or_else(|| "none".to_owned(), |loss| format!("{loss:.4}"));
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates")]
@@ -43,10 +46,38 @@ pub(super) fn step(record: &StepRecord, steps: u64, left_s: f64) -> String {
     )
 }
 
+/// `step 0012/0120 | reward 0.531 ± 0.499 | exact 0.531 | kl 0.0021 | entropy 0.310 | 4.2 tokens | level 0.31 | lr 3.0e-5 | eta 4m12s`;
+/// what is as it should be is left out: nothing cut off, everything stopped.
+fn round(record: &StepRecord, of: &PracticeRecord, steps: u64, left_s: f64) -> String {
+    let width = steps.to_string().len().max(4);
+    let mut line = format!("step {:0width$}/{steps:0width$} | reward {:.3} ± {:.3}", record.step, of.reward, of.spread);
+    for (name, score) in &of.scores {
+        let _ = write!(line, " | {name} {score:.3}");
+    }
+    let _ = write!(
+        line,
+        " | kl {:.4} | entropy {:.3} | {:.1} tokens | level {:.2}",
+        of.kl, of.entropy, of.length, of.silent
+    );
+    for (name, share) in [("clipped", of.clipped), ("unstopped", of.unstopped)].iter().filter(|(_, share)| *share > 0.0)
+    {
+        let _ = write!(line, " | {name} {share:.2}");
+    }
+    let _ = writeln!(line, " | lr {} | eta {}", rate_text(record.lr), duration(left_s));
+    line
+}
+
 /// `eval 0050/1000 | held-out loss 0.1234 | perplexity 1.13 | best so far`, and under it what the model says.
 pub(super) fn evaluation(record: &EvaluationRecord, steps: u64) -> String {
     let width = steps.to_string().len().max(4);
-    let mut line = format!("eval {:0width$}/{steps:0width$} | held-out loss {:.4}", record.step, record.held_out_loss);
+    let mut line = format!("eval {:0width$}/{steps:0width$}", record.step);
+    let _ = match record.reward() {
+        Some(reward) => write!(line, " | held-out reward {reward:.4}"),
+        None => write!(line, " | held-out loss {:.4}", record.held_out_loss),
+    };
+    for (name, score) in &record.scores {
+        let _ = write!(line, " | {name} {score:.3}");
+    }
     if let Some(perplexity) = record.perplexity {
         let digits = if perplexity < 1e6 { format!("{perplexity:.2}") } else { format!("{perplexity:.1e}") };
         let _ = write!(line, " | perplexity {digits}");
@@ -97,11 +128,16 @@ pub(super) fn outcome(header: &TrainingHeader, folder: &Path) -> String {
     let file = outcome.copied_to.clone().unwrap_or_else(|| folder.join(&outcome.output.path));
     let mut rows =
         vec![("trained", format!("{} (step {} of {})", file.display(), outcome.exported_step, header.steps))];
-    if outcome.stop == Stop::Patience {
-        rows.push(("ended", format!("at step {}, where the held-out loss had not fallen for long", outcome.steps)));
-    }
+    let why = match outcome.stop {
+        Stop::Steps => None,
+        Stop::Patience => Some("the held-out loss had not fallen for long"),
+        Stop::Level => Some("no answer was worth more than another any more"),
+    };
+    rows.extend(why.map(|why| ("ended", format!("at step {}, where {why}", outcome.steps))));
     if let Some(best) = header.best {
-        rows.push(("held-out loss", format!("{:.4} at step {}", best.loss, best.step)));
+        let practised = header.recipe.get("practice").is_some();
+        let (what, sign) = if practised { ("held-out reward", -1.0) } else { ("held-out loss", 1.0) };
+        rows.push((what, format!("{:.4} at step {}", sign * best.loss, best.step)));
     }
     let found = outcome.judging.as_ref().map(judging);
     rows.extend(found.iter().flat_map(|found| found.rows.iter().cloned()));
@@ -154,6 +190,7 @@ fn share(share: &ShareRecord) -> String {
 mod tests {
     use super::*;
     use crate::store::training::Said;
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_step_is_one_line() {
@@ -167,6 +204,7 @@ mod tests {
             tokens_per_s: 5831.7,
             peak_mib: None,
             elapsed_s: 0.15,
+            practice: None,
         };
         insta::assert_snapshot!(step(&record, 1000, 252.0), @"step 0412/1000 | loss 1.2345 | lr 3.0e-5 | 5,832 tok/s | eta 4m12s");
     }
@@ -199,6 +237,8 @@ mod tests {
             held_out_loss: 0.12344,
             perplexity: Some(1.1314),
             accuracy: None,
+            scores: BTreeMap::new(),
+            run: None,
             best: true,
             says: vec![Said { prompt: "Question:\nWhat is 2 + 3?".into(), completion: format!("5{}", "!".repeat(80)) }],
             elapsed_s: 1.0,

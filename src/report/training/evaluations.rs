@@ -22,7 +22,7 @@ pub(super) fn table(run: &TrainingRun) -> Markup {
                 thead {
                     tr {
                         th.number scope="col" { "step" }
-                        th.number scope="col" { "held-out loss" }
+                        th.number scope="col" { @if run.practises() { "held-out reward" } @else { "held-out loss" } }
                         @if perplexity { th.number scope="col" { "perplexity" } }
                         @if accuracy { th.number scope="col" { "accuracy" } }
                         th.number scope="col" title="The mean over the steps since the evaluation before" { "training loss" }
@@ -38,7 +38,7 @@ pub(super) fn table(run: &TrainingRun) -> Markup {
                         ({ after = one.step; "" })
                         tr.best[best == Some(one.step)] {
                             th.number scope="row" { (one.step) }
-                            td.number { (short(one.held_out_loss)) }
+                            td.number { (short(one.reward().unwrap_or(one.held_out_loss))) }
                             @if perplexity { td.number { (cell(one.perplexity)) } }
                             @if accuracy { td.number { (one.accuracy.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share))) } }
                             td.number { (cell(mean(since, |step| step.loss))) }

@@ -3,7 +3,7 @@
 use super::TrainingRun;
 use super::scale::{grouped, short};
 use crate::store::Status;
-use crate::store::training::{Stop, TrainingHeader};
+use crate::store::training::{EvaluationRecord, Stop, TrainingHeader};
 use maud::{Markup, html};
 use std::path::Path;
 
@@ -84,8 +84,10 @@ pub(super) fn outcome(run: &TrainingRun) -> Markup {
         dl.tiles {
             @if let Some(best) = run.best() {
                 @let before = run.evaluations.first().filter(|first| first.step < best.step);
-                @let about = before.map_or_else(String::new, |first| format!("from {}, ", short(first.held_out_loss)));
-                (tile("Held-out loss", &short(best.held_out_loss), &format!("{about}at step {}", best.step)))
+                @let what = if run.practises() { "Held-out reward" } else { "Held-out loss" };
+                @let value = |one: &EvaluationRecord| short(one.reward().unwrap_or(one.held_out_loss));
+                @let about = before.map_or_else(String::new, |first| format!("from {}, ", value(first)));
+                (tile(what, &value(best), &format!("{about}at step {}", best.step)))
                 @if let Some(share) = best.accuracy {
                     @let before = before.and_then(|first| first.accuracy);
                     (tile("Held-out accuracy", &shares(share), &before.map_or_else(String::new, |share| format!("from {}", shares(share)))))
@@ -109,6 +111,7 @@ fn shares(share: f64) -> String {
 fn stopped(run: &TrainingRun) -> &'static str {
     match run.header.outcome.as_ref().map(|outcome| outcome.stop) {
         Some(Stop::Patience) => ", no longer improving",
+        Some(Stop::Level) => ", nothing left to tell apart",
         _ => "",
     }
 }

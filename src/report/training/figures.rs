@@ -4,7 +4,7 @@ use super::TrainingRun;
 use super::curve::{Figure, Line};
 use super::scale::{Scale, short, tick};
 use super::thin::Point;
-use crate::store::training::StepRecord;
+use crate::store::training::{EvaluationRecord, StepRecord};
 use maud::{Markup, html};
 
 /// All figures. Nothing is drawn of what was not measured.
@@ -18,7 +18,7 @@ pub(super) fn figures(run: &TrainingRun) -> Markup {
         let scale = Scale::of(line.points.iter().filter_map(|point| point.1), zero);
         Figure { title, unit, lines: vec![line], scale, last: run.last(), sittings: &sittings, mark: None, bound: None }
     };
-    let steps = |name, value: fn(&StepRecord) -> Option<f64>| {
+    let steps = |name, value: Measure| {
         let points = run.steps.iter().map(|step| (step.step, value(step).filter(|value| value.is_finite()))).collect();
         Line { name, class: "one", points, dots: false, noisy: false }
     };
@@ -28,9 +28,16 @@ pub(super) fn figures(run: &TrainingRun) -> Markup {
     let speed = of("Speed", "tokens a second", speed, true);
     let memory = of("Memory", "peak so far, MiB", steps("memory", |step| step.peak_mib), true);
     html! {
-        (loss(run, &sittings, noisy(steps("training", |step| step.loss))).draw(true))
+        @if run.practises() {
+            (reward(run, &sittings, noisy(steps("practised", |step| Some(step.practice.as_ref()?.reward)))).draw(true))
+        } @else {
+            (loss(run, &sittings, noisy(steps("training", |step| step.loss))).draw(true))
+        }
         div.figures {
             @if let Some(figure) = accuracy(run, &sittings) { (figure.draw(false)) }
+            @for (title, unit, value) in PRACTISED.iter().filter(|_| run.practises()) {
+                (of(title, unit, noisy(steps(title, *value)), true).draw(false))
+            }
             (of("Learning rate", "", steps("learning rate", |step| Some(step.lr)), true).draw(false))
             (clipped(run, gradient).draw(false))
             (speed.draw(false))
@@ -39,7 +46,31 @@ pub(super) fn figures(run: &TrainingRun) -> Markup {
     }
 }
 
-fn evaluated(run: &TrainingRun, value: fn(&crate::store::training::EvaluationRecord) -> Option<f64>) -> Vec<Point> {
+/// A number of a step.
+type Measure = fn(&StepRecord) -> Option<f64>;
+
+/// What is looked at of a policy that practises.
+const PRACTISED: [(&str, &str, Measure); 5] = [
+    ("KL", "from the model before it learned, nats a token", |step| Some(step.practice.as_ref()?.kl)),
+    ("Entropy", "of what is drawn, nats a token", |step| Some(step.practice.as_ref()?.entropy)),
+    ("Length", "tokens an answer", |step| Some(step.practice.as_ref()?.length)),
+    ("Level prompts", "share whose answers are all worth the same", |step| Some(step.practice.as_ref()?.silent)),
+    ("Unstopped", "share of answers that were cut", |step| Some(step.practice.as_ref()?.unstopped)),
+];
+
+/// The mean reward of what is practised and of what is held out, the best evaluation marked.
+fn reward<'f>(run: &TrainingRun, sittings: &'f [u64], practised: Line) -> Figure<'f> {
+    let points = evaluated(run, EvaluationRecord::reward);
+    let held_out = Line { name: "held out", class: "two", points, dots: true, noisy: false };
+    let lines: Vec<Line> = [practised, held_out].into_iter().filter(|line| !line.points.is_empty()).collect();
+    let scale = Scale::of(lines.iter().flat_map(|line| &line.points).filter_map(|point| point.1), false);
+    let best = run.best().and_then(|best| Some((best.step, best.reward()?)));
+    let mark = best.map(|(step, reward)| (step, reward, format!("best: {} at step {step}", short(reward))));
+    let unit = "of an answer, in the mean";
+    Figure { title: "Reward", unit, lines, scale, last: run.last(), sittings, mark, bound: None }
+}
+
+fn evaluated(run: &TrainingRun, value: fn(&EvaluationRecord) -> Option<f64>) -> Vec<Point> {
     let at = |evaluation| value(evaluation).filter(|value| value.is_finite());
     run.evaluations.iter().map(|evaluation| (evaluation.step, at(evaluation))).collect()
 }

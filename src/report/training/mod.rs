@@ -58,6 +58,11 @@ impl TrainingRun {
         self.evaluations.iter().min_by(|a, b| a.held_out_loss.total_cmp(&b.held_out_loss))
     }
 
+    /// Whether a policy learns from its own answers.
+    fn practises(&self) -> bool {
+        self.header.recipe.get("practice").is_some_and(|practice| !practice.is_null())
+    }
+
     /// Steps made.
     fn made(&self) -> u64 {
         self.steps.last().map_or(0, |step| step.step)

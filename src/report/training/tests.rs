@@ -1,6 +1,7 @@
 use super::*;
 use crate::store::training::{Said, TrainingSegment};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// A training run of `made` steps out of 100, as it lies on disk.
 pub(super) fn run(made: u64, change: impl FnOnce(&mut TrainingRun)) -> TrainingRun {
@@ -28,6 +29,7 @@ pub(super) fn run(made: u64, change: impl FnOnce(&mut TrainingRun)) -> TrainingR
         tokens_per_s: 5000.0,
         peak_mib: Some(80.0),
         elapsed_s: 0.2,
+        practice: None,
     });
     let evaluations = (0..=made / 25).map(|at| EvaluationRecord {
         step: at * 25,
@@ -37,6 +39,8 @@ pub(super) fn run(made: u64, change: impl FnOnce(&mut TrainingRun)) -> TrainingR
         best: at < 4,
         says: vec![Said { prompt: "Q: 1 + 1?".into(), completion: if at < 2 { "1".into() } else { format!("{at}!") } }],
         elapsed_s: 0.1,
+        scores: BTreeMap::new(),
+        run: None,
     });
     let header = serde_json::from_value(header).unwrap();
     let mut run = TrainingRun { header, steps: steps.collect(), evaluations: evaluations.collect() };

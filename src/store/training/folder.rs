@@ -279,6 +279,7 @@ mod tests {
             tokens_per_s: 70.0,
             peak_mib: None,
             elapsed_s: 0.1,
+            practice: None,
         }
     }
 
@@ -288,6 +289,8 @@ mod tests {
             held_out_loss: 1.0,
             perplexity: None,
             accuracy: None,
+            scores: BTreeMap::new(),
+            run: None,
             best: true,
             says: vec![],
             elapsed_s: 0.1,

@@ -186,6 +186,8 @@ pub enum Stop {
     Steps,
     /// The held-out loss had not improved for as many evaluations as the recipe waits.
     Patience,
+    /// No answer of a policy was worth more than another any more.
+    Level,
 }
 
 /// What a complete training run came to.

@@ -26,7 +26,7 @@ pub use header::{
 };
 pub use judging::{JudgingRecord, MistakeRecord, ShareRecord, SureRecord};
 pub use latest::latest;
-pub use record::{EvaluationRecord, Said, StepRecord};
+pub use record::{EvaluationRecord, PracticeRecord, Said, StepRecord};
 
 /// The version of the shapes in the folder of a training run.
 pub const SCHEMA: u32 = 1;

@@ -1,6 +1,8 @@
 //! The lines that a training run writes while it goes on.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// One optimiser step: a line of `steps.jsonl`.
 ///
@@ -31,6 +33,46 @@ pub struct StepRecord {
     pub peak_mib: Option<f64>,
     /// Seconds that the step took.
     pub elapsed_s: f64,
+    /// The round of answers that it was made of, where a policy practises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub practice: Option<PracticeRecord>,
+}
+
+/// A round of a policy's own answers, and how the policy is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PracticeRecord {
+    /// Its number, from 0.
+    pub round: u64,
+    /// Answers that were judged.
+    pub answers: usize,
+    /// Answers that were left out: not to be judged, or longer than a row.
+    pub left_out: usize,
+    /// The mean reward.
+    pub reward: f64,
+    /// The standard deviation of the rewards.
+    pub spread: f64,
+    /// The mean of each scorer.
+    pub scores: BTreeMap<String, f64>,
+    /// Nats a token between the policy and the model before it learned (k3, never negative); 0 where nothing pulls towards it.
+    pub kl: f64,
+    /// How much likelier the tokens have become since they were drawn, in the mean.
+    pub ratio: f64,
+    /// The share of tokens that have gone as far as they may.
+    pub clipped: f64,
+    /// Nats a token: the mean of −log p of what was drawn.
+    pub entropy: f64,
+    /// Tokens an answer.
+    pub length: f64,
+    /// The share of prompts whose answers are all worth the same, which teach nothing.
+    pub silent: f64,
+    /// The share of answers that were cut at `max_tokens`.
+    pub unstopped: f64,
+    /// Mean |Δ log p| between trainer and engine, over the tokens that were drawn.
+    pub parity: f64,
+    /// How much likelier the trainer finds them than the engine, in the mean: 1 where they are one policy.
+    pub ratio_engine: f64,
+    /// Seconds that drawing and judging took.
+    pub drawn_s: f64,
 }
 
 /// One look at the held-out documents: a line of `evaluations.jsonl`.
@@ -38,7 +80,8 @@ pub struct StepRecord {
 pub struct EvaluationRecord {
     /// The step behind which it was made; 0 is before the first.
     pub step: u64,
-    /// The mean loss over the held-out targets.
+    /// The mean loss over the held-out targets; where a policy practises, the mean reward of its answers to held-out cases, with
+    /// its sign turned.
     pub held_out_loss: f64,
     /// exp(loss), where tokens are learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +89,12 @@ pub struct EvaluationRecord {
     /// The share of held-out documents whose label is the likeliest, where a head learns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// The mean of each scorer, where a policy practises.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scores: BTreeMap<String, f64>,
+    /// The run of the held-out cases, from the run's folder, where a policy practises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<PathBuf>,
     /// No evaluation before had a smaller loss.
     pub best: bool,
     /// What the model says by now.
@@ -53,6 +102,14 @@ pub struct EvaluationRecord {
     pub says: Vec<Said>,
     /// Seconds that it took.
     pub elapsed_s: f64,
+}
+
+impl EvaluationRecord {
+    /// The mean reward of held-out cases, where a policy practises.
+    #[must_use]
+    pub fn reward(&self) -> Option<f64> {
+        self.run.as_ref().map(|_| 0.0 - self.held_out_loss)
+    }
 }
 
 /// A prompt and what the model, as it is by then, goes on with.

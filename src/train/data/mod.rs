@@ -23,7 +23,7 @@ mod texts;
 
 pub use loader::Loader;
 pub use preference::{Group, Judged};
-pub use read::{Asked, Data, asked, read, tokenizer};
+pub use read::{Asked, Data, Ends, asked, ends, read, tokenizer};
 pub use texts::texts;
 
 pub(super) use format::{Format, ROLES};

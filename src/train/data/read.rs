@@ -104,6 +104,21 @@ pub fn asked(recipe: &Recipe, engine: &dyn Engine) -> Result<Vec<Asked>, Problem
     problems.or_ok(prompts)
 }
 
+/// The tokens that end what a model says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// A text.
+    pub text: Option<Token>,
+    /// A turn of a conversation.
+    pub turn: Option<Token>,
+}
+
+/// The tokens that end an answer of a recipe's model.
+pub fn ends(recipe: &Recipe, engine: &dyn Engine) -> Result<Ends, Problems> {
+    let teacher = Teacher::new(recipe, engine).map_err(|error| of_model(recipe, &error))?;
+    Ok(Ends { text: teacher.end, turn: teacher.end_of_turn() })
+}
+
 /// Reads, renders and tokenises all data of a recipe. `engine` is the recipe's model ([`tokenizer`]).
 pub fn read(recipe: &Recipe, engine: &dyn Engine) -> Result<Data, Problems> {
     let teacher = Teacher::new(recipe, engine).map_err(|error| of_model(recipe, &error))?;

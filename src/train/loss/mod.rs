@@ -5,13 +5,17 @@
 //! up to exactly those of one large batch. The backward pass of the model starts from the coefficients; a loss knows no
 //! tensors.
 
+mod advantage;
 mod classify;
 mod dpo;
+mod policy;
 mod reward;
 mod sft;
 
+pub use advantage::of_group;
 pub use classify::{classify, right};
 pub use dpo::{Answer, dpo, implied};
+pub use policy::{Drawn, Reins, kl, policy, ratio};
 pub use reward::{Pair, reward};
 pub use sft::sft;
 

@@ -33,7 +33,7 @@ impl Loader<'_> {
     }
 
     /// Reports a number that is not within its range; `range` says what it may be.
-    fn within(&mut self, path: &str, value: impl std::fmt::Display, good: bool, range: &str) {
+    pub(super) fn within(&mut self, path: &str, value: impl std::fmt::Display, good: bool, range: &str) {
         if !good {
             let name = path.rsplit('.').next().unwrap_or(path);
             self.fail(path, &format!("`{name}` is {value}"), &format!("it is {range}"));

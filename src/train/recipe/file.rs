@@ -2,6 +2,7 @@
 //! this into a [`super::Recipe`].
 
 use super::nothing::TokenizerEntry;
+use super::practice::PracticeEntry;
 use super::shape::{AskEntry, ExamplesEntry, Sources, TrainEntry};
 use super::{Shape, TooLong};
 use crate::engine::Render;
@@ -27,7 +28,8 @@ pub(super) struct RecipeFile {
     pub clean: Option<Rules>,
     #[serde(default)]
     pub leaks: Vec<String>,
-    pub data: Sources,
+    pub data: Option<Sources>,
+    pub practice: Option<PracticeEntry>,
     pub held_out: Option<HeldOutEntry>,
     pub train: Option<TrainEntry>,
     pub sequence: Option<usize>,

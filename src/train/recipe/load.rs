@@ -133,8 +133,7 @@ impl Loader<'_> {
         let clean = self.clean(file, pretrain);
         let leaks = self.leaks(file);
         let model = if pretrain { None } else { self.model(file.model.as_deref()) };
-        let data = self.sources("data", &file.data, kind);
-        let held_out = self.held_out(file, kind);
+        let (data, held_out) = (self.data(file, kind), self.held_out(file, kind));
         let architecture = nothing.as_ref().map(|nothing| nothing.architecture);
         let context = match architecture {
             Some(architecture) => Some(architecture.context),
@@ -154,6 +153,7 @@ impl Loader<'_> {
             model: model.clone().unwrap_or_default(),
             from_nothing: nothing.clone(),
             data,
+            practice: self.practice(file.practice.as_ref(), kind),
             clean,
             leaks,
             held_out,
@@ -193,12 +193,13 @@ impl Loader<'_> {
             "pretrain" => Some(Kind::Pretrain),
             "reward" => Some(Kind::Reward),
             "dpo" => Some(Kind::Dpo),
-            "grpo" | "ppo" => {
+            "grpo" => Some(Kind::Grpo),
+            "ppo" => {
                 self.push("kind", TrainProblem::LaterKind { kind: written.to_owned() });
                 None
             }
             other => {
-                let known = ["pretrain", "sft", "classify", "reward", "dpo"].map(str::to_owned).to_vec();
+                let known = ["pretrain", "sft", "classify", "reward", "dpo", "grpo"].map(str::to_owned).to_vec();
                 self.push("kind", TrainProblem::Unknown { what: "kind", name: other.to_owned(), known });
                 None
             }
@@ -262,6 +263,26 @@ impl Loader<'_> {
             self.must_be_file(&format!("leaks[{at}]"), "the suite", suite);
         }
         leaks
+    }
+
+    /// What is learned from: everything but a policy learns from data.
+    fn data(&mut self, file: &RecipeFile, kind: Option<Kind>) -> Vec<Source> {
+        match (&file.data, kind.is_some_and(Kind::practises)) {
+            (Some(data), false) => self.sources("data", data, kind),
+            (None, false) => {
+                if !self.refused("data") {
+                    let help = "name what it learns from: `data: {file: rows.jsonl}`";
+                    self.fail("", "the recipe has no `data`", help);
+                }
+                Vec::new()
+            }
+            (Some(_), true) => {
+                let help = "leave it out: what is practised is a suite's cases (`practice: {suite: FILE}`)";
+                self.fail("data", "a policy learns from its own answers, and not from data", help);
+                Vec::new()
+            }
+            (None, true) => Vec::new(),
+        }
     }
 
     fn sources(&mut self, at: &str, sources: &Sources, kind: Option<Kind>) -> Vec<Source> {
@@ -397,8 +418,8 @@ fn usual_rate(kind: Option<Kind>, train: &Trained) -> f64 {
     match (kind, train) {
         (Some(Kind::Classify | Kind::Reward), Trained::Full) => 1e-4,
         (Some(Kind::Classify | Kind::Reward), Trained::Lora(_)) => 1e-3,
-        (Some(Kind::Dpo), Trained::Full) => 1e-6,
-        (Some(Kind::Dpo), Trained::Lora(_)) | (_, Trained::Full) => 2e-5,
+        (Some(Kind::Dpo | Kind::Grpo), Trained::Full) => 1e-6,
+        (Some(Kind::Dpo | Kind::Grpo), Trained::Lora(_)) | (_, Trained::Full) => 2e-5,
         (_, Trained::Lora(_)) => 2e-4,
     }
 }
@@ -408,7 +429,9 @@ fn usually_trained(kind: Option<Kind>) -> Trained {
     match kind {
         Some(Kind::Pretrain) => Trained::Full,
         // A reward is one number, a head's or of a ratio: dropout moves it more than a word.
-        Some(Kind::Reward | Kind::Dpo) => Trained::Lora(LoraSettings { dropout: 0.0, ..LoraSettings::default() }),
+        Some(Kind::Reward | Kind::Dpo | Kind::Grpo) => {
+            Trained::Lora(LoraSettings { dropout: 0.0, ..LoraSettings::default() })
+        }
         _ => Trained::Lora(LoraSettings::default()),
     }
 }

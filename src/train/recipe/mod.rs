@@ -7,11 +7,13 @@ mod check;
 mod file;
 mod load;
 mod nothing;
+mod practice;
 mod shape;
 mod source;
 
 pub use load::{Overrides, load, load_text};
 pub use nothing::{FromNothing, Tokenizer};
+pub use practice::Practice;
 pub use source::{Examples, Origin, Source};
 
 use crate::engine::Render;
@@ -44,8 +46,12 @@ pub struct Recipe {
     /// How it is made from nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_nothing: Option<FromNothing>,
-    /// What is learned from.
+    /// What is learned from; empty where a policy practises.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub data: Vec<Source>,
+    /// What is practised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub practice: Option<Practice>,
     /// What of it is dropped; `None`: nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clean: Option<Rules>,
@@ -124,6 +130,8 @@ pub enum Kind {
     Reward,
     /// Direct preference optimisation: the model itself learns to answer as people prefer.
     Dpo,
+    /// Group relative policy optimisation: the model is moved towards what its own answers are worth.
+    Grpo,
 }
 
 impl Kind {
@@ -131,6 +139,12 @@ impl Kind {
     #[must_use]
     pub fn is_judged(self) -> bool {
         matches!(self, Self::Reward | Self::Dpo)
+    }
+
+    /// Whether it learns from its own answers.
+    #[must_use]
+    pub fn practises(self) -> bool {
+        self == Self::Grpo
     }
 
     /// Whether a head learns, and the model says nothing.
@@ -148,6 +162,7 @@ impl fmt::Display for Kind {
             Self::Pretrain => "pretrain",
             Self::Reward => "reward",
             Self::Dpo => "dpo",
+            Self::Grpo => "grpo",
         })
     }
 }

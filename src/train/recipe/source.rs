@@ -255,7 +255,7 @@ impl Loader<'_> {
                 "a classifier does not learn from what a model said",
                 "use `file: …` or `generate: …`, whose rows have labels",
             ),
-            Some(Kind::Sft) | None => return,
+            Some(Kind::Sft | Kind::Grpo) | None => return,
         };
         self.fail(&format!("{at}.run"), what, help);
     }

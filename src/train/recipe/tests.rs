@@ -104,7 +104,7 @@ fn every_problem_is_reported_at_once_with_its_place() {
 
     error: kind `sfft` does not exist
       --> recipes/tiny/r.yaml:2:1
-      help: did you mean `sft`? (pretrain, sft, classify, reward, dpo)
+      help: did you mean `sft`? (pretrain, sft, classify, reward, dpo, grpo)
 
     error: cannot read the data `recipes/tiny/nope.jsonl`: No such file or directory (os error 2)
       --> recipes/tiny/r.yaml:5:4
@@ -252,10 +252,10 @@ fn fields_that_do_not_belong_together_are_refused() {
       --> recipes/tiny/r.yaml:5:1
       help: write `{share: 0.05}`, or `{data: …}` with sources of its own
     ");
-    insta::assert_snapshot!(refused(&SHORT.replace("sft", "grpo")), @r"
-    error: `kind: grpo` comes with a later version of Tripos
+    insta::assert_snapshot!(refused(&SHORT.replace("sft", "ppo")), @r"
+    error: `kind: ppo` comes with a later version of Tripos
       --> recipes/tiny/r.yaml:2:1
-      help: this version has `kind: pretrain`, `sft`, `classify`, `reward` and `dpo`
+      help: this version has `kind: pretrain`, `sft`, `classify`, `reward`, `dpo` and `grpo`
     ");
     insta::assert_snapshot!(refused(&SHORT.replace("../../models/tripos-tiny.gguf", "hf://a/b")), @r"
     error: models from elsewhere come with a later version of Tripos
@@ -271,7 +271,7 @@ fn fields_that_do_not_belong_together_are_refused() {
         refused(&format!("{}completion: x\nlabels: [a]\n", SHORT.replace("sft", "classify"))), @r"
     error: unknown field `completion` in the file
       --> recipes/tiny/r.yaml:5:1
-      help: known here: architecture, batch, beta, centring, checkpoint, clean, data, date, depth, description, epochs, evaluate, held_out, kind, labels, language, leaks, licence, micro_batch, model, optimiser, output, precision, recipe, recompute, render, schedule, seed, sequence, steps, suite, template_vars, tokenizer, tokens, too_long, train
+      help: known here: architecture, batch, beta, centring, checkpoint, clean, data, date, depth, description, epochs, evaluate, held_out, kind, labels, language, leaks, licence, micro_batch, model, optimiser, output, practice, precision, recipe, recompute, render, schedule, seed, sequence, steps, suite, template_vars, tokenizer, tokens, too_long, train
 
     error: there is one label, and nothing to tell apart
       --> recipes/tiny/r.yaml:6:1
