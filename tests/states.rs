@@ -197,6 +197,38 @@ fn a_reward_model_gives_the_answers_the_rewards_that_it_learned() {
     }
 }
 
+/// On a base in Q8_0, whose products the engine rounds in its own way.
+#[test]
+fn a_reward_model_on_a_quantised_base_orders_answers_as_it_learned_to() {
+    let (folder, base) = (tempfile::tempdir().unwrap(), crate::workspace::model());
+    let taught = folder.path().join("judge.gguf");
+    let lora = LoraSettings { rank: 4, alpha: 0.5, ..LoraSettings::default() };
+    let lengths: Vec<u32> = (0..48).map(|at| 4 + at * 5 % 27).collect();
+    let all = texts(&lengths);
+    let shape = Shape { rows: all.len(), len: 32, targets: 0, ends: all.len() };
+    let trained = Trained::Lora(lora.clone());
+    let how = Settings { trained, precision: Precision::F32, shape, outputs: 1, recompute: false, threads: 1, seed: 5 };
+    let (mut decoder, saved) = as_if_trained(&base, &how);
+    let documents: Vec<Document> =
+        all.iter().map(|tokens| Document::new(tokens.clone(), vec![false; tokens.len()])).collect();
+    let rows: Vec<Vec<&Document>> = documents.iter().map(|document| vec![document]).collect();
+    let raw = decoder.read(&Batch::new(&rows, &how.shape).unwrap()).unwrap().outputs;
+    let (weights, bias) = (numbers(&saved, "head.weight"), numbers(&saved, "head.bias")[0]);
+    let head = Head::Reward(RewardHead { weights, bias, mean: 0.0, std: 1.0, axes: vec![], render: "text".into() });
+    export_adapter(&taught, &base, (&saved, &head), &lora);
+    let model = engine::RewardModel::open(&taught).unwrap().unwrap();
+    let engine = open(&base, LlamaSettings { adapter: Some((taught, 1.0)), ..settings() });
+    let said: Vec<f64> = ask(&engine, &Ask::State, &all).iter().map(|state| model.reward(state)).collect();
+    let pairs: Vec<(usize, usize)> = (0..all.len()).flat_map(|a| (0..a).map(move |b| (a, b))).collect();
+    let alike = pairs.iter().filter(|(a, b)| (said[*a] > said[*b]) == (raw[*a] > raw[*b])).count();
+    let apart: Vec<f64> = said.iter().zip(&raw).map(|(said, raw)| (said - f64::from(*raw)).abs()).collect();
+    let (mean, spread) =
+        (apart.iter().sum::<f64>() / apart.len() as f64, raw.iter().fold(0.0_f32, |m, x| m.max(x.abs())));
+    println!("{alike} of {} pairs alike, mean difference {mean:.4} of rewards up to {spread:.2}", pairs.len());
+    assert!(alike * 100 >= 99 * pairs.len(), "{alike} of {}: {mean} {spread}", pairs.len());
+    assert!(mean > 0.0, "it rounds in its own way");
+}
+
 /// The trainer's decoder, which is another program on the same weights, and the file that is made of it.
 #[test]
 fn a_trained_head_says_to_the_engines_states_what_it_says_in_the_trainer() {
