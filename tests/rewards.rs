@@ -197,6 +197,20 @@ fn says_what_is_wrong_with_judgements_and_reward_models() {
       --> judge.yaml:4:1
       help: every document was left out: set a larger `sequence`
     ");
+}
+
+#[test]
+fn says_what_is_no_reward_model_and_what_needs_no_base() {
+    let workspace = Workspace::new();
+    let whole = root().join("models/tripos-tiny-reward.gguf").display().to_string();
+    let base = root().join("models/tripos-tiny.gguf").display().to_string();
+    let said = workspace.tripos(&["judge", "--reward", &whole, "--model", &base, "--prompt", "a", "--completion", "b"]);
+    assert_eq!(said.code, Some(2));
+    insta::assert_snapshot!(said.stderr.replace(&root().display().to_string(), ""), @r"
+    error: `/models/tripos-tiny-reward.gguf` is a whole model with its head, and sits on no other: `/models/tripos-tiny.gguf` would not be read
+      --> /models/tripos-tiny-reward.gguf
+      help: leave the base out; only an adapter needs one: `reward: {model: …, base: FILE}`, or `tripos judge --model FILE`
+    ");
     let plain = root().join("models/tripos-tiny.gguf").display().to_string();
     let said = workspace.tripos(&["judge", "--reward", &plain, "--prompt", "a", "--completion", "b"]);
     assert_eq!(said.code, Some(2));

@@ -52,7 +52,14 @@ pub(super) fn need_of_head(
 ) -> Option<Result<Need, Box<RunError>>> {
     let spec = seated(scorer)?;
     let on = |model, adapter| Need { model, adapter, context: spec.context };
-    let Some(base) = &spec.base else { return Some(Ok(on(ModelRef::Gguf(spec.file.to_path_buf()), None))) };
+    let Some(base) = &spec.base else {
+        let (file, place) = (spec.file.to_path_buf(), scorer.place.clone());
+        let whole = on(ModelRef::Gguf(file.clone()), None);
+        let named = spec.named.filter(|named| named.path() != spec.file).map(|named| named.path().to_path_buf());
+        return Some(
+            named.map_or(Ok(whole), |model| Err(Box::new(RunError::Whole { file, model, by: spec.by, place }))),
+        );
+    };
     let found = find(&spec, base, asked, memory, &scorer.place);
     Some(found.map(|model| on(model, Some((spec.file.to_path_buf(), 1.0)))))
 }

@@ -139,6 +139,18 @@ pub enum RunError {
         /// The scorer.
         place: Place,
     },
+    /// A whole model with a head, for which a base is named.
+    #[error("`{}` is a whole model with its head, and sits on no other: `{}` would not be read", file.display(), model.display())]
+    Whole {
+        /// The file with the head.
+        file: PathBuf,
+        /// The base that was named.
+        model: PathBuf,
+        /// How a user names a base.
+        by: &'static str,
+        /// The scorer.
+        place: Place,
+    },
     /// A classifier that was trained on another model.
     #[error(
         "`{}` was trained on another model than `{}`: on one with SHA-256 {wanted}, and this has {found}",
@@ -259,6 +271,7 @@ impl Explain for RunError {
             | Self::Sampling { place, .. }
             | Self::NoBase { place, .. }
             | Self::OtherBase { place, .. }
+            | Self::Whole { place, .. }
             | Self::HeadWidth { place, .. }
             | Self::OtherRender { place, .. }
             | Self::Unreadable { place, .. }
@@ -308,6 +321,7 @@ impl Explain for RunError {
             Self::OtherBase { file, by, .. } => {
                 format!("name its own model{}: {by}; or train another on this one", called(file))
             }
+            Self::Whole { by, .. } => format!("leave the base out; only an adapter needs one: {by}"),
             Self::HeadWidth { .. } => "the file was put together wrongly: train it again".into(),
             Self::OtherRender { learned: "chats", .. } => {
                 "ask in a chat (a prompt file `.yaml`), or train the classifier on texts".into()
