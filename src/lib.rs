@@ -83,6 +83,8 @@ pub mod model;
 
 pub mod train;
 
+pub mod repair;
+
 pub mod rank;
 
 pub mod import;

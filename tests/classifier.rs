@@ -128,9 +128,26 @@ fn products() -> &'static [[f32; 3]] {
     })
 }
 
-/// Against the mean of each label over the texts, so that each is somewhere the likeliest.
+/// So that each label is somewhere the likeliest, and the likeliest of each text by as much as can be: whatever this machine's products
+/// round to.
 fn bias() -> [f32; 3] {
-    [0, 1, 2].map(|at| -products().iter().map(|row| row[at]).sum::<f32>() / 8.0)
+    static BIAS: OnceLock<[f32; 3]> = OnceLock::new();
+    *BIAS.get_or_init(|| {
+        let steps = || (-40..=40_i16).map(|step| f32::from(step) / 4.0);
+        let all = steps().flat_map(|one| steps().map(move |other| [0.0, one, other]));
+        let least_margin = |bias: &[f32; 3]| {
+            let mut somewhere = [false; 3];
+            let margins = products().iter().map(|row| {
+                let mut sums: Vec<(usize, f32)> = row.iter().zip(bias).map(|(a, b)| a + b).enumerate().collect();
+                sums.sort_by(|a, b| b.1.total_cmp(&a.1));
+                somewhere[sums[0].0] = true;
+                sums[0].1 - sums[1].1
+            });
+            let least = margins.fold(f32::INFINITY, f32::min);
+            if somewhere == [true; 3] { least } else { -1.0 }
+        };
+        all.max_by(|a, b| least_margin(a).total_cmp(&least_margin(b))).unwrap()
+    })
 }
 
 /// The probabilities of the labels for each text.

@@ -60,10 +60,10 @@ fn says_what_does_not_belong_to_a_policy() {
 }
 
 const GRPO: &str = "recipe: practised\nkind: grpo\nmodel: MODEL\npractice: {suite: practice.yaml, prompts: 4, answers: 4, passes: 2}\n\
-                    held_out: {share: 0.25}\ntrain: {lora: {rank: 8, alpha: 16}}\nschedule: {lr: 1e-3}\nsequence: 64\nbatch: 4\n\
+                    held_out: {share: 0.25}\ntrain: {lora: {rank: 8, alpha: 16}}\nschedule: {lr: 1e-3}\nsequence: 64\nmicro_batch: 4\n\
                     steps: 6\nevaluate: {every: 2}\ncheckpoint: {every: 2}\noutput: practised.adapter.gguf\n";
 
-/// Sums of one digit, which the bundled model gets right now and then when it is hot.
+/// Sums of three digits, which the bundled model gets right now and then when it is hot.
 const PRACTICE: &str = "suite: practice\nmodel: MODEL\ncontext: 64\nsampling: {max_tokens: 8, temperature: 0, stop: [\"\\n\"]}\ncases:\n  \
                         generate: {count: 40, seed: 1, let: {a: {int: [100, 999]}, b: {int: [100, 999]}}, case: {vars: {question: \
                         \"What is {{ a }} + {{ b }}?\"}, target: \"{{ a + b }}\"}}\nanswer: {take: number, which: last}\nscorers:\n  \
@@ -122,33 +122,107 @@ fn a_policy_practises_and_what_it_drew_is_kept_as_runs() {
     assert!(!folder.join(".tmp-policy.gguf").exists());
 }
 
+/// Leaves of a complete run what was there when it was killed: so many lines of either file, and checkpoints up to a step.
+fn kill(folder: &std::path::Path, (steps, looks, newest): (usize, usize, u64)) {
+    std::fs::remove_file(folder.join("practised.adapter.gguf")).unwrap();
+    for step in (newest + 1)..=6 {
+        let _ = std::fs::remove_file(folder.join(format!("checkpoints/step-{step:06}.gguf")));
+    }
+    for (name, kept) in [("steps.jsonl", steps), ("evaluations.jsonl", looks)] {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        let kept: Vec<&str> = text.split_inclusive('\n').take(kept).collect();
+        std::fs::write(folder.join(name), kept.concat()).unwrap();
+    }
+    let text = std::fs::read_to_string(folder.join("header.json")).unwrap();
+    let mut header: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+    header.insert("status".into(), "started".into());
+    for key in ["outcome", "ended", "best"] {
+        header.remove(key);
+    }
+    std::fs::write(folder.join("header.json"), Value::Object(header).to_string()).unwrap();
+}
+
 #[test]
-fn practice_that_was_stopped_goes_on_behind_its_last_round() {
+fn practice_that_was_killed_goes_on_as_if_it_had_not_been() {
+    for kind in ["kind: grpo", "kind: ppo"] {
+        goes_on(&GRPO.replace("checkpoint: {every: 2}", "checkpoint: {every: 2, keep: 9}").replace("kind: grpo", kind));
+    }
+}
+
+fn goes_on(recipe: &str) {
+    let workspace = practice(recipe, PRACTICE);
+    workspace.ok(&["train", "policy.yaml", "-q"]);
+    let (folder, _) = lines(&workspace, "steps.jsonl");
+    let looks = |workspace: &Workspace| -> Vec<(Value, Value)> {
+        let (_, all) = lines(workspace, "evaluations.jsonl");
+        all.into_iter().map(|one| (one["step"].clone(), one["held_out_loss"].clone())).collect()
+    };
+    let (file, whole) = (std::fs::read(folder.join("practised.adapter.gguf")).unwrap(), looks(&workspace));
+    // In the third round; before the last look at the held-out cases; before its first.
+    for cut in [(5, 3, 4), (6, 3, 6), (0, 0, 0)] {
+        kill(&folder, cut);
+        workspace.ok(&["train", "policy.yaml", "--resume", "-q"]);
+        let (_, steps) = lines(&workspace, "steps.jsonl");
+        assert_eq!(
+            steps.iter().filter_map(|step| step["step"].as_u64()).collect::<Vec<_>>(),
+            [1, 2, 3, 4, 5, 6],
+            "{cut:?}"
+        );
+        assert_eq!(looks(&workspace), whole, "{cut:?}");
+        assert!(
+            std::fs::read(folder.join("practised.adapter.gguf")).unwrap() == file,
+            "{cut:?}: the same as in one piece"
+        );
+    }
+}
+
+/// What it learned from the beginning on is what it goes on with, or it says what is another.
+#[test]
+fn practice_does_not_go_on_with_another_scorer() {
     let workspace = practice(GRPO, PRACTICE);
     workspace.ok(&["train", "policy.yaml", "-q"]);
     let (folder, _) = lines(&workspace, "steps.jsonl");
-    let whole = std::fs::read(folder.join("practised.adapter.gguf")).unwrap();
-    let interrupted = practice(GRPO, PRACTICE);
-    interrupted.ok(&["train", "policy.yaml", "-q"]);
-    // As a kill in the third round leaves it: a line too much, and no file yet.
-    let (folder, steps) = lines(&interrupted, "steps.jsonl");
-    std::fs::remove_file(folder.join("practised.adapter.gguf")).unwrap();
-    std::fs::remove_file(folder.join("checkpoints/step-000006.gguf")).unwrap();
-    let kept: String = steps[..5].iter().map(|step| format!("{step}\n")).collect();
-    std::fs::write(folder.join("steps.jsonl"), kept).unwrap();
-    let (_, looked) = lines(&interrupted, "evaluations.jsonl");
-    let kept: String = looked[..3].iter().map(|one| format!("{one}\n")).collect();
-    std::fs::write(folder.join("evaluations.jsonl"), kept).unwrap();
-    let mut header: Value =
-        serde_json::from_str(&std::fs::read_to_string(folder.join("header.json")).unwrap()).unwrap();
-    header["status"] = "started".into();
-    header.as_object_mut().unwrap().remove("outcome");
-    header.as_object_mut().unwrap().remove("ended");
-    std::fs::write(folder.join("header.json"), header.to_string()).unwrap();
-    interrupted.ok(&["train", "policy.yaml", "--resume", "-q"]);
-    let (_, steps) = lines(&interrupted, "steps.jsonl");
-    assert_eq!(steps.iter().map(|step| step["step"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
-    assert!(std::fs::read(folder.join("practised.adapter.gguf")).unwrap() == whole, "the same as in one piece");
+    kill(&folder, (4, 3, 4));
+    let model = model().display().to_string();
+    workspace.write(
+        "practice.yaml",
+        PRACTICE.replace("MODEL", &model).replace("{name: exact}", "{name: exact, tolerance: 5}"),
+    );
+    let said = workspace.tripos(&["train", "policy.yaml", "--resume"]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(said.stderr.contains("what is practised"), "{}", said.stderr);
+}
+
+/// A reward model that moved a policy is no proof that it became better.
+#[test]
+fn a_gate_refuses_the_judge_that_trained_a_policy() {
+    let judge = model().with_file_name("tripos-tiny-reward.gguf");
+    let suite = PRACTICE.replace("  - number", &format!("  - reward: {{model: {}}}\n  - number", judge.display()));
+    let recipe = GRPO.replace("passes: 2", "passes: 1, rewards: {reward: 1}").replace("steps: 6", "steps: 2");
+    let workspace = practice(&recipe, &suite);
+    workspace.ok(&["train", "policy.yaml", "-q"]);
+    let shown = workspace.ok(&["model", "show", "practised.adapter.gguf"]).stdout;
+    assert!(shown.contains("reward.sha256"), "{shown}");
+    let model = model().display().to_string();
+    let gate = |rules: &str| {
+        workspace.write("gated.yaml", format!("{}gate:\n{rules}", suite.replace("MODEL", &model)));
+        let asked = ["gate", "gated.yaml", "--limit", "4", "-q"];
+        let policy = workspace.tripos(&[&asked[..], &["--adapter", "practised.adapter.gguf"]].concat());
+        (policy, workspace.tripos(&asked))
+    };
+    let reward = "  - {variant: at_once, metric: reward, at_least: -90}\n";
+    let (policy, base) = gate(reward);
+    assert_eq!((policy.code, base.code), (Some(2), Some(0)), "{} {}", policy.stderr, base.stderr);
+    let said = policy.stderr.replace(&workspace.path().display().to_string(), "");
+    assert!(
+        said.contains(
+            "error: `reward` alone judges variant `at_once`, and is the reward model that its model was trained by\n"
+        ) && said.contains("--> gated.yaml:")
+            && said.contains("help: add a rule about a scorer that did not train it"),
+        "{said}"
+    );
+    let (policy, _) = gate(&format!("{reward}  - {{variant: at_once, metric: exact, at_least: 0}}\n"));
+    assert_eq!(policy.code, Some(0), "{}", policy.stderr);
 }
 
 #[test]
@@ -166,10 +240,10 @@ fn says_what_is_wrong_with_practice() {
       help: leave it out: what is practised is a suite's cases (`practice: {suite: FILE}`)
     error: `prompts` is 0
       --> policy.yaml:4:34
-      help: it is 1 or more
+      help: it is 1 to 4096
     error: `answers` is 1
       --> policy.yaml:4:46
-      help: it is 2 or more: an answer is measured against the others
+      help: it is 2 to 4096: an answer is measured against the others
     error: `clip` is 2
       --> policy.yaml:4:58
       help: it is a number above 0 and below 1
@@ -210,5 +284,9 @@ fn says_what_is_wrong_with_practice() {
     let workspace = practice(&GRPO.replace("steps: 6", "steps: 20").replace("every: 2", "every: 100"), &level);
     let said = workspace.tripos(&["train", "policy.yaml", "-q"]);
     assert_eq!(said.code, Some(2), "{}", said.stderr);
-    assert!(said.stderr.contains("for 5 rounds no answer was worth more than another"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("for 5 rounds no answer was worth more than those it is measured against"),
+        "{}",
+        said.stderr
+    );
 }

@@ -197,36 +197,41 @@ fn a_reward_model_gives_the_answers_the_rewards_that_it_learned() {
     }
 }
 
-/// On a base in Q8_0, whose products the engine rounds in its own way.
+/// The bundled reward model, in Q4_0: the engine rounds what its weights are multiplied with, the trainer does not.
 #[test]
-fn a_reward_model_on_a_quantised_base_orders_answers_as_it_learned_to() {
-    let (folder, base) = (tempfile::tempdir().unwrap(), crate::workspace::model());
-    let taught = folder.path().join("judge.gguf");
-    let lora = LoraSettings { rank: 4, alpha: 0.5, ..LoraSettings::default() };
-    let lengths: Vec<u32> = (0..48).map(|at| 4 + at * 5 % 27).collect();
-    let all = texts(&lengths);
-    let shape = Shape { rows: all.len(), len: 32, targets: 0, ends: all.len() };
-    let trained = Trained::Lora(lora.clone());
+fn a_quantised_reward_model_orders_answers_as_the_trainer_does() {
+    let file = crate::workspace::model().with_file_name("tripos-tiny-reward.gguf");
+    let (gguf, engine) = (Gguf::open_checked(&file).unwrap(), open(&file, settings()));
+    let all: Vec<Vec<Token>> = (0..48_usize)
+        .map(|at| {
+            let (a, b, off) = (10 + at * 7 % 90, 10 + at * 31 % 90, [0, 1, 10, 37, 60, 90][at % 6]);
+            engine.tokenize(&format!("Q: What is {a} + {b}?\nA: {}", a + b + off), &[])
+        })
+        .collect();
+    let shape = Shape { rows: all.len(), len: 48, targets: 0, ends: all.len() };
+    let trained = Trained::Lora(LoraSettings { rank: 4, ..LoraSettings::default() });
     let how = Settings { trained, precision: Precision::F32, shape, outputs: 1, recompute: false, threads: 1, seed: 5 };
-    let (mut decoder, saved) = as_if_trained(&base, &how);
+    let mut decoder = Decoder::open(&file, &how).unwrap();
+    // The adapter begins as nothing; the head is the file's.
+    let mut saved = decoder.save().unwrap();
+    for tensor in &mut saved {
+        match tensor.name.as_str() {
+            "head.weight" => tensor.values = gguf.metadata().f32s("tripos.reward.head").unwrap().to_vec(),
+            "head.bias" => tensor.values = vec![gguf.metadata().f32("tripos.reward.bias").unwrap()],
+            _ => {}
+        }
+    }
+    decoder.restore(&saved).unwrap();
     let documents: Vec<Document> =
         all.iter().map(|tokens| Document::new(tokens.clone(), vec![false; tokens.len()])).collect();
     let rows: Vec<Vec<&Document>> = documents.iter().map(|document| vec![document]).collect();
     let raw = decoder.read(&Batch::new(&rows, &how.shape).unwrap()).unwrap().outputs;
-    let (weights, bias) = (numbers(&saved, "head.weight"), numbers(&saved, "head.bias")[0]);
-    let head = Head::Reward(RewardHead { weights, bias, mean: 0.0, std: 1.0, axes: vec![], render: "text".into() });
-    export_adapter(&taught, &base, (&saved, &head), &lora);
-    let model = engine::RewardModel::open(&taught).unwrap().unwrap();
-    let engine = open(&base, LlamaSettings { adapter: Some((taught, 1.0)), ..settings() });
+    let model = engine::RewardModel::open(&file).unwrap().unwrap();
     let said: Vec<f64> = ask(&engine, &Ask::State, &all).iter().map(|state| model.reward(state)).collect();
     let pairs: Vec<(usize, usize)> = (0..all.len()).flat_map(|a| (0..a).map(move |b| (a, b))).collect();
     let alike = pairs.iter().filter(|(a, b)| (said[*a] > said[*b]) == (raw[*a] > raw[*b])).count();
-    let apart: Vec<f64> = said.iter().zip(&raw).map(|(said, raw)| (said - f64::from(*raw)).abs()).collect();
-    let (mean, spread) =
-        (apart.iter().sum::<f64>() / apart.len() as f64, raw.iter().fold(0.0_f32, |m, x| m.max(x.abs())));
-    println!("{alike} of {} pairs alike, mean difference {mean:.4} of rewards up to {spread:.2}", pairs.len());
-    assert!(alike * 100 >= 99 * pairs.len(), "{alike} of {}: {mean} {spread}", pairs.len());
-    assert!(mean > 0.0, "it rounds in its own way");
+    println!("{alike} of {} pairs alike", pairs.len());
+    assert!(alike * 100 >= 99 * pairs.len(), "{alike} of {}: {said:?} {raw:?}", pairs.len());
 }
 
 /// The trainer's decoder, which is another program on the same weights, and the file that is made of it.

@@ -15,13 +15,9 @@ use crate::train::pretrain::Base;
 use crate::train::recipe::{self, Kind};
 use crate::train::reinforce::Ready;
 use clap::ValueEnum;
-use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-
-/// Prompts that do not fit are listed up to so many; one cause makes thousands of them.
-const MOST_REFUSALS: usize = 20;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -193,7 +189,9 @@ fn practised(recipe: recipe::Recipe, mut problems: Problems, settings: &RunSetti
 /// How much is learned.
 fn learned(kind: Kind, data: &Data) -> String {
     match kind {
-        Kind::Sft | Kind::Pretrain | Kind::Grpo => format!("{} learned", thousands(data.train.targets() as u64)),
+        Kind::Sft | Kind::Pretrain | Kind::Grpo | Kind::Ppo => {
+            format!("{} learned", thousands(data.train.targets() as u64))
+        }
         Kind::Classify => format!("{} labels", data.labels.len()),
         Kind::Reward | Kind::Dpo => {
             let judged: usize = data.train.groups.iter().map(|group| group.judged.len()).sum();
@@ -217,7 +215,7 @@ fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, Str
     }
     match picked.and_then(|picked| Prepared::new(&suite, picked, settings)) {
         Ok(mut prepared) => {
-            if let Err(found) = prompts(&prepared) {
+            if let Err(found) = prepared.prompts() {
                 problems.append(found);
             }
             problems.append(std::mem::take(&mut prepared.warnings));
@@ -230,22 +228,6 @@ fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, Str
         }
     }
     (problems, what)
-}
-
-/// Renders and tokenises every prompt of a plan: what cannot be rendered or does not fit is an error.
-pub(super) fn prompts(prepared: &Prepared) -> Result<(), Problems> {
-    let mut problems = Problems::new();
-    let mut said = HashSet::new();
-    for &variant in &prepared.plan.variants {
-        let Some(stages) = prepared.stages(variant)? else { continue };
-        let cells: Vec<_> = prepared.plan.cells_of(variant).filter(|cell| cell.repeat == 0).collect();
-        let refusals: Vec<_> =
-            cells.into_par_iter().filter_map(|cell| prepared.ask(&stages, cell, true).refusal).collect();
-        // One mistake in a prompt is a problem of every case: it is said of the first.
-        let new = refusals.into_iter().filter(|r| said.insert((r.to_string(), r.at().map(ToString::to_string))));
-        problems.extend(new.take(MOST_REFUSALS));
-    }
-    problems.or_ok(())
 }
 
 fn report(file: &Path, problems: &Problems) -> Value {

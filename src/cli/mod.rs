@@ -16,6 +16,7 @@ mod import;
 mod init;
 mod interrupt;
 mod judge;
+mod lineage;
 mod merge;
 mod model;
 mod number_format;
@@ -85,6 +86,8 @@ enum Command {
     Preferences(preferences::Args),
     /// Ask a reward model how good answers are
     Judge(judge::Args),
+    /// Go back from a trained file or a run to what it was made from, and see what of it has changed
+    Lineage(lineage::Args),
     /// Bring in what other tools made
     Import(import::Args),
     /// Look at or empty the cache of answers
@@ -143,6 +146,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Rank(args) => rank::run(&args, quiet),
         Command::Preferences(args) => preferences::run(&args, quiet),
         Command::Judge(args) => judge::run(&args, quiet),
+        Command::Lineage(args) => lineage::run(&args),
         Command::Import(args) => import::run(&args, quiet),
         Command::Cache(args) => cache::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),

@@ -5,8 +5,11 @@ use super::failure::{Failure, print_problems};
 use super::output::{complain, print};
 use super::rewriting::Format;
 use crate::error::Place;
-use crate::rank::preferences::{Made, Preference, Request, make};
+use crate::rank::preferences::{Made, Preference, Request, Source, make};
 use crate::rank::{RankError, RankProblem};
+use crate::repair::lineage::content;
+use crate::store::training::FileRecord;
+use crate::store::{OriginRecord, Origins};
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -87,6 +90,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     if let Some(file) = &args.test_out {
         write(file, &made.test)?;
     }
+    note(args, &made)?;
     print(&said(args, &made))
 }
 
@@ -120,6 +124,20 @@ fn write(path: &Path, pairs: &[Preference]) -> Result<(), RankError> {
         Ok(())
     };
     lay().map_err(failed)
+}
+
+/// Says beside what was written what it was made from, for `tripos lineage`.
+fn note(args: &Args, made: &Made) -> Result<(), RankError> {
+    let origin = |source: &Source| {
+        let file = FileRecord { path: source.path.clone(), sha256: content(&source.path)? };
+        Ok(OriginRecord { kind: source.kind.name().to_owned(), file })
+    };
+    for out in std::iter::once(&args.out).chain(&args.test_out) {
+        let lay =
+            || Origins::new(content(out)?, made.sources.iter().map(origin).collect::<std::io::Result<_>>()?).write(out);
+        lay().map_err(|e| RankProblem::Write { reason: e.to_string() }.at(Place::file(out)))?;
+    }
+    Ok(())
 }
 
 fn said(args: &Args, made: &Made) -> String {

@@ -140,7 +140,7 @@ pub(super) fn load_all(asking: &Asking, args: &Args) -> Result<Vec<Suite>, Probl
 
 /// Prints the plan and the first prompt of each variant.
 pub(super) fn dry_run(prepared: &Prepared, format: Format) -> Result<(), Failure> {
-    super::check::prompts(prepared)?;
+    prepared.prompts()?;
     print(&super::show::plan(prepared, format, environment::stdout_colour())?)
 }
 

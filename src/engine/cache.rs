@@ -254,6 +254,7 @@ mod tests {
             completion_tokens: 2,
             elapsed_s: 0.5,
             logprobs: None,
+            end: None,
         }
     }
 

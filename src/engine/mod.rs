@@ -57,6 +57,9 @@ pub struct Completion {
     /// How likely each token drawn was, where `logprobs` asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprob>>,
+    /// The token of the model's that ended it, where `logprobs` asks; `None` where a stop text or the limit did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<Token>,
 }
 
 /// How likely the model found a token that was drawn, before temperature and all else that steers the draw.
@@ -155,6 +158,9 @@ pub struct ModelFacts {
     /// Its Jinja chat template.
     #[serde(skip)]
     pub chat_template: Option<String>,
+    /// SHA-256 of the reward models that moved it, or the adapter that it is asked with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewards: Vec<String>,
     /// Spelling of the token that begins a text.
     pub bos: Option<String>,
     /// Spelling of the token that ends a text.

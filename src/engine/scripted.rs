@@ -81,6 +81,7 @@ impl Scripted {
             parameters: 0,
             quantisation: "none".into(),
             trained_context: own,
+            rewards: Vec::new(),
             chat_template: script.chat_template,
             bos: None,
             eos: None,
@@ -104,6 +105,7 @@ impl Scripted {
             completion_tokens: text.len(),
             elapsed_s: 0.0,
             logprobs: None,
+            end: None,
             text,
         }
     }

@@ -95,6 +95,16 @@ pub enum GateError {
         /// Its file.
         place: Place,
     },
+    /// A policy that only the reward model judges that it was trained by.
+    #[error("`{metric}` alone judges variant `{variant}`, and is the reward model that its model was trained by")]
+    OwnJudge {
+        /// The variant.
+        variant: String,
+        /// The reward's metric.
+        metric: String,
+        /// Its first rule.
+        place: Place,
+    },
     /// More cases unscored than the suite allows.
     #[error("{unscored} of {cases} cases of variant `{variant}` are unscored: more than `max_unscored: {most}`")]
     TooManyUnscored {
@@ -129,6 +139,7 @@ impl Explain for GateError {
         | Self::Baseline { place, .. }
         | Self::NeedsBaseline { place, .. }
         | Self::NoRules { place, .. }
+        | Self::OwnJudge { place, .. }
         | Self::TooManyUnscored { place, .. }) = self;
         Some(place)
     }
@@ -161,6 +172,11 @@ impl Explain for GateError {
             }
             Self::NoRules { .. } => {
                 "add `gate: [{variant: …, metric: …, at_least: 0.8}]` to the suite, or give --baseline FILE".into()
+            }
+            Self::OwnJudge { variant, .. } => {
+                format!(
+                    "add a rule about a scorer that did not train it: `{{variant: {variant}, metric: exact, no_worse_by: 0}}`"
+                )
             }
             Self::TooManyUnscored { .. } => {
                 "look at the reasons with `tripos show RUN --case ID`, mend them, or raise `max_unscored`".into()

@@ -6,6 +6,7 @@ use super::decide::{at_least, at_most, no_worse_by};
 use super::error::GateError;
 use super::evidence;
 use super::over_optimised::over_optimised;
+use super::own_judge::own_judges;
 use super::record::{Comparison, Decision, GateRecord, RuleRecord, SCHEMA};
 use super::reference::Reference;
 use super::run_metrics::{Measured, is_unscored};
@@ -85,6 +86,8 @@ impl Gate<'_> {
                 place: self.place.clone(),
             });
         }
+        let judged: Vec<&Rule> = asked.iter().map(|asked| asked.rule.as_ref()).collect();
+        problems.extend(own_judges(&self.candidate.header, &judged, &self.place));
         let mut rules = Vec::new();
         for asked in &asked {
             match self.rule(asked) {

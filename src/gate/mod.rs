@@ -14,6 +14,7 @@ mod error;
 mod evidence;
 mod judge;
 mod over_optimised;
+mod own_judge;
 mod probe;
 mod record;
 mod reference;

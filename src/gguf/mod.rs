@@ -30,6 +30,7 @@ pub use error::{GgufError, GgufProblem};
 pub use hash::sha256_file;
 pub use impostor::Impostor;
 pub use tensor::{TensorInfo, TensorType};
+pub(crate) use value::REWARDS;
 pub use value::{Array, Metadata, Value, ValueType};
 pub use write::{TensorData, Writer, write};
 

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+/// Under which a trained file names the reward models that moved it, by SHA-256, with commas between them.
+pub(crate) const REWARDS: &str = "tripos.reward.sha256";
+
 /// The type of a metadata value, with the number that the file gives it (GGUF specification, `gguf_metadata_value_type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of Rust's own types")]
@@ -247,6 +250,13 @@ impl Metadata {
     /// Names and values in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.entries.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// SHA-256 of the reward models that moved the model (contract.md, section 6).
+    #[must_use]
+    pub fn rewards(&self) -> Vec<String> {
+        let all = self.text(REWARDS).unwrap_or_default().split(',');
+        all.map(str::trim).filter(|sha256| !sha256.is_empty()).map(str::to_owned).collect()
     }
 
     /// How many there are.

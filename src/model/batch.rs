@@ -24,13 +24,15 @@ pub struct Document {
     /// Where branches begin, in order: each goes on from the trunk, which ends where the first of them begins, and sees
     /// nothing of the others. Empty where there is one text.
     pub branches: Vec<usize>,
+    /// Whether a head is read wherever a token that is learned is predicted from, as a critic's is, rather than at the ends.
+    pub valued: bool,
 }
 
 impl Document {
     /// One text.
     #[must_use]
     pub fn new(tokens: Vec<u32>, learn: Vec<bool>) -> Self {
-        Self { tokens, learn, branches: Vec::new() }
+        Self { tokens, learn, branches: Vec::new(), valued: false }
     }
 
     /// How many tokens are learned.
@@ -39,10 +41,19 @@ impl Document {
         self.learned().count()
     }
 
-    /// How many ends it has, at each of which a head is read.
+    /// How many places it has at which a head is read.
     #[must_use]
     pub fn ends(&self) -> usize {
-        self.branches.len().max(1)
+        if self.valued { self.targets() } else { self.branches.len().max(1) }
+    }
+
+    /// The places at which a head is read: the last of each branch, or those from which a token is predicted.
+    pub(crate) fn heads(&self) -> Vec<usize> {
+        if self.valued {
+            self.learned().map(|(_, before)| before).collect()
+        } else {
+            self.parts().into_iter().map(|part| part.end - 1).collect()
+        }
     }
 
     /// The places whose tokens are learned, each with the one from which it is predicted.
@@ -83,7 +94,7 @@ pub struct Shape {
     pub len: usize,
     /// Targets in all rows together.
     pub targets: usize,
-    /// Ends of documents and of their branches in all rows together.
+    /// Places in all rows together at which a head is read: ends of documents and of their branches.
     pub ends: usize,
 }
 
@@ -110,7 +121,7 @@ pub struct Batch {
     pub(super) places: Vec<i32>,
     /// The token to predict there; −1 where unused.
     pub(super) targets: Vec<i32>,
-    /// The place of the last token of each document, or of each of its branches; unused ones are 0.
+    /// The places at which a head is read; unused ones are 0.
     pub(super) ends: Vec<i32>,
     pub(super) count: usize,
     pub(super) end_count: usize,
@@ -165,12 +176,13 @@ impl Batch {
         let trunk = document.branches.first().copied().unwrap_or(0);
         self.part(row + start, 0..trunk, (start, trunk), document);
         for part in document.parts() {
-            let end = number(row + start + part.end - 1);
             self.part(row + start, part, (start, trunk), document);
+        }
+        for head in document.heads() {
             if self.end_count == shape.ends {
                 return Err(ModelError::batch("ends", self.end_count + 1, shape.ends));
             }
-            self.ends[self.end_count] = end;
+            self.ends[self.end_count] = number(row + start + head);
             self.end_count += 1;
         }
         for (place, before) in document.learned() {
@@ -203,7 +215,7 @@ impl Batch {
         self.count
     }
 
-    /// How many ends it has, at which a head is read.
+    /// How many places it has at which a head is read.
     #[must_use]
     pub fn ends(&self) -> usize {
         self.end_count
@@ -255,6 +267,17 @@ mod tests {
         // 7 in the trunk; 8 and 9, 6, and 9 begin branches, and are predicted at its end; 9 and 8 go on with the one before.
         assert_eq!((batch.targets(), &batch.places[..7]), (7, &[0, 2, 3, 4, 3, 7, 3][..]));
         assert_eq!((&batch.targets[..7], branches.ends()), (&[9, 7, 8, 9, 6, 8, 9][..], 3));
+    }
+
+    #[test]
+    fn a_critic_is_read_where_each_token_is_predicted() {
+        let shape = Shape { rows: 1, len: 8, targets: 8, ends: 8 };
+        let answers = Document { branches: vec![2, 4], valued: true, ..document(&[1, 7, 8, 9, 6, 3]) };
+        let batch = Batch::new(&[vec![&document(&[2]), &answers]], &shape).unwrap();
+        // An end of the first; then as many as the second has targets, each where it is predicted.
+        assert_eq!((batch.ends(), answers.ends()), (1 + 4, 4));
+        assert_eq!((batch.ends[0], &batch.ends[1..5]), (0, &batch.places[..4]));
+        assert_eq!(batch.places[..4], [1, 2, 3, 2]);
     }
 
     #[test]

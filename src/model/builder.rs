@@ -37,7 +37,7 @@ pub(super) struct Targets {
 #[derive(Debug)]
 pub(super) struct Ends {
     pub(super) places: Tensor,
-    /// [outputs, documents].
+    /// [outputs, ends].
     pub(super) outputs: Tensor,
     pub(super) count: usize,
     pub(super) width: usize,

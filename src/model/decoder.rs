@@ -19,7 +19,8 @@ use std::path::Path;
 pub struct Readings {
     /// The log-probability (natural logarithm) of each target, rows first, then positions.
     pub logprobs: Vec<f32>,
-    /// The head's outputs at the last token of each branch of each document: all of one branch after another.
+    /// The head's outputs at each place where it is read: at the last token of each branch of each document, or where each
+    /// target of a valued one is predicted. All of one place after another.
     pub outputs: Vec<f32>,
 }
 

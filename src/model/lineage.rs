@@ -1,6 +1,7 @@
 //! What a file says of where it comes from (contract.md, section 6).
 
-use crate::gguf::{Gguf, Metadata};
+use crate::gguf::{Gguf, Metadata, REWARDS};
+use std::collections::BTreeSet;
 
 /// What a trained file was made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,13 +26,25 @@ impl Lineage {
         if let Some(parent) = &self.parent {
             metadata.set("tripos.parent", parent.as_str().into());
         }
-        if !self.rewards.is_empty() {
-            metadata.set("tripos.reward.sha256", self.rewards.join(",").as_str().into());
-        }
+        add_rewards(metadata, &self.rewards);
     }
 }
 
-/// Metadata without what is said of a file's own descent: it does not hold for what is made of the file.
+/// Says of a file that these reward models moved it, too.
+pub(super) fn add_rewards(metadata: &mut Metadata, rewards: &[String]) {
+    let all: BTreeSet<String> = metadata.rewards().into_iter().chain(rewards.iter().cloned()).collect();
+    if !all.is_empty() {
+        let all: Vec<String> = all.into_iter().collect();
+        metadata.set(REWARDS, all.join(",").as_str().into());
+    }
+}
+
+/// Metadata without what is said of a file's own descent: it does not hold for what is made of the file. What moved it has moved that,
+/// too.
 pub(super) fn without_lineage(file: &Gguf) -> Metadata {
-    file.metadata().iter().filter(|(key, _)| !key.starts_with("tripos.")).map(|(k, v)| (k, v.clone())).collect()
+    file.metadata()
+        .iter()
+        .filter(|(key, _)| !key.starts_with("tripos.") || *key == REWARDS)
+        .map(|(k, v)| (k, v.clone()))
+        .collect()
 }

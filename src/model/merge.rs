@@ -1,6 +1,6 @@
 //! An adapter worked into its base: `W + scale · alpha / rank · B A`, kept in the base's formats or brought to one.
 
-use super::lineage::without_lineage;
+use super::lineage::{add_rewards, without_lineage};
 use super::rewrite::{FileError, Rewrite, Watch, Written, numbers, plan, refuse_replacing};
 use super::storage::file_type;
 use crate::error::{Place, Problems};
@@ -123,9 +123,11 @@ fn factor(adapter: &Gguf, scale: f32) -> impl Fn(usize) -> f32 + use<> {
 /// The base's, and of the adapter: its head, its recipe, and that it is in.
 fn metadata(base: &Gguf, adapter: &Gguf, merge: &Merge<'_>, [base_sha256, adapter_sha256]: [&str; 2]) -> Metadata {
     let mut metadata = without_lineage(base);
+    let rewards = metadata.rewards();
     for (key, value) in adapter.metadata().iter().filter(|(key, _)| key.starts_with("tripos.")) {
         metadata.set(key, value.clone());
     }
+    add_rewards(&mut metadata, &rewards);
     if let (Some(one), Some(other)) = (base.name(), adapter.name()) {
         metadata.set("general.name", format!("{one} + {other}").as_str().into());
     }

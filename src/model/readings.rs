@@ -1,5 +1,5 @@
-//! The two readings of a batch: the log-probability of each target, and the outputs of a head at the last token of each
-//! document; and the way back from what a loss says of them.
+//! The two readings of a batch: the log-probability of each target, and the outputs of a head where it is read; and the way
+//! back from what a loss says of them.
 
 use super::builder::{Builder, Ends, Targets};
 use super::error::ModelError;
@@ -104,8 +104,8 @@ impl Builder<'_> {
         Ok(sum)
     }
 
-    /// Sets the head's outputs at the last token of each document; gives the states there before the output norm, and
-    /// after it, [width, documents].
+    /// Sets the head's outputs where it is read; gives the states there before the output norm, and
+    /// after it, [width, ends].
     pub(super) fn outputs(&self, x: &Tensor, ends: &Ends) -> Result<(Tensor, Tensor), ModelError> {
         let arena = self.arena();
         let picked = arena.get_rows(x, &ends.places)?;

@@ -78,7 +78,7 @@ pub struct Settings {
     pub precision: Precision,
     /// The largest micro-batch.
     pub shape: Shape,
-    /// Outputs of a head on the last token's state of each document; 0 for none.
+    /// Outputs of a head on the states where it is read; 0 for none.
     pub outputs: usize,
     /// Compute the inside of a layer again when its gradient is wanted, rather than keep it: less memory, a third more
     /// time.

@@ -86,7 +86,10 @@ fn one_batch_is_learned_by_heart() {
 
 /// d loss / d w ≈ (loss(w + h) − loss(w − h)) / 2h along a random direction in each tensor.
 fn against_differences(trained: Trained, outputs: usize) {
-    let (shape, batch) = small();
+    against_differences_of(trained, outputs, small());
+}
+
+fn against_differences_of(trained: Trained, outputs: usize, (shape, batch): (Shape, Batch)) {
     let settings = Settings { outputs, ..settings(trained, shape) };
     let mut decoder = Decoder::open(Path::new(TINY), &settings).unwrap();
     // B of an adapter begins as zeros, where A has no gradient: off that point.
@@ -142,6 +145,21 @@ fn gradients_of_all_weights_equal_finite_differences() {
 #[test]
 fn gradients_of_adapters_and_a_head_equal_finite_differences() {
     against_differences(lora(), 3);
+}
+
+/// A critic is read where each token is predicted, which for the first tokens of three answers is one and the same place.
+#[test]
+fn gradients_of_all_weights_and_a_critic_equal_finite_differences() {
+    let shape = Shape { rows: 2, len: 32, targets: 64, ends: 64 };
+    let mut documents = documents(&[12, 17, 32]);
+    for document in &mut documents {
+        document.valued = true;
+    }
+    documents[2].branches = vec![5, 9, 20];
+    documents[2].learn.iter_mut().skip(5).for_each(|learn| *learn = true);
+    let batch = batch(&documents, &[2, 1], &shape);
+    assert_eq!(batch.ends(), batch.targets());
+    against_differences_of(Trained::Full, 1, (shape, batch));
 }
 
 /// A prompt with three answers, as one document with branches and as three documents: the outputs of a head, how likely

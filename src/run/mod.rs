@@ -16,6 +16,7 @@ mod kv_check;
 mod models;
 mod observer;
 mod prepare;
+mod prompts;
 mod record;
 mod rewards;
 mod select;

@@ -100,7 +100,7 @@ pub struct Judged<'a> {
 /// let case = Case::new("c-1", [("question", "What is 14 + 15?")], Some("29"));
 /// let completion = Completion {
 ///     text: "That makes $29.00.".into(), tokens: vec![], stop_reason: StopReason::Stop,
-///     prompt_tokens: 0, prompt_tokens_decoded: 0, completion_tokens: 0, elapsed_s: 0.0, logprobs: None,
+///     prompt_tokens: 0, prompt_tokens_decoded: 0, completion_tokens: 0, elapsed_s: 0.0, logprobs: None, end: None,
 /// };
 /// let scores = scorers.judge(&Judged {
 ///     case: &case, prompt: "What is 14 + 15?", chat: false,

@@ -98,6 +98,7 @@ mod tests {
             completion_tokens: 0,
             elapsed_s: 0.0,
             logprobs: None,
+            end: None,
         });
         let verdicts: Vec<Verdict> =
             asked.map(|asked| Verdict { scorer: "reward".into(), asked }).into_iter().collect();

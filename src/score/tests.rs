@@ -26,6 +26,7 @@ pub(super) fn said(text: &str) -> Completion {
         completion_tokens: 0,
         elapsed_s: 0.0,
         logprobs: None,
+        end: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod error;
 mod files;
 mod folder;
 mod header;
+mod origins;
 mod paths;
 mod sample;
 pub mod training;
@@ -15,6 +16,7 @@ pub mod training;
 pub use error::StoreError;
 pub use folder::{RunFolder, read_header, read_samples, read_samples_of};
 pub use header::{CaseSet, Header, KvCheck, ModelRecord, ScorerRecord, Segment, Status};
+pub use origins::{OriginRecord, Origins};
 pub use paths::{without_own_paths, without_paths};
 pub use sample::{CaseRecord, LikelihoodCost, MessageRecord, PromptRecord, Repeat, Sample, StageRecord, Trial};
 

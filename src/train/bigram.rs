@@ -62,7 +62,7 @@ fn targets(document: &Document) -> impl Iterator<Item = (u32, u32)> {
 
 /// The tokens at which a head is read.
 fn ends(document: &Document) -> impl Iterator<Item = u32> {
-    document.parts().into_iter().map(|part| document.tokens[part.end - 1])
+    document.heads().into_iter().map(|place| document.tokens[place])
 }
 
 fn log_sum(row: &[f32]) -> f32 {

@@ -101,6 +101,37 @@ pub(super) fn closed(mut folder: TrainingFolder, ended: Result<Ended, Problems>)
     Ok((folder.path().to_path_buf(), ended))
 }
 
+/// Whether everything that was learned is a finite number: from anything else no run can go on.
+pub(super) fn is_finite(saved: &[Saved]) -> bool {
+    saved.iter().flat_map(|one| &one.values).all(|value| value.is_finite())
+}
+
+/// Whether a run was begun with the same recipe, base and material; `what` the two parts of that are called.
+///
+/// # Errors
+/// Each that is another now.
+pub(super) fn unchanged(
+    recorded: &TrainingHeader,
+    (identity, now): (&Identity, &Material),
+    what: [&'static str; 2],
+    run: &Path,
+) -> Result<(), Problems> {
+    let mut problems = Problems::new();
+    let heads = [&recorded.material.heads, &now.heads].map(|heads| heads.join(", "));
+    for (what, recorded, now) in [
+        ("the recipe", &recorded.recipe_sha256, &identity.recipe),
+        ("the base model", &recorded.base.sha256, &identity.base),
+        (what[0], &recorded.material.sha256, &now.sha256),
+        (what[1], &recorded.material.held_out_sha256, &now.held_out_sha256),
+        ("a model that judges", &heads[0], &heads[1]),
+    ] {
+        if recorded != now {
+            problems.push(TrainingFailure::Changed { what, place: Place::file(run) });
+        }
+    }
+    problems.or_ok(())
+}
+
 /// The numbers of a step went out of bounds.
 pub(super) fn not_finite(
     recipe: &Recipe,

@@ -31,11 +31,13 @@ pub enum TrainProblem {
         /// How to mend it.
         help: String,
     },
-    /// Part of the agreed format, but not of this version.
-    #[error("`kind: {kind}` comes with a later version of Tripos")]
-    LaterKind {
-        /// The kind.
-        kind: String,
+    /// A setting that may not be what was meant.
+    #[error("{what}")]
+    Doubtful {
+        /// What it leads to.
+        what: String,
+        /// How to mend it.
+        help: String,
     },
     /// A name that means nothing here.
     #[error("{what} `{name}` does not exist")]
@@ -163,6 +165,7 @@ impl Explain for TrainError {
     fn level(&self) -> Level {
         match self.problem {
             TrainProblem::Cut { .. }
+            | TrainProblem::Doubtful { .. }
             | TrainProblem::Dropped { .. }
             | TrainProblem::Leak { .. }
             | TrainProblem::OtherStart { .. } => Level::Warning,
@@ -177,10 +180,10 @@ impl Explain for TrainError {
     fn help(&self) -> Option<String> {
         Some(match &self.problem {
             TrainProblem::Setting { help, .. }
+            | TrainProblem::Doubtful { help, .. }
             | TrainProblem::Row { help, .. }
             | TrainProblem::NoData { help }
             | TrainProblem::NoStop { help } => help.clone(),
-            TrainProblem::LaterKind { .. } => "this version has `kind: pretrain`, `sft`, `classify`, `reward`, `dpo` and `grpo`".into(),
             TrainProblem::Unknown { name, known, .. } => {
                 did_you_mean(name, &known.iter().map(String::as_str).collect::<Vec<_>>())
             }

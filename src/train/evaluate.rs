@@ -35,7 +35,7 @@ pub fn evaluate(
         }
         let readings = learner.read(rows)?;
         match lessons.kind() {
-            Kind::Sft | Kind::Pretrain | Kind::Grpo => loss += sft(&readings, total).loss,
+            Kind::Sft | Kind::Pretrain | Kind::Grpo | Kind::Ppo => loss += sft(&readings, total).loss,
             Kind::Classify => {
                 let labels = lessons.labels(rows);
                 loss += classify(&readings, &labels, total).loss;
@@ -57,7 +57,9 @@ pub fn evaluate(
     }
     let accuracy = Some(correct as f64 / total.max(1) as f64);
     let measured = match lessons.kind() {
-        Kind::Sft | Kind::Pretrain | Kind::Grpo => Measured { loss, perplexity: Some(loss.exp()), accuracy: None },
+        Kind::Sft | Kind::Pretrain | Kind::Grpo | Kind::Ppo => {
+            Measured { loss, perplexity: Some(loss.exp()), accuracy: None }
+        }
         Kind::Classify | Kind::Reward | Kind::Dpo => Measured { loss, perplexity: None, accuracy },
     };
     Ok((total > 0).then_some(measured))

@@ -104,7 +104,7 @@ pub enum TrainingFailure {
     },
     /// No answer is worth more than another, so that nothing is learned.
     #[error(
-        "for {rounds} rounds no answer was worth more than another to the same prompt (the reward is {reward:.3} in the mean): \
+        "for {rounds} rounds no answer was worth more than those it is measured against (the reward is {reward:.3} in the mean): \
          nothing can be learned from that"
     )]
     Silent {
@@ -116,7 +116,7 @@ pub enum TrainingFailure {
         place: Place,
     },
     /// No answer could be judged.
-    #[error("none of {answers} answers could be judged")]
+    #[error("none of {answers} answers can be learned from: no scorer could judge them, or they are longer than a row")]
     Unjudged {
         /// How many there were.
         answers: usize,
@@ -240,7 +240,7 @@ impl Explain for TrainingFailure {
                  that tells more apart"
                     .into()
             }
-            Self::Unjudged { .. } => "`tripos show` says of each why; mend the scorers or the prompt of the suite".into(),
+            Self::Unjudged { .. } => "`tripos show` says of each why; mend the scorers or the prompt of the suite, or raise `sequence`".into(),
             Self::Judge { .. } => "a reward model must stay what it is while it judges: put it back, or begin a run of its own".into(),
             Self::Foreign { what: "recipe", .. } => {
                 "a changed recipe is another run: start it without --resume".into()

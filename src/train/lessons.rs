@@ -76,7 +76,7 @@ impl<'a> Lessons<'a> {
     #[must_use]
     pub fn targets(&self, rows: &[Vec<&Document>]) -> usize {
         let counts = rows.iter().flatten().map(|document| match self.kind {
-            Kind::Sft | Kind::Pretrain | Kind::Grpo => document.targets(),
+            Kind::Sft | Kind::Pretrain | Kind::Grpo | Kind::Ppo => document.targets(),
             Kind::Classify => 1,
             Kind::Reward | Kind::Dpo => self.group(document).map_or(0, |group| group.judged.len()),
         });
@@ -201,10 +201,11 @@ pub fn material(lessons: &Lessons, train: &Dataset, held_out: &Dataset) -> Mater
         held_out_rows: lessons.held_out.len(),
         sha256: train.sha256(),
         held_out_sha256: held_out.sha256(),
+        heads: Vec::new(),
     }
 }
 
 fn source(facts: &SourceFacts) -> SourceRecord {
-    let SourceFacts { name, rows, documents, tokens, targets, cut, dropped, .. } = facts.clone();
-    SourceRecord { name, rows, documents, tokens: tokens as u64, targets: targets as u64, cut, dropped }
+    let SourceFacts { name, sha256, rows, documents, tokens, targets, cut, dropped, .. } = facts.clone();
+    SourceRecord { name, sha256, rows, documents, tokens: tokens as u64, targets: targets as u64, cut, dropped }
 }

@@ -1,6 +1,7 @@
 //! A recipe made ready: its data read, its base opened, its memory counted.
 
 use super::checkpoint::Identity;
+use super::conclude;
 use super::data::{self, Asked, Data};
 use super::failure::TrainingFailure;
 use super::lessons::{Lessons, material};
@@ -9,7 +10,7 @@ use super::pretrain;
 use super::recipe::{Kind, Recipe};
 use crate::engine::Engine;
 use crate::engine::llama::Llama;
-use crate::error::{Place, Problems};
+use crate::error::Problems;
 use crate::gguf::{Gguf, TensorInfo};
 use crate::model::{Estimate, Settings, Trained, estimate};
 use crate::run::RunSettings;
@@ -73,18 +74,7 @@ impl Prepared {
     /// Each that is another now.
     pub fn is_of(&self, recorded: &TrainingHeader, run: &Path) -> Result<(), Problems> {
         let now = material(&self.lessons(), &self.data.train, &self.data.held_out);
-        let mut problems = Problems::new();
-        for (what, recorded, now) in [
-            ("the recipe", &recorded.recipe_sha256, &self.identity.recipe),
-            ("the base model", &recorded.base.sha256, &self.identity.base),
-            ("what is learned from", &recorded.material.sha256, &now.sha256),
-            ("what is held out", &recorded.material.held_out_sha256, &now.held_out_sha256),
-        ] {
-            if recorded != now {
-                problems.push(TrainingFailure::Changed { what, place: Place::file(run) });
-            }
-        }
-        problems.or_ok(())
+        conclude::unchanged(recorded, (&self.identity, &now), ["what is learned from", "what is held out"], run)
     }
 
     /// How the decoder is made.
@@ -95,7 +85,7 @@ impl Prepared {
             precision: self.recipe.precision,
             shape: lessons.shape(self.recipe.sequence),
             outputs: match self.recipe.kind {
-                Kind::Sft | Kind::Pretrain | Kind::Dpo | Kind::Grpo => 0,
+                Kind::Sft | Kind::Pretrain | Kind::Dpo | Kind::Grpo | Kind::Ppo => 0,
                 Kind::Classify => self.data.labels.len(),
                 Kind::Reward => 1,
             },

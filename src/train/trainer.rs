@@ -184,7 +184,7 @@ impl<'a> Trainer<'a> {
     fn loss(&self, rows: &[Vec<&Document>], (total, said): (usize, usize)) -> LossOf {
         let Lesson { lessons, recipe, .. } = self.lesson;
         match lessons.kind() {
-            Kind::Sft | Kind::Pretrain | Kind::Grpo => LossOf::Tokens(total),
+            Kind::Sft | Kind::Pretrain | Kind::Grpo | Kind::Ppo => LossOf::Tokens(total),
             Kind::Classify => LossOf::Labels(lessons.labels(rows), total),
             Kind::Reward | Kind::Dpo => {
                 let (language, by) = recipe.judging.map_or((0.0, By::Centring(0.0)), |it| (it.language, it.by));
@@ -212,7 +212,7 @@ impl<'a> Trainer<'a> {
         let folder = self.folder.checkpoints();
         if self.step > 0 && !checkpoint::path(&folder, self.step).exists() {
             let saved = self.learner.save()?;
-            if saved.iter().flat_map(|one| &one.values).any(|value| !value.is_finite()) {
+            if !conclude::is_finite(&saved) {
                 let lr = rate(self.lesson.schedule, self.step, self.lesson.lessons.steps());
                 let what = "a weight is no finite number".to_owned();
                 return Err(self.not_finite(what, (self.step, lr, self.grad_norm)).into());
@@ -253,6 +253,7 @@ impl<'a> Trainer<'a> {
             perplexity: measured.perplexity,
             accuracy: measured.accuracy,
             scores: std::collections::BTreeMap::new(),
+            left_out: 0,
             run: None,
             best: self.progress.add(self.step, measured.loss),
             says,
@@ -285,7 +286,6 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The loss of a micro-batch, with all that it needs beside the readings.
 /// The optimiser's numbers for a step.
 #[allow(clippy::cast_possible_truncation)] // the optimiser counts in f32
 pub(super) fn update(recipe: &Recipe, step: u64, lr: f64) -> Update {
@@ -300,6 +300,7 @@ pub(super) fn update(recipe: &Recipe, step: u64, lr: f64) -> Update {
     }
 }
 
+/// The loss of a micro-batch, with all that it needs beside the readings.
 #[derive(Debug, Clone)]
 enum LossOf {
     Tokens(usize),

@@ -37,7 +37,7 @@ pub(super) fn run(prepared: &Prepared, settings: &RunSettings, format: Format) -
     let learned = match recipe.kind {
         Kind::Classify => String::new(),
         Kind::Reward | Kind::Dpo => format!(", {} judgements", n(facts.targets)),
-        Kind::Sft | Kind::Pretrain | Kind::Grpo => format!(", {} learned", n(facts.targets)),
+        Kind::Sft | Kind::Pretrain | Kind::Grpo | Kind::Ppo => format!(", {} learned", n(facts.targets)),
     };
     let available = memory.available.map_or_else(String::new, |bytes| format!("; {} available", bytes_text(bytes)));
     let rows = facts.rows.max(1) as f64;
@@ -89,7 +89,7 @@ pub(super) fn practice(ready: &Ready, settings: &RunSettings, format: Format) ->
     let n = |count: usize| thousands(count as u64);
     let available = memory.available.map_or_else(String::new, |bytes| format!("; {} available", bytes_text(bytes)));
     let rounds = ready.steps() / practice.passes;
-    let seen = rounds as f64 * practice.prompts as f64 / ready.learned.len().max(1) as f64;
+    let seen = rounds as f64 * ready.prompts() as f64 / ready.learned.len().max(1) as f64;
     let mut all = vec![
         ("recipe", format!("{} ({})", recipe.name, recipe.kind)),
         ("model", format!("{}, {} parameters", recipe.model.display(), thousands(needs.parameters))),
@@ -105,7 +105,7 @@ pub(super) fn practice(ready: &Ready, settings: &RunSettings, format: Format) ->
                 "{} of {} answers to {} prompts, {} steps each: {seen:.1} times over the cases",
                 thousands(rounds),
                 n(practice.answers),
-                n(practice.prompts),
+                n(ready.prompts()),
                 practice.passes
             ),
         ),
@@ -122,7 +122,7 @@ const LINES: usize = 12;
 /// The first document of each source, as it is learned, its first lines.
 fn documents(kind: Kind, data: &Data) -> String {
     let what = match kind {
-        Kind::Sft | Kind::Pretrain | Kind::Grpo => "its first document; what stands in ⟦ ⟧ is learned",
+        Kind::Sft | Kind::Pretrain | Kind::Grpo | Kind::Ppo => "its first document; what stands in ⟦ ⟧ is learned",
         Kind::Classify => return String::new(),
         Kind::Reward | Kind::Dpo => "its first judgement",
     };

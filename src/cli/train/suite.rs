@@ -36,7 +36,7 @@ pub(super) fn run(
     };
     // A suite judges a classifier by the file that it names itself.
     let plans = match recipe.kind {
-        Kind::Sft | Kind::Dpo | Kind::Grpo => vec![base, taught],
+        Kind::Sft | Kind::Dpo | Kind::Grpo | Kind::Ppo => vec![base, taught],
         Kind::Pretrain => vec![taught],
         Kind::Classify | Kind::Reward => vec![PlanArgs::default()],
     };

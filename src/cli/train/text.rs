@@ -59,9 +59,15 @@ fn round(record: &StepRecord, of: &PracticeRecord, steps: u64, left_s: f64) -> S
         " | kl {:.4} | entropy {:.3} | {:.1} tokens | level {:.2}",
         of.kl, of.entropy, of.length, of.silent
     );
+    if let Some(foreseen) = of.foreseen {
+        let _ = write!(line, " | foreseen {foreseen:.2}");
+    }
     for (name, share) in [("clipped", of.clipped), ("unstopped", of.unstopped)].iter().filter(|(_, share)| *share > 0.0)
     {
         let _ = write!(line, " | {name} {share:.2}");
+    }
+    if of.left_out > 0 {
+        let _ = write!(line, " | {} left out", of.left_out);
     }
     let _ = writeln!(line, " | lr {} | eta {}", rate_text(record.lr), duration(left_s));
     line
@@ -77,6 +83,9 @@ pub(super) fn evaluation(record: &EvaluationRecord, steps: u64) -> String {
     };
     for (name, score) in &record.scores {
         let _ = write!(line, " | {name} {score:.3}");
+    }
+    if record.left_out > 0 {
+        let _ = write!(line, " | {} left out", record.left_out);
     }
     if let Some(perplexity) = record.perplexity {
         let digits = if perplexity < 1e6 { format!("{perplexity:.2}") } else { format!("{perplexity:.1e}") };
@@ -238,6 +247,7 @@ mod tests {
             perplexity: Some(1.1314),
             accuracy: None,
             scores: BTreeMap::new(),
+            left_out: 0,
             run: None,
             best: true,
             says: vec![Said { prompt: "Question:\nWhat is 2 + 3?".into(), completion: format!("5{}", "!".repeat(80)) }],

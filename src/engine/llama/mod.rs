@@ -147,10 +147,12 @@ impl Llama {
         let gguf = Gguf::open_checked(path)?;
         gguf.check_model()?;
         let sha256 = hash(path, memory)?;
+        let mut rewards = gguf.metadata().rewards();
         if let Some((adapter, _)) = &settings.adapter {
             let adapter = Gguf::open_checked(adapter)?;
             adapter.check_trained_on(&gguf, &sha256)?;
             adapter.check_fits(&gguf)?;
+            rewards.extend(adapter.metadata().rewards());
         }
         if let Some(probe) = probe {
             let known = settings.adapter.is_none() && memory.is_some_and(|m| m.was_tried(&sha256, build));
@@ -164,7 +166,7 @@ impl Llama {
         let vocabulary = load(path, &LlamaModelParams::default().with_vocab_only(true))?;
         Ok(Self {
             tokenizer: Tokenizer::new(vocabulary),
-            facts: facts(path, &gguf, sha256),
+            facts: ModelFacts { rewards, ..facts(path, &gguf, sha256) },
             shape: kv_shape(&gguf),
             settings,
             weights: Mutex::new(None),
@@ -355,6 +357,7 @@ fn facts(path: &Path, gguf: &Gguf, sha256: String) -> ModelFacts {
         parameters: gguf.parameter_count(),
         quantisation: gguf.quantisation().to_owned(),
         trained_context: gguf.context_length().and_then(|n| u32::try_from(n).ok()).unwrap_or(MOST_CONTEXT),
+        rewards: Vec::new(),
         chat_template: gguf.chat_template().map(str::to_owned),
         bos: gguf.bos_token().map(str::to_owned),
         eos: gguf.eos_token().map(str::to_owned),

@@ -22,6 +22,8 @@ pub(super) struct Slot {
     bytes: Vec<u8>,
     longest_stop: usize,
     logprobs: Vec<TokenLogprob>,
+    /// The token of the model's that ended it.
+    end: Option<LlamaToken>,
 }
 
 /// What became of a slot when a token was drawn.
@@ -44,6 +46,7 @@ impl Slot {
             bytes: Vec::new(),
             longest_stop: sampling.stop.iter().map(String::len).max().unwrap_or(0),
             logprobs: Vec::new(),
+            end: None,
             sampling: sampling.clone(),
         }
     }
@@ -57,6 +60,7 @@ impl Slot {
     pub(super) fn draw(&mut self, context: &LlamaContext, vocab: &LlamaVocab, index: i32) -> Outcome {
         let Some(token) = self.drawer.draw(context, index) else { return Outcome::Done };
         if vocab.is_eog(token) {
+            self.end = Some(token);
             return Outcome::Done;
         }
         self.drawn.push(token);
@@ -94,6 +98,7 @@ impl Slot {
             completion_tokens: self.drawn.len(),
             tokens: self.drawn.iter().map(|token| token.0.cast_unsigned()).collect(),
             elapsed_s: account.elapsed_s,
+            end: self.end.filter(|_| self.sampling.logprobs.is_some()).map(|token| token.0.cast_unsigned()),
             logprobs: self.sampling.logprobs.map(|_| self.logprobs),
         }
     }

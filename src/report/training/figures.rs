@@ -35,7 +35,7 @@ pub(super) fn figures(run: &TrainingRun) -> Markup {
         }
         div.figures {
             @if let Some(figure) = accuracy(run, &sittings) { (figure.draw(false)) }
-            @for (title, unit, value) in PRACTISED.iter().filter(|_| run.practises()) {
+            @for (title, unit, value) in PRACTISED.iter().filter(|(.., value)| run.steps.iter().any(|step| value(step).is_some())) {
                 (of(title, unit, noisy(steps(title, *value)), true).draw(false))
             }
             (of("Learning rate", "", steps("learning rate", |step| Some(step.lr)), true).draw(false))
@@ -50,12 +50,16 @@ pub(super) fn figures(run: &TrainingRun) -> Markup {
 type Measure = fn(&StepRecord) -> Option<f64>;
 
 /// What is looked at of a policy that practises.
-const PRACTISED: [(&str, &str, Measure); 5] = [
+const PRACTISED: [(&str, &str, Measure); 9] = [
     ("KL", "from the model before it learned, nats a token", |step| Some(step.practice.as_ref()?.kl)),
     ("Entropy", "of what is drawn, nats a token", |step| Some(step.practice.as_ref()?.entropy)),
     ("Length", "tokens an answer", |step| Some(step.practice.as_ref()?.length)),
     ("Level prompts", "share whose answers are all worth the same", |step| Some(step.practice.as_ref()?.silent)),
     ("Unstopped", "share of answers that were cut", |step| Some(step.practice.as_ref()?.unstopped)),
+    ("Spread", "of the rewards, a standard deviation", |step| Some(step.practice.as_ref()?.spread)),
+    ("Ratio", "of the probability of what was drawn, now and then", |step| Some(step.practice.as_ref()?.ratio)),
+    ("Clipped", "share of tokens gone as far as they may", |step| Some(step.practice.as_ref()?.clipped)),
+    ("Foreseen", "share of the spread of returns", |step| step.practice.as_ref()?.foreseen),
 ];
 
 /// The mean reward of what is practised and of what is held out, the best evaluation marked.

@@ -40,6 +40,7 @@ pub(super) fn run(made: u64, change: impl FnOnce(&mut TrainingRun)) -> TrainingR
         says: vec![Said { prompt: "Q: 1 + 1?".into(), completion: if at < 2 { "1".into() } else { format!("{at}!") } }],
         elapsed_s: 0.1,
         scores: BTreeMap::new(),
+        left_out: 0,
         run: None,
     });
     let header = serde_json::from_value(header).unwrap();

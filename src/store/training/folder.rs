@@ -290,6 +290,7 @@ mod tests {
             perplexity: None,
             accuracy: None,
             scores: BTreeMap::new(),
+            left_out: 0,
             run: None,
             best: true,
             says: vec![],

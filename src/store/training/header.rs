@@ -97,6 +97,9 @@ pub struct Material {
     pub sha256: String,
     /// The same over those held out.
     pub held_out_sha256: String,
+    /// SHA-256 of each model that judges what is said, where a policy practises.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heads: Vec<String>,
 }
 
 /// One source of documents.
@@ -104,6 +107,9 @@ pub struct Material {
 pub struct SourceRecord {
     /// Its file, its run, or `generate`.
     pub name: String,
+    /// SHA-256 of the file, or of the samples of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Rows that were read.
     pub rows: usize,
     /// Documents that they became.

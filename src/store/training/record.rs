@@ -53,7 +53,7 @@ pub struct PracticeRecord {
     pub spread: f64,
     /// The mean of each scorer.
     pub scores: BTreeMap<String, f64>,
-    /// Nats a token between the policy and the model before it learned (k3, never negative); 0 where nothing pulls towards it.
+    /// Nats a token between the policy and the model before it learned (k3, never negative).
     pub kl: f64,
     /// How much likelier the tokens have become since they were drawn, in the mean.
     pub ratio: f64,
@@ -63,7 +63,8 @@ pub struct PracticeRecord {
     pub entropy: f64,
     /// Tokens an answer.
     pub length: f64,
-    /// The share of prompts whose answers are all worth the same, which teach nothing.
+    /// The share of prompts whose answers are all worth the same, which teach nothing; with a critic 1 where all answers of the round
+    /// are, else 0.
     pub silent: f64,
     /// The share of answers that were cut at `max_tokens`.
     pub unstopped: f64,
@@ -71,6 +72,9 @@ pub struct PracticeRecord {
     pub parity: f64,
     /// How much likelier the trainer finds them than the engine, in the mean: 1 where they are one policy.
     pub ratio_engine: f64,
+    /// How much of the spread of what came a critic foresaw: 1 all of it, 0 no more than the mean does (`explained variance`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreseen: Option<f64>,
     /// Seconds that drawing and judging took.
     pub drawn_s: f64,
 }
@@ -92,6 +96,9 @@ pub struct EvaluationRecord {
     /// The mean of each scorer, where a policy practises.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scores: BTreeMap<String, f64>,
+    /// Answers that a scorer that counts could not judge, where a policy practises.
+    #[serde(default, skip_serializing_if = "is_none_left_out")]
+    pub left_out: usize,
     /// The run of the held-out cases, from the run's folder, where a policy practises.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<PathBuf>,
@@ -102,6 +109,12 @@ pub struct EvaluationRecord {
     pub says: Vec<Said>,
     /// Seconds that it took.
     pub elapsed_s: f64,
+}
+
+/// Whether there is nothing to say of them.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands it by reference
+fn is_none_left_out(count: &usize) -> bool {
+    *count == 0
 }
 
 impl EvaluationRecord {

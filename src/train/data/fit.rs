@@ -35,7 +35,13 @@ impl<'a> Fitter<'a> {
     pub(super) fn add(&mut self, found: Vec<Found>, set: &mut Dataset) {
         let before = (self.cut, self.too_long + self.emptied);
         let name = self.source.name();
-        let mut facts = SourceFacts { name, place: self.place.clone(), rows: found.len(), ..SourceFacts::default() };
+        let mut facts = SourceFacts {
+            name,
+            sha256: self.source.sha256(),
+            place: self.place.clone(),
+            rows: found.len(),
+            ..SourceFacts::default()
+        };
         for row in found {
             for document in row.documents {
                 self.all += 1;

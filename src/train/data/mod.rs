@@ -54,6 +54,9 @@ pub struct Dataset {
 pub struct SourceFacts {
     /// Its file, its run, or `generate`.
     pub name: String,
+    /// SHA-256 of the file, or of the samples of the run.
+    #[serde(skip)]
+    pub sha256: Option<String>,
     /// Where it stands in the recipe.
     #[serde(skip)]
     pub place: Place,

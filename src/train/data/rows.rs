@@ -75,7 +75,7 @@ pub(super) fn row(source: &Source, kind: Kind, row: Vars, place: Place) -> Resul
     }
     let target = target.or_else(|| vars.remove("target").as_ref().and_then(text_of));
     let label = match kind {
-        Kind::Sft | Kind::Pretrain | Kind::Reward | Kind::Dpo | Kind::Grpo => None,
+        Kind::Sft | Kind::Pretrain | Kind::Reward | Kind::Dpo | Kind::Grpo | Kind::Ppo => None,
         Kind::Classify => Some(label(&mut vars, target.as_deref())?),
     };
     let said = match (source.prompt.is_some() || source.text.is_some(), kind) {
@@ -84,7 +84,7 @@ pub(super) fn row(source: &Source, kind: Kind, row: Vars, place: Place) -> Resul
             let case = Case { id, vars, target, tags: Vec::new(), probe: None };
             Said::Case { case: Arc::new(case), examples: Vec::new() }
         }
-        (false, Kind::Sft | Kind::Pretrain | Kind::Grpo) => said(&vars)?,
+        (false, Kind::Sft | Kind::Pretrain | Kind::Grpo | Kind::Ppo) => said(&vars)?,
         (false, Kind::Reward | Kind::Dpo) => Said::Preference(Box::new(preference(source, &vars)?)),
         (false, Kind::Classify) => Said::Text(only_text(&vars)?),
     };

@@ -124,7 +124,7 @@ mod tests {
     fn another_reference_is_another_loss() {
         let moved: Vec<Answer> = answers().into_iter().map(|one| Answer { reference: -9.0, ..one }).collect();
         let wrong = |readings: &Readings| Loss {
-            coefficients: dpo(readings, &moved[..1], &[], (0.3, 0.0), 3).coefficients,
+            coefficients: dpo(readings, &moved, &pairs(), (0.3, 0.0), 3).coefficients,
             ..dpo(readings, &answers(), &pairs(), (0.3, 0.0), 3)
         };
         assert_gradient(wrong, &readings());

@@ -11,13 +11,15 @@ mod dpo;
 mod policy;
 mod reward;
 mod sft;
+mod value;
 
-pub use advantage::of_group;
+pub use advantage::{gae, of_group, whiten};
 pub use classify::{classify, right};
 pub use dpo::{Answer, dpo, implied};
 pub use policy::{Drawn, Reins, kl, policy, ratio};
 pub use reward::{Pair, reward};
 pub use sft::sft;
+pub use value::{Expected, value};
 
 pub(super) use dpo::sum;
 

@@ -142,7 +142,7 @@ impl Loader<'_> {
         let sequence = file.sequence.unwrap_or(context.map_or(SEQUENCE, |context| context.min(SEQUENCE)));
         let pace = architecture.map(|architecture| architecture.pace());
         let usual_batch = pace.map_or(BATCH, |pace| (pace.batch_tokens / sequence.max(1)).max(1));
-        let batch = file.batch.unwrap_or(usual_batch);
+        let batch = file.batch.or(super::practice::practised_rows(file, kind)).unwrap_or(usual_batch);
         let train = file.train.clone().map_or_else(|| usually_trained(kind), |TrainEntry(train)| train);
         let recipe = Recipe {
             name: file.recipe.clone(),
@@ -153,7 +153,7 @@ impl Loader<'_> {
             model: model.clone().unwrap_or_default(),
             from_nothing: nothing.clone(),
             data,
-            practice: self.practice(file.practice.as_ref(), kind),
+            practice: self.practice(file, kind),
             clean,
             leaks,
             held_out,
@@ -194,12 +194,9 @@ impl Loader<'_> {
             "reward" => Some(Kind::Reward),
             "dpo" => Some(Kind::Dpo),
             "grpo" => Some(Kind::Grpo),
-            "ppo" => {
-                self.push("kind", TrainProblem::LaterKind { kind: written.to_owned() });
-                None
-            }
+            "ppo" => Some(Kind::Ppo),
             other => {
-                let known = ["pretrain", "sft", "classify", "reward", "dpo", "grpo"].map(str::to_owned).to_vec();
+                let known = ["pretrain", "sft", "classify", "reward", "dpo", "grpo", "ppo"].map(str::to_owned).to_vec();
                 self.push("kind", TrainProblem::Unknown { what: "kind", name: other.to_owned(), known });
                 None
             }
@@ -419,6 +416,8 @@ fn usual_rate(kind: Option<Kind>, train: &Trained) -> f64 {
         (Some(Kind::Classify | Kind::Reward), Trained::Full) => 1e-4,
         (Some(Kind::Classify | Kind::Reward), Trained::Lora(_)) => 1e-3,
         (Some(Kind::Dpo | Kind::Grpo), Trained::Full) => 1e-6,
+        (Some(Kind::Ppo), Trained::Full) => 3e-6,
+        (Some(Kind::Ppo), Trained::Lora(_)) => 3e-5,
         (Some(Kind::Dpo | Kind::Grpo), Trained::Lora(_)) | (_, Trained::Full) => 2e-5,
         (_, Trained::Lora(_)) => 2e-4,
     }
@@ -429,7 +428,7 @@ fn usually_trained(kind: Option<Kind>) -> Trained {
     match kind {
         Some(Kind::Pretrain) => Trained::Full,
         // A reward is one number, a head's or of a ratio: dropout moves it more than a word.
-        Some(Kind::Reward | Kind::Dpo | Kind::Grpo) => {
+        Some(Kind::Reward | Kind::Dpo | Kind::Grpo | Kind::Ppo) => {
             Trained::Lora(LoraSettings { dropout: 0.0, ..LoraSettings::default() })
         }
         _ => Trained::Lora(LoraSettings::default()),

@@ -13,7 +13,7 @@ mod source;
 
 pub use load::{Overrides, load, load_text};
 pub use nothing::{FromNothing, Tokenizer};
-pub use practice::Practice;
+pub use practice::{Against, Critic, Practice};
 pub use source::{Examples, Origin, Source};
 
 use crate::engine::Render;
@@ -96,7 +96,7 @@ pub struct Recipe {
     /// The labels of `kind: classify`, in the order of the head's outputs; empty where the data is to say.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// How `kind: reward` judges.
+    /// What is made of judgements, where they are learned from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judging: Option<Judging>,
     /// Extra variables for the model's chat template.
@@ -132,6 +132,8 @@ pub enum Kind {
     Dpo,
     /// Group relative policy optimisation: the model is moved towards what its own answers are worth.
     Grpo,
+    /// Proximal policy optimisation: the same, where a critic says what was to be expected.
+    Ppo,
 }
 
 impl Kind {
@@ -144,7 +146,7 @@ impl Kind {
     /// Whether it learns from its own answers.
     #[must_use]
     pub fn practises(self) -> bool {
-        self == Self::Grpo
+        matches!(self, Self::Grpo | Self::Ppo)
     }
 
     /// Whether a head learns, and the model says nothing.
@@ -163,6 +165,7 @@ impl fmt::Display for Kind {
             Self::Reward => "reward",
             Self::Dpo => "dpo",
             Self::Grpo => "grpo",
+            Self::Ppo => "ppo",
         })
     }
 }
@@ -366,7 +369,8 @@ impl Recipe {
             seen(&mut portable.model);
         }
         portable.from_nothing.iter_mut().flat_map(FromNothing::paths).for_each(seen);
-        portable.suite.iter_mut().chain(&mut portable.leaks).for_each(seen);
+        let practised = portable.practice.iter_mut().map(|practice| &mut practice.suite);
+        portable.suite.iter_mut().chain(&mut portable.leaks).chain(practised).for_each(seen);
         let held_out = match &mut portable.held_out {
             HeldOut::Share(_) => &mut [][..],
             HeldOut::Data(sources) => sources,

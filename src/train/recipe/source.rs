@@ -4,6 +4,7 @@ use super::Kind;
 use super::file::SourceEntry;
 use super::load::Loader;
 use super::shape::ExamplesEntry;
+use crate::gguf::sha256_file;
 use crate::prompt::{PromptTemplate, TextTemplate};
 use crate::suite::{Generate, PromptFile};
 use crate::train::data::{Format, JUDGED, ROLES};
@@ -89,6 +90,16 @@ pub enum Origin {
 }
 
 impl Source {
+    /// SHA-256 of its file, or of the samples of its run; `None` for a generator, and for what cannot be read.
+    #[must_use]
+    pub fn sha256(&self) -> Option<String> {
+        match &self.origin {
+            Origin::File { file } => sha256_file(file).ok(),
+            Origin::Run { run, .. } => sha256_file(&run.join("samples.jsonl")).ok(),
+            Origin::Generate { .. } => None,
+        }
+    }
+
     /// What people know it by.
     #[must_use]
     pub fn name(&self) -> String {
@@ -255,7 +266,7 @@ impl Loader<'_> {
                 "a classifier does not learn from what a model said",
                 "use `file: …` or `generate: …`, whose rows have labels",
             ),
-            Some(Kind::Sft | Kind::Grpo) | None => return,
+            Some(Kind::Sft | Kind::Grpo | Kind::Ppo) | None => return,
         };
         self.fail(&format!("{at}.run"), what, help);
     }

@@ -104,7 +104,7 @@ fn every_problem_is_reported_at_once_with_its_place() {
 
     error: kind `sfft` does not exist
       --> recipes/tiny/r.yaml:2:1
-      help: did you mean `sft`? (pretrain, sft, classify, reward, dpo, grpo)
+      help: did you mean `sft`? (pretrain, sft, classify, reward, dpo, grpo, ppo)
 
     error: cannot read the data `recipes/tiny/nope.jsonl`: No such file or directory (os error 2)
       --> recipes/tiny/r.yaml:5:4
@@ -252,11 +252,6 @@ fn fields_that_do_not_belong_together_are_refused() {
       --> recipes/tiny/r.yaml:5:1
       help: write `{share: 0.05}`, or `{data: …}` with sources of its own
     ");
-    insta::assert_snapshot!(refused(&SHORT.replace("sft", "ppo")), @r"
-    error: `kind: ppo` comes with a later version of Tripos
-      --> recipes/tiny/r.yaml:2:1
-      help: this version has `kind: pretrain`, `sft`, `classify`, `reward`, `dpo` and `grpo`
-    ");
     insta::assert_snapshot!(refused(&SHORT.replace("../../models/tripos-tiny.gguf", "hf://a/b")), @r"
     error: models from elsewhere come with a later version of Tripos
       --> recipes/tiny/r.yaml:3:1
@@ -307,4 +302,64 @@ fn epochs_become_steps() {
     assert_eq!(Length::Epochs(2.0).steps(101, 10), 21);
     assert_eq!(Length::Epochs(0.001).steps(101, 10), 1);
     assert_eq!(Length::Steps(7).steps(101, 10), 7);
+}
+
+#[test]
+fn what_is_practised_is_a_suites_and_what_belongs_to_the_other_kind_is_refused() {
+    let practice = |kind: &str, own: &str, rest: &str| {
+        refused(&format!(
+            "recipe: r\nkind: {kind}\nmodel: ../../models/tripos-tiny.gguf\npractice: {{suite: practice.suite.yaml{own}}}\n{rest}"
+        ))
+    };
+    insta::assert_snapshot!(practice("ppo", ", spread: true, value: {clip: 0, lambda: 2}", "leaks: [practice.suite.yaml]\n"), @r"
+    error: `spread` belongs to `kind: grpo`
+      --> recipes/tiny/r.yaml:4:40
+      help: leave it out: with `kind: ppo` the advantages of a whole round are whitened
+
+    error: `clip` is 0
+      --> recipes/tiny/r.yaml:4:62
+      help: it is a number above 0
+
+    error: `lambda` is 2
+      --> recipes/tiny/r.yaml:4:71
+      help: it is 0 to 1
+
+    error: `leaks` is of documents, and a policy practises a suite's cases
+      --> recipes/tiny/r.yaml:5:1
+      help: keep cases of suites apart by `split`
+    ");
+    insta::assert_snapshot!(practice("grpo", ", answers: 1, value: {clip: 0.1}", "batch: 8\nheld_out: {data: {file: x.jsonl}}\n"), @r"
+    error: cannot read the data `recipes/tiny/x.jsonl`: No such file or directory (os error 2)
+      --> recipes/tiny/r.yaml:6:19
+      help: check the path; paths are relative to the recipe's file
+
+    error: `value` belongs to `kind: ppo`
+      --> recipes/tiny/r.yaml:4:52
+      help: leave it out, or write `kind: ppo`: a group needs no critic
+
+    error: `answers` is 1
+      --> recipes/tiny/r.yaml:4:40
+      help: it is 2 to 4096: an answer is measured against the others
+
+    error: `batch` is of documents, and a policy practises a suite's cases
+      --> recipes/tiny/r.yaml:5:1
+      help: leave it out: a step reads all answers of a round, `micro_batch` rows at once
+
+    error: `held_out.data` is of documents, and a policy practises a suite's cases
+      --> recipes/tiny/r.yaml:6:12
+      help: write `held_out: {share: 0.05}`: cases of the suite are held out
+    ");
+    insta::assert_snapshot!(practice("grpo", ", prompts: 10000000000", "clean: {}\ntoo_long: cut\n"), @r"
+    error: `prompts` is 10000000000
+      --> recipes/tiny/r.yaml:4:40
+      help: it is 1 to 4096
+
+    error: `clean` is of documents, and a policy practises a suite's cases
+      --> recipes/tiny/r.yaml:5:1
+      help: leave it out: the cases are those of the suite
+
+    error: `too_long` is of documents, and a policy practises a suite's cases
+      --> recipes/tiny/r.yaml:6:1
+      help: leave it out: answers that are longer than a row are left out, and counted
+    ");
 }

@@ -1,25 +1,24 @@
 //! A recipe of practice made ready: its suite read, its cases divided, its base opened.
 
-use crate::engine::llama::Llama;
-use crate::engine::{Engine, Token};
 use crate::error::{Place, Problems};
-use crate::gguf::Gguf;
+use crate::gguf::{Gguf, sha256_file};
 use crate::model::{Estimate, Settings, Shape};
-use crate::run::RunSettings;
+use crate::run::{self, RunSettings, Selection};
 use crate::sampling::Sampling;
 use crate::seed;
 use crate::store::training::{Material, MemoryRecord, SourceRecord, TrainingHeader};
-use crate::suite::{self, Case, Overrides, ScorerKind, Suite, Variant};
+use crate::store::{Header, without_paths};
+use crate::suite::{self, Case, Overrides, ScorerKind, ScorerSpec, Suite, Variant};
 use crate::train::checkpoint::Identity;
-use crate::train::data;
+use crate::train::conclude;
 use crate::train::error::{TrainError, TrainProblem};
 use crate::train::failure::TrainingFailure;
 use crate::train::prepare;
-use crate::train::recipe::{HeldOut, Practice, Recipe};
+use crate::train::recipe::{HeldOut, Length, Practice, Recipe};
 use rand::seq::SliceRandom;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A recipe with all that it needs, none of it on the way to change.
 #[derive(Debug)]
@@ -40,24 +39,28 @@ pub struct Ready {
     pub identity: Identity,
     /// What the user should know.
     pub warnings: Problems,
-    pub(super) engine: Llama,
-    /// The token that ends an answer to the variant's prompt.
-    pub(super) end: Option<Token>,
     /// What a reward is the sum of.
     weights: BTreeMap<String, f64>,
+    /// SHA-256 of all that asks and judges beside the cases: variant, scorers, their settings.
+    asks: String,
+    /// The same of the models that judge, whether or not they count.
+    heads: Vec<String>,
+    /// The reward models that count, with their SHA-256.
+    judges: Vec<(PathBuf, String)>,
 }
 
 impl Ready {
-    /// Reads the suite of a recipe and opens its base.
+    /// Reads the suite of a recipe, and looks at all that it asks and judges with as a run of it on the base would.
     ///
     /// # Errors
-    /// The suite's own problems; a variant or a scorer that it does not have; nothing to practise, or nothing to measure it on.
+    /// The suite's own problems; a variant or a scorer that it does not have; nothing to practise, or nothing to measure it on; a
+    /// prompt that does not fit, and whatever else a run would refuse.
     pub fn new(recipe: Recipe, machine: &RunSettings) -> Result<Self, Problems> {
         let Some(practice) = recipe.practice.clone() else {
             return Err(refused(&recipe, "practice", "there is nothing to practise", "add `practice: {suite: FILE}`"));
         };
         let asked = Overrides { model: Some(suite::ModelRef::Gguf(recipe.model.clone())), ..Overrides::default() };
-        let (read, warnings) = suite::load(&practice.suite, &asked);
+        let (read, mut warnings) = suite::load(&practice.suite, &asked);
         let mut suite = match read {
             Some(suite) if !warnings.any_error() => suite,
             _ => return Err(warnings),
@@ -78,14 +81,21 @@ impl Ready {
         }
         let (Some(variant), Some(weights)) = (variant, weights) else { return Err(problems) };
         problems.or_ok(())?;
-        let chat = variant.prompt.is_chat();
         suite.variants = vec![variant];
-        let engine = data::tokenizer(&recipe, machine)?;
-        let ends = data::ends(&recipe, &engine)?;
-        let identity = Identity { recipe: recipe.sha256(), base: engine.facts().sha256.clone() };
+        let judges = judges(&suite, &weights)?;
+        let plan = Selection::default().plan(&suite, 0)?;
+        let mut prepared = run::Prepared::new(&suite, plan, machine)?;
+        let longest = prepared.prompts()?;
+        let header = prepared.header(BTreeMap::new(), 0)?;
+        warnings.append(std::mem::take(&mut prepared.warnings));
+        warnings.append(too_short(&recipe, &suite, longest));
         let base = Gguf::open(&recipe.model)?;
-        let end = if chat { ends.turn } else { ends.text };
-        Ok(Self { recipe, practice, suite, learned, held_out, base, identity, warnings, engine, end, weights })
+        let identity = Identity { recipe: recipe.sha256(), base: base_of(&header) };
+        let asks = hex(serde_json::to_vec(&without_paths(&header.suite)).unwrap_or_default());
+        let files = |(model, adapter): (String, Option<String>)| std::iter::once(model).chain(adapter);
+        let heads = header.heads().into_iter().flat_map(files).collect();
+        drop(prepared);
+        Ok(Self { recipe, practice, suite, learned, held_out, base, identity, warnings, weights, asks, heads, judges })
     }
 
     /// The variant that asks.
@@ -100,10 +110,16 @@ impl Ready {
         self.weights.iter().try_fold(0.0, |sum, (name, weight)| Some(sum + weight * scores.get(name)?))
     }
 
+    /// Prompts a round: no more than there are.
+    #[must_use]
+    pub fn prompts(&self) -> usize {
+        self.practice.prompts.min(self.learned.len())
+    }
+
     /// The cases of a round, counted from 0: one after another in an order of their own each time all have been asked.
     #[must_use]
     pub fn of_round(&self, round: u64) -> Vec<usize> {
-        let (count, all) = (self.practice.prompts.min(self.learned.len()), self.learned.len());
+        let (count, all) = (self.prompts(), self.learned.len());
         let first = usize::try_from(round).unwrap_or(usize::MAX).saturating_mul(count);
         let mut order = (usize::MAX, Vec::new());
         let mut picked: Vec<usize> = Vec::with_capacity(count);
@@ -119,7 +135,7 @@ impl Ready {
         picked
     }
 
-    /// Rounds of a run of so many optimiser steps.
+    /// The round, counted from 0, that a step belongs to.
     #[must_use]
     pub fn round_of(&self, step: u64) -> u64 {
         step.saturating_sub(1) / self.practice.passes
@@ -128,13 +144,12 @@ impl Ready {
     /// Optimiser steps, whole rounds of them.
     #[must_use]
     pub fn steps(&self) -> u64 {
-        let each = self.practice.prompts * self.practice.answers;
-        let rounds = self.learned.len() * self.practice.answers;
-        let steps = self.recipe.length.steps(rounds, each).max(1);
-        match self.recipe.length {
-            crate::train::recipe::Length::Steps(_) => steps.next_multiple_of(self.practice.passes),
-            crate::train::recipe::Length::Epochs(_) => steps * self.practice.passes,
-        }
+        let (length, passes) = (self.recipe.length, self.practice.passes);
+        let rounds = match length {
+            Length::Steps(steps) => steps.div_ceil(passes),
+            Length::Epochs(_) => length.steps(self.learned.len(), self.prompts()),
+        };
+        rounds.max(1).saturating_mul(passes)
     }
 
     /// How the decoder is made.
@@ -144,9 +159,9 @@ impl Ready {
         Settings {
             trained: self.recipe.train.clone(),
             precision: self.recipe.precision,
-            // Which answers there will be nobody knows: as many targets and ends as tokens.
+            // Which answers there will be nobody knows: as many targets as tokens, and with a critic as many places of its head.
             shape: Shape { rows, len, targets: rows * len, ends: rows * len },
-            outputs: 0,
+            outputs: usize::from(self.practice.against.critic().is_some()),
             recompute: self.recipe.recompute,
             threads,
             seed: self.recipe.seed,
@@ -164,6 +179,7 @@ impl Ready {
         Material {
             sources: vec![SourceRecord {
                 name: self.suite.path.display().to_string(),
+                sha256: sha256_file(&self.suite.path).ok(),
                 rows: self.suite.cases.len(),
                 ..SourceRecord::default()
             }],
@@ -171,6 +187,7 @@ impl Ready {
             held_out_documents: self.held_out.len(),
             sha256: self.hash(&self.learned),
             held_out_sha256: self.hash(&self.held_out),
+            heads: self.heads.clone(),
             ..Material::default()
         }
     }
@@ -181,41 +198,67 @@ impl Ready {
     /// Each that is another now.
     pub fn is_of(&self, recorded: &TrainingHeader, run: &Path) -> Result<(), Problems> {
         let now = self.material();
-        let mut problems = Problems::new();
-        for (what, recorded, now) in [
-            ("the recipe", &recorded.recipe_sha256, &self.identity.recipe),
-            ("the base model", &recorded.base.sha256, &self.identity.base),
-            ("what is practised", &recorded.material.sha256, &now.sha256),
-            ("what is held out", &recorded.material.held_out_sha256, &now.held_out_sha256),
-        ] {
-            if recorded != now {
-                problems.push(TrainingFailure::Changed { what, place: Place::file(run) });
-            }
-        }
-        problems.or_ok(())
+        conclude::unchanged(recorded, (&self.identity, &now), ["what is practised", "what is held out"], run)
     }
 
-    /// The files of the reward models among the scorers.
-    pub(super) fn judges(&self) -> Vec<&Path> {
-        let scorers = self.suite.scorers.iter().filter(|scorer| self.weights.contains_key(&scorer.name));
-        let files = scorers.filter_map(|scorer| match &scorer.kind {
-            ScorerKind::Reward(reward) => Some(reward.file.as_path()),
-            _ => None,
-        });
-        files.collect()
+    /// The reward models that count, each with its SHA-256 as it was when this was made.
+    pub(super) fn judges(&self) -> &[(PathBuf, String)] {
+        &self.judges
     }
 
-    /// SHA-256 of what some cases ask and how they are asked, in hex.
+    /// The scorers that judge by a rule, and not as a model was taught to.
+    pub(super) fn rules(&self) -> Vec<String> {
+        let taught = |kind: &ScorerKind| {
+            kind.by_likelihood() || matches!(kind, ScorerKind::Reward(_) | ScorerKind::JudgeModel(_))
+        };
+        let rules = self.suite.scorers.iter().filter(|scorer| !taught(&scorer.kind));
+        rules.map(|scorer| scorer.name.clone()).collect()
+    }
+
+    /// SHA-256 of some cases and of how they are asked and judged, in hex.
     fn hash(&self, cases: &[usize]) -> String {
-        let mut hash = Sha256::new();
-        for case in cases.iter().filter_map(|&at| self.suite.cases.get(at)) {
-            hash.update(serde_json::to_vec(&(&case.id, &case.vars, &case.target)).unwrap_or_default());
-        }
-        for variant in &self.suite.variants {
-            hash.update(&variant.prompt.text);
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        let asked = cases.iter().filter_map(|&at| self.suite.cases.get(at));
+        let asked: Vec<_> = asked.map(|case| (&case.id, &case.vars, &case.target)).collect();
+        hex(serde_json::to_vec(&(&self.asks, asked)).unwrap_or_default())
     }
+}
+
+/// SHA-256, in hex.
+fn hex(bytes: Vec<u8>) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// SHA-256 of the model that is asked.
+fn base_of(header: &Header) -> String {
+    let asked = header.suite["variants"][0]["name"].as_str().and_then(|name| header.models.get(name));
+    asked.map(|model| model.facts.sha256.clone()).unwrap_or_default()
+}
+
+/// The reward models that count, with their SHA-256.
+fn judges(suite: &Suite, weights: &BTreeMap<String, f64>) -> Result<Vec<(PathBuf, String)>, Problems> {
+    let scorers = suite.scorers.iter().filter(|scorer| weights.contains_key(&scorer.name));
+    let files = scorers.filter_map(|scorer| match &scorer.kind {
+        ScorerKind::Reward(reward) => Some(reward.file.clone()),
+        _ => None,
+    });
+    files.map(|file| judge(&file).map(|sha256| (file, sha256))).collect()
+}
+
+/// SHA-256 of a reward model.
+pub(super) fn judge(file: &Path) -> Result<String, Problems> {
+    let unread = |error: std::io::Error| TrainingFailure::Judge { reason: error.to_string(), place: Place::file(file) };
+    Ok(sha256_file(file).map_err(unread)?)
+}
+
+/// Warns where an answer may be longer than what is left of a row.
+fn too_short(recipe: &Recipe, suite: &Suite, longest: usize) -> Problems {
+    let most = suite.variants.iter().map(|variant| longest + variant.sampling.max_tokens as usize).max().unwrap_or(0);
+    if most <= recipe.sequence {
+        return Problems::new();
+    }
+    let what = format!("an answer may take {most} tokens with its prompt, and a row has {}", recipe.sequence);
+    let help = format!("answers that do not fit are not learned from: `sequence: {most}`, or a smaller `max_tokens`");
+    TrainError::new(recipe.place("sequence"), TrainProblem::Doubtful { what, help }).into()
 }
 
 fn refused(recipe: &Recipe, at: &str, what: &str, help: &str) -> Problems {
@@ -256,10 +299,17 @@ fn variant(recipe: &Recipe, practice: &Practice, suite: &Suite) -> Result<Varian
 /// The weight of each scorer that counts.
 fn weights(recipe: &Recipe, practice: &Practice, suite: &Suite) -> Result<BTreeMap<String, f64>, Problems> {
     let known: Vec<String> = suite.scorers.iter().map(|scorer| scorer.name.clone()).collect();
+    let judges = |scorer: &&ScorerSpec| !scorer.kind.by_likelihood();
     if practice.rewards.is_empty() {
-        return Ok(known.into_iter().map(|name| (name, 1.0)).collect());
+        return Ok(suite.scorers.iter().filter(judges).map(|scorer| (scorer.name.clone(), 1.0)).collect());
     }
     let mut problems = Problems::new();
+    for scorer in suite.scorers.iter().filter(|one| !judges(one) && practice.rewards.contains_key(&one.name)) {
+        let name = &scorer.name;
+        let what = format!("`{name}` judges given texts by their likelihood, and not what the policy says");
+        let help = "name scorers of the completion: exact, number, label by its text, reward …";
+        problems.append(refused(recipe, &format!("practice.rewards.{name}"), &what, help));
+    }
     for name in practice.rewards.keys().filter(|name| !known.contains(name)) {
         let problem = TrainProblem::Unknown { what: "scorer", name: name.clone(), known: known.clone() };
         problems.push(TrainError::new(recipe.place(&format!("practice.rewards.{name}")), problem));

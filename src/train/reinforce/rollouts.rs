@@ -5,7 +5,7 @@ use crate::error::Problems;
 use crate::model::Trained;
 use crate::run::{Outcome, Prepared, RunSettings, Selection, Silent, Watch, execute};
 use crate::seed;
-use crate::store::{RunFolder, Sample, read_samples};
+use crate::store::{RunFolder, Sample, Status, read_samples};
 use crate::suite::{AdapterRef, ModelRef, Suite, Variant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,8 @@ pub(super) struct Drawn {
 
 impl<'a> Rollouts<'a> {
     pub(super) fn new(ready: &'a Ready, machine: &RunSettings, folder: &Path) -> Self {
-        // Answers are of a policy that changes every round: none is ever looked up. Its file is ours and was tried with its base.
+        // Answers are of a policy that changes every round: none is ever looked up. Its file is ours, and the models that judge were
+        // tried when the recipe was made ready.
         let machine = RunSettings { use_cache: false, probe: None, ..machine.clone() };
         Self { ready, machine, folder: folder.to_path_buf() }
     }
@@ -89,11 +90,14 @@ impl<'a> Rollouts<'a> {
         let watch = Watch { observer: &Silent, stop, rule: None };
         let outcome = execute(&prepared, &mut folder, &BTreeSet::new(), &self.machine, watch);
         let run = folder.path().to_path_buf();
-        folder.close(match &outcome {
-            Ok(Outcome::Complete) => crate::store::Status::Complete,
-            _ => crate::store::Status::Interrupted,
-        })?;
-        if outcome? != Outcome::Complete {
+        let closed = folder.close(match &outcome {
+            Ok(Outcome::Complete) => Status::Complete,
+            Ok(_) => Status::Interrupted,
+            Err(_) => Status::Failed,
+        });
+        let outcome = outcome?;
+        closed?;
+        if outcome != Outcome::Complete {
             return Ok(None);
         }
         let mut samples = Vec::new();

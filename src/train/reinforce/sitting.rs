@@ -1,16 +1,15 @@
 //! One sitting of practice: round after round, from the base to the trained file, whether it begins or goes on.
 
-use super::answers::{self, Answer, Group};
+use super::answers::{self, Group};
 use super::health::{Health, Outlook};
-use super::ready::Ready;
+use super::ready::{Ready, judge};
 use super::rollouts::{Drawn, Rollouts};
 use super::round::{Round, Sums};
 use crate::error::{Place, Problems};
-use crate::gguf::sha256_file;
 use crate::model::{Decoder, Lineage, Saved};
 use crate::run::RunSettings;
 use crate::seed;
-use crate::store::training::{EvaluationRecord, PracticeRecord, StepRecord, Stop, TrainingFolder};
+use crate::store::training::{EvaluationRecord, PracticeRecord, StepRecord, Stop, TrainingFolder, read_steps};
 use crate::train::checkpoint;
 use crate::train::conclude::{self, Begun, Finished};
 use crate::train::failure::TrainingFailure;
@@ -20,7 +19,7 @@ use crate::train::memory;
 use crate::train::observer::Watch;
 use crate::train::product::Product;
 use crate::train::progress::Progress;
-use crate::train::recipe::Schedule;
+use crate::train::recipe::{Against, Schedule};
 use crate::train::schedule::rate;
 use crate::train::trainer::{Ended, update};
 use serde_json::Value;
@@ -79,19 +78,25 @@ impl Practising<'_> {
         let Ready { recipe, base, identity, .. } = self.ready;
         let settings = self.ready.settings(self.machine.threads);
         let mut pupil = Pupil { decoder: Decoder::open(&recipe.model, &settings)?, shape: settings.shape.clone() };
-        let initial = pupil.save()?;
+        let mut initial = pupil.save()?;
+        // A critic begins by expecting nothing: what it took by chance for worth something would move the policy.
+        for head in initial.iter_mut().filter(|saved| saved.name.starts_with("head.")) {
+            head.values.fill(0.0);
+        }
+        pupil.restore(&initial)?;
         if let Some(saved) = saved {
             pupil.restore(&saved)?;
         }
         let held = pupil.decoder.memory();
         folder.note(|header| header.memory.held = Some(held))?;
-        let judges = self.judges()?;
-        let lineage = Lineage { rewards: judges.clone(), ..conclude::lineage(recipe, base, identity) };
+        let judges = self.ready.judges().iter().map(|(_, sha256)| sha256.clone()).collect();
+        let lineage = Lineage { rewards: judges, ..conclude::lineage(recipe, base, identity) };
         let maker = Maker { recipe, base, lineage: &lineage, heads: None, questions: &[], machine: self.machine };
         let rollouts = Rollouts::new(self.ready, self.machine, folder.path());
         let step = folder.header().segments.last().map_or(0, |segment| segment.from_step);
         let progress = Progress::of(&folder.evaluations()?);
         let schedule = Schedule { lr, ..recipe.schedule };
+        let (health, outlook) = Health::of(&read_steps(folder.path())?, self.ready.rules());
         let mut practice = Reinforcer {
             of: self,
             schedule,
@@ -102,9 +107,9 @@ impl Practising<'_> {
             folder,
             progress,
             step,
-            judges,
-            health: Health::default(),
-            level: false,
+            health,
+            level: outlook == Outlook::Level,
+            grad_norm: f64::NAN,
         };
         let ended = practice.run();
         let _ = std::fs::remove_file(practice.rollouts.policy());
@@ -116,11 +121,6 @@ impl Practising<'_> {
         let (best, last, saved) = finished.best(folder)?;
         finished.write(folder, &maker, (best, last, &saved), (stop, None))?;
         Ok(Ended::Complete(stop))
-    }
-
-    /// SHA-256 of the reward models that judge.
-    fn judges(&self) -> Result<Vec<String>, Problems> {
-        self.ready.judges().into_iter().map(judge).collect()
     }
 }
 
@@ -136,19 +136,20 @@ struct Reinforcer<'a, 'b> {
     folder: &'b mut TrainingFolder,
     progress: Progress,
     step: u64,
-    /// SHA-256 of the reward models, as they were at the start.
-    judges: Vec<String>,
     health: Health,
     /// No answer is worth more than another any more.
     level: bool,
+    /// The gradient's norm in the last step; NaN before the first of this sitting.
+    grad_norm: f64,
 }
 
 impl Reinforcer<'_, '_> {
     fn run(&mut self) -> Result<Ended, Problems> {
-        let Ready { recipe, practice, .. } = self.of.ready;
+        let recipe = &self.of.ready.recipe;
         let steps = self.of.ready.steps();
         self.of.watch.observer.began(self.folder.header(), self.step);
-        if self.is_evaluated(self.step) && !self.progress.has(self.step) && !self.evaluate()? {
+        // One that was cut short, too.
+        if self.is_due(recipe.evaluate.every) && !self.progress.has(self.step) && !self.evaluate()? {
             return Ok(Ended::Interrupted);
         }
         while self.step < steps && !self.level && !self.progress.is_over(recipe.evaluate.patience) {
@@ -156,13 +157,10 @@ impl Reinforcer<'_, '_> {
                 self.keep()?;
                 return Ok(Ended::Interrupted);
             }
-            let (step, before) = (self.step, self.step - practice.passes);
-            let last = step >= steps || self.level;
-            let due = |every: u64| every > 0 && (step / every > before / every || last);
-            if due(recipe.checkpoint.every) || due(recipe.evaluate.every) {
+            if self.is_due(recipe.checkpoint.every) || self.is_due(recipe.evaluate.every) {
                 self.keep()?;
             }
-            if due(recipe.evaluate.every) && !self.evaluate()? {
+            if self.is_due(recipe.evaluate.every) && !self.evaluate()? {
                 return Ok(Ended::Interrupted);
             }
         }
@@ -177,9 +175,11 @@ impl Reinforcer<'_, '_> {
         self.of.watch.stop.load(Ordering::Relaxed)
     }
 
-    /// Whether the held-out cases are asked before the first round.
-    fn is_evaluated(&self, step: u64) -> bool {
-        step == 0 && self.of.ready.recipe.evaluate.every > 0
+    /// Whether what is done every so many steps is done behind the last round, or before the first; never for 0.
+    fn is_due(&self, every: u64) -> bool {
+        let before = self.step.saturating_sub(self.of.ready.practice.passes);
+        let last = self.level || self.step >= self.of.ready.steps();
+        every > 0 && (self.step == 0 || last || self.step / every > before / every)
     }
 
     /// Makes one round and records its steps; false when it was stopped in its middle, which changes nothing.
@@ -191,23 +191,22 @@ impl Reinforcer<'_, '_> {
         let Some(Drawn { samples, run }) = self.rollouts.round(round, self.of.watch.stop)? else { return Ok(false) };
         let (groups, unscored) = answers::groups(&samples, self.of.ready);
         let drawn_s = began.elapsed().as_secs_f64();
-        if groups.is_empty() {
+        let (documents, too_long) = answers::documents(&groups, practice.against, recipe.sequence);
+        if documents.is_empty() {
             return Err(TrainingFailure::Unjudged { answers: samples.len(), place: Place::file(&run) }.into());
         }
-        let (documents, too_long) = answers::documents(&groups, practice.spread, recipe.sequence);
-        let mut answers = Round::new(documents, recipe.sequence, recipe.micro_batch);
-        if practice.reins.kl > 0.0 {
-            answers.refer(&mut self.pupil, &self.initial)?;
-        }
+        let sizes = (recipe.sequence, recipe.micro_batch);
+        let mut answers = Round::new(documents, (practice.reins, practice.against), sizes);
+        answers.prepare(&mut self.pupil, &self.initial)?;
         for pass in 0..practice.passes {
             let step = self.step + 1;
             let lr = rate(&self.schedule, step, self.of.ready.steps());
             let key = seed::key(recipe.seed, &["dropout", &step.to_string()]);
             let how = update(recipe, step, lr);
-            let (sums, norm) = answers.step(&mut self.pupil, (practice.reins, &how, pass == 0), key)?;
-            let told = told(round, &groups, &sums, (unscored + too_long, drawn_s));
+            let (sums, norm) = answers.step(&mut self.pupil, (&how, pass == 0), key)?;
+            let told = told((round, practice.against), &groups, &sums, (unscored + too_long, drawn_s));
             self.record((step, lr, norm), &answers, (&sums, told), began)?;
-            self.step = step;
+            (self.step, self.grad_norm) = (step, norm);
         }
         Ok(true)
     }
@@ -235,13 +234,12 @@ impl Reinforcer<'_, '_> {
         self.folder.step(&record)?;
         let place = Place::new(self.folder.steps(), usize::try_from(step).unwrap_or(0), 0);
         if !sums.loss.is_finite() || !norm.is_finite() {
-            let what = format!("loss is {}, gradient norm {norm}", sums.loss);
-            checkpoint::set_aside(&self.folder.checkpoints(), self.step);
-            let recipe = &self.of.ready.recipe;
-            return Err(conclude::not_finite(recipe, self.folder, (what, self.schedule.lr), (step, lr, norm)).into());
+            return Err(self
+                .not_finite(format!("loss is {}, gradient norm {norm}", sums.loss), (step, lr, norm))
+                .into());
         }
         self.of.watch.observer.step(&record);
-        let (signs, outlook) = self.health.look(&told, &place);
+        let Some((signs, outlook)) = self.health.look(&told, &place) else { return Ok(()) };
         for sign in &signs {
             self.of.watch.observer.warning(sign);
         }
@@ -252,11 +250,16 @@ impl Reinforcer<'_, '_> {
         Ok(())
     }
 
+    /// The numbers went out of bounds with what was learned by now: this step's checkpoint is none to go on from.
+    fn not_finite(&self, what: String, step: (u64, f64, f64)) -> TrainingFailure {
+        checkpoint::set_aside(&self.folder.checkpoints(), self.step);
+        conclude::not_finite(&self.of.ready.recipe, self.folder, (what, self.schedule.lr), step)
+    }
+
     /// Writes the file through which the policy speaks.
     fn speak(&self) -> Result<(), Problems> {
-        for (path, before) in self.of.ready.judges().into_iter().zip(&self.judges) {
-            let now = judge(path)?;
-            if now != *before {
+        for (path, before) in self.of.ready.judges() {
+            if judge(path)? != *before {
                 let reason = "it has changed since the run began".to_owned();
                 return Err(TrainingFailure::Judge { reason, place: Place::file(path) }.into());
             }
@@ -270,18 +273,22 @@ impl Reinforcer<'_, '_> {
         self.speak()?;
         let Some(drawn) = self.rollouts.held_out(self.of.watch.stop)? else { return Ok(false) };
         let scores: Vec<BTreeMap<String, f64>> = drawn.samples.iter().map(answers::scores).collect();
-        let rewards: Vec<f64> = scores.iter().filter_map(|scores| self.of.ready.worth(scores)).collect();
+        let rewards: Vec<f64> =
+            drawn.samples.iter().filter_map(|sample| answers::reward(sample, self.of.ready)).collect();
         if rewards.is_empty() {
             return Err(TrainingFailure::Unjudged { answers: scores.len(), place: Place::file(&drawn.run) }.into());
         }
         let reward = mean(rewards.iter().copied());
-        let best = self.progress.add(self.step, -reward);
+        // `0 − x`, so that nothing is 0 and not −0.
+        let held_out_loss = 0.0 - reward;
+        let best = self.progress.add(self.step, held_out_loss);
         let record = EvaluationRecord {
             step: self.step,
-            held_out_loss: -reward,
+            held_out_loss,
             perplexity: None,
             accuracy: None,
             scores: means(&scores),
+            left_out: drawn.samples.len() - rewards.len(),
             run: drawn.run.strip_prefix(self.folder.path()).ok().map(Path::to_path_buf),
             best,
             says: Vec::new(),
@@ -290,6 +297,7 @@ impl Reinforcer<'_, '_> {
         self.folder.evaluation(&record)?;
         let found = self.progress.best();
         self.folder.note(|header| header.best = found)?;
+        self.prune();
         self.of.watch.observer.evaluated(&record);
         Ok(true)
     }
@@ -299,29 +307,46 @@ impl Reinforcer<'_, '_> {
         let folder = self.folder.checkpoints();
         if self.step > 0 && !checkpoint::path(&folder, self.step).exists() {
             let saved = self.pupil.save()?;
+            if !conclude::is_finite(&saved) {
+                let lr = rate(&self.schedule, self.step, self.of.ready.steps());
+                return Err(self
+                    .not_finite("a weight is no finite number".to_owned(), (self.step, lr, self.grad_norm))
+                    .into());
+            }
+            // A checkpoint that is ahead of the lines of its steps could not be gone on from.
             self.folder.sync()?;
             checkpoint::write(&folder, self.step, &self.of.ready.identity, saved)?;
         }
-        let best = self.progress.best().map(|best| best.step);
-        checkpoint::prune(&folder, self.of.ready.recipe.checkpoint.keep, best);
+        self.prune();
         Ok(())
+    }
+
+    fn prune(&self) {
+        let best = self.progress.best().map(|best| best.step);
+        checkpoint::prune(&self.folder.checkpoints(), self.of.ready.recipe.checkpoint.keep, best);
     }
 }
 
-/// SHA-256 of a reward model.
-fn judge(file: &Path) -> Result<String, Problems> {
-    let unread = |error: std::io::Error| TrainingFailure::Judge { reason: error.to_string(), place: Place::file(file) };
-    Ok(sha256_file(file).map_err(unread)?)
-}
-
 /// The numbers of a step.
-fn told(round: u64, groups: &[Group], sums: &Sums, (left_out, drawn_s): (usize, f64)) -> PracticeRecord {
+fn told(
+    (round, against): (u64, Against),
+    groups: &[Group],
+    sums: &Sums,
+    (left_out, drawn_s): (usize, f64),
+) -> PracticeRecord {
     let answers = || groups.iter().flat_map(|group| &group.answers);
     let count = answers().count().max(1) as f64;
     let rewards: Vec<f64> = answers().map(|answer| answer.reward).collect();
     let reward = mean(rewards.iter().copied());
-    let same = |pair: &[Answer]| (pair[0].reward - pair[1].reward).abs() <= 0.0;
-    let level = |group: &&Group| group.answers.windows(2).all(same);
+    let level = |rewards: &[f64]| rewards.windows(2).all(|pair| (pair[0] - pair[1]).abs() <= 0.0);
+    let silent = match against {
+        // A critic tells prompts apart: nothing is learned only of a round that is level as a whole.
+        Against::Critic(_) => f64::from(u8::from(level(&rewards))),
+        Against::Group { .. } => mean(groups.iter().map(|group| {
+            let rewards: Vec<f64> = group.answers.iter().map(|answer| answer.reward).collect();
+            f64::from(u8::from(level(&rewards)))
+        })),
+    };
     let tokens = sums.tokens.max(1) as f64;
     PracticeRecord {
         round,
@@ -335,9 +360,10 @@ fn told(round: u64, groups: &[Group], sums: &Sums, (left_out, drawn_s): (usize, 
         clipped: sums.cut as f64 / tokens,
         entropy: sums.surprise / tokens,
         length: answers().map(|answer| answer.tokens.len() as f64).sum::<f64>() / count,
-        silent: groups.iter().filter(level).count() as f64 / groups.len().max(1) as f64,
+        silent,
         unstopped: answers().filter(|answer| !answer.stopped).count() as f64 / count,
         parity: sums.apart.0 / sums.apart.1.max(1) as f64,
+        foreseen: against.critic().map(|_| sums.foreseen()),
         ratio_engine: if sums.apart.1 == 0 { 1.0 } else { sums.against_engine / sums.apart.1 as f64 },
         drawn_s,
     }
