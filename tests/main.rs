@@ -26,6 +26,7 @@ mod gating;
 mod goldens;
 mod html_report;
 mod likelihoods;
+mod lineage;
 mod models;
 mod moments;
 mod peft;

@@ -53,7 +53,7 @@ fn each_suite_that_the_project_promises_is_there() {
 
 #[test]
 fn each_recipe_that_this_version_promises_is_there() {
-    for name in ["pretrain", "sft", "reward", "dpo", "grpo", "classify", "chinese"] {
+    for name in ["pretrain", "sft", "reward", "dpo", "grpo", "ppo", "classify", "chinese", "longer", "longer_ppo"] {
         assert!(root().join(format!("recipes/tiny/{name}.yaml")).exists(), "{name}");
     }
 }

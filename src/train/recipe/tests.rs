@@ -312,6 +312,10 @@ fn what_is_practised_is_a_suites_and_what_belongs_to_the_other_kind_is_refused()
         ))
     };
     insta::assert_snapshot!(practice("ppo", ", spread: true, value: {clip: 0, lambda: 2}", "leaks: [practice.suite.yaml]\n"), @r"
+    error: `leaks` is of documents, and a policy practises a suite's cases
+      --> recipes/tiny/r.yaml:5:1
+      help: keep cases of suites apart by `split`
+
     error: `spread` belongs to `kind: grpo`
       --> recipes/tiny/r.yaml:4:40
       help: leave it out: with `kind: ppo` the advantages of a whole round are whitened
@@ -323,23 +327,11 @@ fn what_is_practised_is_a_suites_and_what_belongs_to_the_other_kind_is_refused()
     error: `lambda` is 2
       --> recipes/tiny/r.yaml:4:71
       help: it is 0 to 1
-
-    error: `leaks` is of documents, and a policy practises a suite's cases
-      --> recipes/tiny/r.yaml:5:1
-      help: keep cases of suites apart by `split`
     ");
     insta::assert_snapshot!(practice("grpo", ", answers: 1, value: {clip: 0.1}", "batch: 8\nheld_out: {data: {file: x.jsonl}}\n"), @r"
     error: cannot read the data `recipes/tiny/x.jsonl`: No such file or directory (os error 2)
       --> recipes/tiny/r.yaml:6:19
       help: check the path; paths are relative to the recipe's file
-
-    error: `value` belongs to `kind: ppo`
-      --> recipes/tiny/r.yaml:4:52
-      help: leave it out, or write `kind: ppo`: a group needs no critic
-
-    error: `answers` is 1
-      --> recipes/tiny/r.yaml:4:40
-      help: it is 2 to 4096: an answer is measured against the others
 
     error: `batch` is of documents, and a policy practises a suite's cases
       --> recipes/tiny/r.yaml:5:1
@@ -348,12 +340,16 @@ fn what_is_practised_is_a_suites_and_what_belongs_to_the_other_kind_is_refused()
     error: `held_out.data` is of documents, and a policy practises a suite's cases
       --> recipes/tiny/r.yaml:6:12
       help: write `held_out: {share: 0.05}`: cases of the suite are held out
+
+    error: `value` belongs to `kind: ppo`
+      --> recipes/tiny/r.yaml:4:52
+      help: leave it out, or write `kind: ppo`: a group needs no critic
+
+    error: `answers` is 1
+      --> recipes/tiny/r.yaml:4:40
+      help: it is 2 to 4096: an answer is measured against the others
     ");
     insta::assert_snapshot!(practice("grpo", ", prompts: 10000000000", "clean: {}\ntoo_long: cut\n"), @r"
-    error: `prompts` is 10000000000
-      --> recipes/tiny/r.yaml:4:40
-      help: it is 1 to 4096
-
     error: `clean` is of documents, and a policy practises a suite's cases
       --> recipes/tiny/r.yaml:5:1
       help: leave it out: the cases are those of the suite
@@ -361,5 +357,9 @@ fn what_is_practised_is_a_suites_and_what_belongs_to_the_other_kind_is_refused()
     error: `too_long` is of documents, and a policy practises a suite's cases
       --> recipes/tiny/r.yaml:6:1
       help: leave it out: answers that are longer than a row are left out, and counted
+
+    error: `prompts` is 10000000000
+      --> recipes/tiny/r.yaml:4:40
+      help: it is 1 to 4096
     ");
 }
