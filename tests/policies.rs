@@ -279,7 +279,11 @@ fn says_what_is_wrong_with_practice() {
       --> policy.yaml:1:1
       help: name a suite whose cases it practises: `practice: {suite: FILE}`
     ");
-    // A reward that tells nothing apart: every answer passes.
+}
+
+/// Every answer passes.
+#[test]
+fn a_reward_that_tells_nothing_apart_teaches_nothing() {
     let level = PRACTICE.replace("- number: {name: exact}", "- regex: {name: any, pattern: '.*'}");
     let workspace = practice(&GRPO.replace("steps: 6", "steps: 20").replace("every: 2", "every: 100"), &level);
     let said = workspace.tripos(&["train", "policy.yaml", "-q"]);
