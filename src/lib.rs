@@ -5,7 +5,8 @@
 //! a run folder, from which everything later is computed: comparisons with another run, the decision whether a change may
 //! ship, and pages to look at. A recipe (YAML) teaches a model: its data is rendered by the code that renders prompts, a
 //! decoder on ggml learns from it, and what comes out is a GGUF that goes straight back into the suite. People may order the
-//! answers of a run; their rankings become pairs, of which a model can learn what is preferred.
+//! answers of a run; their rankings become pairs, of which a model can learn what is preferred. From whatever was made there is a way
+//! back to what it was made from.
 //!
 //! ```text
 //! suites/*.yaml ─► suite ─► prompt ─► engine ─► score ─► store ─► summary ─► gate ─► report
@@ -14,6 +15,7 @@
 //!                                             │
 //! runs ─► rank (people order answers) ─► preferences
 //! recipes/*.yaml ─► train (data ─► lessons ─► model, on ggml ─► checkpoints ─► export)
+//! trained GGUF, run, pairs ─► repair::lineage ─► base, recipe, data, judges
 //! ```
 //!
 //! # Words (one word, one meaning)

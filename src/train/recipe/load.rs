@@ -262,7 +262,7 @@ impl Loader<'_> {
         leaks
     }
 
-    /// What is learned from: everything but a policy learns from data.
+    /// What is learned from: all kinds but those that practise learn from data.
     fn data(&mut self, file: &RecipeFile, kind: Option<Kind>) -> Vec<Source> {
         match (&file.data, kind.is_some_and(Kind::practises)) {
             (Some(data), false) => self.sources("data", data, kind),

@@ -298,6 +298,17 @@ fn the_hash_is_that_of_the_recipe_wherever_it_lies() {
 }
 
 #[test]
+fn the_suite_of_a_practice_is_known_by_where_it_lies_from_the_recipe() {
+    let practised = |suite: &str| {
+        let model = "model: ../../models/tripos-tiny.gguf";
+        good(&format!("recipe: r\nkind: grpo\n{model}\npractice: {{suite: {suite}}}\nsteps: 2\n")).sha256()
+    };
+    let hash = practised("practice.suite.yaml");
+    assert_eq!(practised(&root().join("recipes/tiny/practice.suite.yaml").display().to_string()), hash);
+    assert_ne!(practised("judged.suite.yaml"), hash);
+}
+
+#[test]
 fn epochs_become_steps() {
     assert_eq!(Length::Epochs(2.0).steps(101, 10), 21);
     assert_eq!(Length::Epochs(0.001).steps(101, 10), 1);

@@ -1,7 +1,7 @@
 //! Reinforcement: a policy answers, its answers are judged, and it is moved towards what they are worth.
 //!
-//! Round after round (Schulman 2017, 1707.06347; Shao 2024, 2402.03300): [`Rollouts`] has a suite's cases answered several times by the policy as it is,
-//! by the engine, prompts, samplers and scorers that examine it later; `answers` makes of each what it is worth and the tokens
+//! Round after round (Schulman 2017, 1707.06347; Shao 2024, 2402.03300): [`Rollouts`] has a suite's cases answered by the policy as
+//! it is, by the engine, prompts, samplers and scorers that examine it later; `answers` makes of each what it is worth and the tokens
 //! that were drawn; the decoder reads those tokens and is moved by [`crate::train::loss::policy`]. A round's answers are kept as
 //! an ordinary run, so that `tripos show` can look into it.
 //!

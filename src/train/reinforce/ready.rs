@@ -90,7 +90,7 @@ impl Ready {
         warnings.append(std::mem::take(&mut prepared.warnings));
         warnings.append(too_short(&recipe, &suite, longest));
         let base = Gguf::open(&recipe.model)?;
-        let identity = Identity { recipe: recipe.sha256(), base: base_of(&header) };
+        let identity = Identity { recipe: recipe.sha256(), base: base_of(&header, &suite) };
         let asks = hex(serde_json::to_vec(&without_paths(&header.suite)).unwrap_or_default());
         let files = |(model, adapter): (String, Option<String>)| std::iter::once(model).chain(adapter);
         let heads = header.heads().into_iter().flat_map(files).collect();
@@ -229,8 +229,8 @@ fn hex(bytes: Vec<u8>) -> String {
 }
 
 /// SHA-256 of the model that is asked.
-fn base_of(header: &Header) -> String {
-    let asked = header.suite["variants"][0]["name"].as_str().and_then(|name| header.models.get(name));
+fn base_of(header: &Header, suite: &Suite) -> String {
+    let asked = suite.variants.first().and_then(|variant| header.models.get(&variant.name));
     asked.map(|model| model.facts.sha256.clone()).unwrap_or_default()
 }
 
