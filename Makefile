@@ -4,7 +4,7 @@
 # No target sets RUSTFLAGS: that variable replaces .cargo/config.toml, and with it the instructions of this machine.
 
 .DEFAULT_GOAL := help
-.PHONY: help deps flags browser build demo model test check bench portable install clean
+.PHONY: help deps flags browser build demo model rl-figures test check bench portable install clean
 
 # The oldest Rust that compiles this, as Cargo.toml says.
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -35,6 +35,17 @@ model: build ## make the bundled models anew, from nothing (about 90 minutes on 
 	target/release/tripos quantize models/tripos-tiny.full.gguf models/tripos-tiny.gguf --type q8_0
 	target/release/tripos train recipes/tiny/reward.yaml
 	target/release/tripos quantize models/tripos-tiny-reward.full.gguf models/tripos-tiny-reward.gguf --type q4_0
+
+# One file a recipe and seed; what is there is not made again, and a run that was cut goes on. With its file deleted one is made anew.
+FIGURES := $(foreach recipe,dpo grpo ppo judged_ppo,$(foreach seed,1 2 3,$(recipe)-$(seed))) longer_ppo-1
+
+rl-figures: build $(FIGURES:%=recipes/tiny/figures/%.json) ## what practice comes to, on three seeds (about 90 minutes)
+
+recipes/tiny/figures/%.json:
+	@mkdir -p $(@D)
+	target/release/tripos train recipes/tiny/$(firstword $(subst -, ,$*)).yaml --seed $(lastword $(subst -, ,$*)) \
+		--out reports/figures/$* $$(ls -d reports/figures/$*/*/ >/dev/null 2>&1 && echo --resume) --format json >$@.part
+	mv $@.part $@
 
 test: deps flags browser ## run the tests
 	$(cargo) test --release --locked

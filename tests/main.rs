@@ -22,6 +22,7 @@ mod comparing;
 mod contract;
 mod exactness;
 mod families;
+mod fixing;
 mod gating;
 mod goldens;
 mod html_report;

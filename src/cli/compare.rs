@@ -82,18 +82,36 @@ fn document(all: &[Comparison], candidate: &RunSummary) -> Value {
     document
 }
 
+impl Args {
+    /// Two runs, all that both have.
+    fn of(baseline: &Path, candidate: &Path) -> Self {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        Self {
+            baseline: text(baseline),
+            candidate: text(candidate),
+            variant: Vec::new(),
+            margin: 0.0,
+            all_metrics: false,
+            flips: 10,
+            format: Format::Table,
+        }
+    }
+}
+
 /// Compares two runs and prints them as a table.
 pub(super) fn of_runs(baseline: &Path, candidate: &Path) -> Result<(), Failure> {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    run(&Args {
-        baseline: text(baseline),
-        candidate: text(candidate),
-        variant: Vec::new(),
-        margin: 0.0,
-        all_metrics: false,
-        flips: 10,
-        format: Format::Table,
-    })
+    run(&Args::of(baseline, candidate))
+}
+
+/// What of two runs' variants is compared, one after the other.
+pub(super) fn found(baseline: &Path, candidate: &Path) -> Result<Vec<Comparison>, Failure> {
+    let args = Args::of(baseline, candidate);
+    let (baseline, candidate) = both(&args)?;
+    let mut all = Vec::new();
+    for (before, after) in pairs(&args, &baseline, &candidate)? {
+        all.extend(comparisons(&args, (&baseline.run, &before), (&candidate.run, &after))?);
+    }
+    Ok(all)
 }
 
 /// Both runs, or all that keeps them from being read.

@@ -10,6 +10,7 @@ mod compare;
 mod completions;
 mod environment;
 mod failure;
+mod fix;
 mod gate;
 mod history;
 mod import;
@@ -86,6 +87,8 @@ enum Command {
     Preferences(preferences::Args),
     /// Ask a reward model how good answers are
     Judge(judge::Args),
+    /// Have a failing suite teach its model, and judge the result on cases that were held out
+    Fix(Box<fix::Args>),
     /// Go back from a trained file or a run to what it was made from, and see what of it has changed
     Lineage(lineage::Args),
     /// Bring in what other tools made
@@ -146,6 +149,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Rank(args) => rank::run(&args, quiet),
         Command::Preferences(args) => preferences::run(&args, quiet),
         Command::Judge(args) => judge::run(&args, quiet),
+        Command::Fix(args) => fix::run(&args, quiet),
         Command::Lineage(args) => lineage::run(&args),
         Command::Import(args) => import::run(&args, quiet),
         Command::Cache(args) => cache::run(&args),

@@ -171,6 +171,7 @@ impl PlanArgs {
     /// What these flags put in the place of what the suite says.
     pub(super) fn overrides(&self, strict: bool) -> Overrides {
         Overrides {
+            drawn: None,
             model: self.model.clone().map(|path| match path.extension() {
                 Some(ending) if ending == "yaml" || ending == "yml" => ModelRef::Scripted(path),
                 _ => ModelRef::Gguf(path),

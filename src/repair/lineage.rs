@@ -16,6 +16,9 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// What `tripos fix` calls the folder of its training run, beside the adapter.
+pub(super) const TRAINING: &str = "training";
+
 /// Whether something is what it was when it was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,7 +81,8 @@ pub fn content(path: &Path) -> std::io::Result<String> {
     sha256_file(&if path.is_dir() { path.join("samples.jsonl") } else { path.to_path_buf() })
 }
 
-/// The way back from a file or a run. Training runs are looked for in `trainings`, runs in `runs`, each a folder of such.
+/// The way back from a file or a run. Training runs are looked for in `trainings` and where `tripos fix` has them, in a folder `training`
+/// beside their file; runs in `runs`, each a folder of such.
 ///
 /// # Errors
 /// What is neither.
@@ -87,7 +91,9 @@ pub fn lineage(path: &Path, runs: &[PathBuf], trainings: &[PathBuf]) -> Result<S
         let what = format!("cannot read `{}`: it does not exist", path.display());
         return Err(NoWay { what, place: Place::file(path) }.into());
     }
-    let mut way = Way { find: Finder::new(runs, trainings), seen: BTreeSet::new() };
+    let beside = path.parent().map(|folder| folder.join(TRAINING));
+    let trainings: Vec<PathBuf> = trainings.iter().cloned().chain(beside).collect();
+    let mut way = Way { find: Finder::new(runs, &trainings), seen: BTreeSet::new() };
     let step = if path.is_dir() { way.folder(path) } else { way.file("file", path, None) };
     if step.from.is_empty() && step.says.is_none() {
         let what = format!("`{}` does not say what it was made from", path.display());

@@ -23,6 +23,7 @@ mod select;
 mod similar;
 mod underway;
 mod want;
+mod whole;
 
 pub use appraise::Appraiser;
 pub use ask::{Asked, Stages};
@@ -35,3 +36,4 @@ pub use prepare::Prepared;
 pub use rewards::judged_tokens;
 pub use select::{Cell, Plan, Selection};
 pub use want::Want;
+pub use whole::whole;

@@ -5,7 +5,7 @@ use super::cases::Cases;
 use super::check::{self, Written};
 use super::check_scorers;
 use super::error::{SuiteError, SuiteProblem};
-use super::file::{RuleEntry, SuiteFile};
+use super::file::{Generate, RuleEntry, SuiteFile};
 use super::generate::generate;
 use super::matrix::matrix;
 use super::prune::Pruned;
@@ -39,6 +39,8 @@ pub struct Overrides {
     pub output: Option<Output>,
     /// Cases without a target are errors rather than unscored.
     pub strict: bool,
+    /// Fresh cases of a generator: the seed that they are drawn with, and how many.
+    pub drawn: Option<(u64, usize)>,
 }
 
 /// The file that a recipe trains: its suite may name it before it is there.
@@ -166,6 +168,7 @@ impl<'a> Loader<'a> {
                 Cases::Probe(entry) => entry.probe(),
                 _ => None,
             },
+            generated: matches!(&file.cases, Cases::Generate(_)),
             cases,
             examples: examples.into_iter().map(|(case, _)| case).collect(),
             scorers,
@@ -209,6 +212,14 @@ impl<'a> Loader<'a> {
         }
     }
 
+    /// A generator of cases, with the seed and the count that fresh ones are drawn with.
+    fn drawn(&self, field: &str, spec: &Generate) -> Generate {
+        match self.overrides.drawn.filter(|_| field == "cases") {
+            Some((seed, count)) => Generate { count, seed, ..spec.clone() },
+            None => spec.clone(),
+        }
+    }
+
     fn cases(&mut self, field: &str, cases: &Cases) -> Vec<Placed> {
         let before = self.problems.len();
         let mut found = match cases {
@@ -216,7 +227,7 @@ impl<'a> Loader<'a> {
             Cases::Probe(entry) => self.probe_cases(field, entry),
             Cases::Path(path) => rows::read(&self.join(path), None, &mut self.problems),
             Cases::File(columns) => rows::read(&self.join(&columns.file), Some(columns), &mut self.problems),
-            Cases::Generate(spec) => match generate(spec) {
+            Cases::Generate(spec) => match generate(&self.drawn(field, spec)) {
                 Ok(cases) => {
                     let place = self.place(&format!("{field}.generate"));
                     cases.into_iter().map(|case| (case, place.clone())).collect()

@@ -72,6 +72,9 @@ pub struct Suite {
     pub kv_type: KvType,
     /// `--seed`: moves example selection; the samplings hold it too.
     pub seed: u64,
+    /// The test items are made by rule, so that more of them can be drawn.
+    #[serde(skip)]
+    pub generated: bool,
     /// The test items, in order; recorded with each sample rather than in the header.
     #[serde(skip)]
     pub cases: Vec<Case>,

@@ -1,6 +1,7 @@
 //! What can be taught: the decoder, and in tests something smaller.
 
 use crate::model::{Batch, Coefficients, Decoder, Document, ModelError, Readings, Saved, Shape, Update};
+use std::time::Instant;
 
 /// A function from the readings of a micro-batch to how the loss moves with each.
 pub type Slopes = Box<dyn FnOnce(&Readings) -> Coefficients + Send>;
@@ -52,5 +53,50 @@ impl Learner for Pupil {
 
     fn restore(&mut self, saved: &[Saved]) -> Result<(), ModelError> {
         self.decoder.restore(saved)
+    }
+}
+
+/// A learner whose seconds are counted.
+pub(super) struct Timed<'a> {
+    /// The learner.
+    pub learner: &'a mut dyn Learner,
+    /// What it has taken by now.
+    pub seconds: f64,
+}
+
+impl std::fmt::Debug for Timed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Timed").field("seconds", &self.seconds).finish_non_exhaustive()
+    }
+}
+
+impl Timed<'_> {
+    fn time<T>(&mut self, work: impl FnOnce(&mut dyn Learner) -> T) -> T {
+        let began = Instant::now();
+        let done = work(self.learner);
+        self.seconds += began.elapsed().as_secs_f64();
+        done
+    }
+}
+
+impl Learner for Timed<'_> {
+    fn read(&mut self, rows: &[Vec<&Document>]) -> Result<Readings, ModelError> {
+        self.time(|learner| learner.read(rows))
+    }
+
+    fn learn(&mut self, rows: &[Vec<&Document>], key: u64, slopes: Slopes) -> Result<Readings, ModelError> {
+        self.time(|learner| learner.learn(rows, key, slopes))
+    }
+
+    fn update(&mut self, how: &Update) -> Result<f64, ModelError> {
+        self.time(|learner| learner.update(how))
+    }
+
+    fn save(&self) -> Result<Vec<Saved>, ModelError> {
+        self.learner.save()
+    }
+
+    fn restore(&mut self, saved: &[Saved]) -> Result<(), ModelError> {
+        self.learner.restore(saved)
     }
 }

@@ -7,6 +7,7 @@ mod sweep;
 mod text;
 mod work;
 
+use super::compare;
 use super::failure::{Failure, print_problems};
 use super::interrupt;
 use super::output::{complain, print};
@@ -15,12 +16,12 @@ use super::run::MachineArgs;
 use crate::error::Place;
 use crate::run::RunSettings;
 use crate::store::Status;
-use crate::store::training::{Stop, TrainingHeader, latest, read_training};
+use crate::store::training::{Stop, TrainingHeader, latest, read_evaluations, read_training};
 use crate::train::recipe::{Overrides, Recipe, load};
 use crate::train::trainer::Ended;
 use crate::train::{TrainingFailure, Watch, copy};
 use clap::ValueEnum;
-use observer::Lines;
+pub(super) use observer::Lines;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -114,7 +115,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
 /// Goes on with a run, by the flags that it was begun with.
 fn resume(args: &Args, run: Option<&Path>, settings: &RunSettings, quiet: bool) -> Result<(), Failure> {
     let folder = match run {
-        Some(run) => super::compare::run_folder(run),
+        Some(run) => compare::run_folder(run),
         None => latest(args.parent(), &args.recipe)?,
     };
     let recorded = read_training(&folder)?;
@@ -263,7 +264,17 @@ impl Args {
         let header = read_training(folder)?;
         print(&match self.format {
             Format::Text => text::outcome(&header, folder),
-            Format::Json => format!("{}\n", json!({"schema": 1, "folder": folder, "run": header})),
+            Format::Json => format!("{}\n", document(header, folder)?),
         })
     }
+}
+
+/// A complete run for a program: its header, its looks at held-out data, and its suite on the base beside the trained model.
+fn document(header: TrainingHeader, folder: &Path) -> Result<Value, Failure> {
+    let mut document = json!({"schema": 1, "folder": folder, "evaluations": read_evaluations(folder)?});
+    if let Some([base, taught]) = header.outcome.as_ref().map(|outcome| &outcome.suite_runs[..]) {
+        document["comparisons"] = json!(compare::found(&folder.join(base), &folder.join(taught))?);
+    }
+    document["run"] = json!(header);
+    Ok(document)
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const LATE: usize = 100;
 
 /// Shows a training run.
-pub(super) struct Lines {
+pub(in crate::cli) struct Lines {
     /// The run's folder, or before it is known the one that gets it.
     folder: RefCell<PathBuf>,
     quiet: bool,
@@ -27,7 +27,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(folder: PathBuf, quiet: bool) -> Self {
+    pub(in crate::cli) fn new(folder: PathBuf, quiet: bool) -> Self {
         Self { folder: RefCell::new(folder), quiet, steps: Cell::new(0), ended: RefCell::default() }
     }
 

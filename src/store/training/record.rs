@@ -77,6 +77,12 @@ pub struct PracticeRecord {
     pub foreseen: Option<f64>,
     /// Seconds that drawing and judging took.
     pub drawn_s: f64,
+    /// Of those the seconds in which the engine decoded the answers; the rest is judging, rendering and files.
+    #[serde(default)]
+    pub decoded_s: f64,
+    /// Seconds in which the answers were read and learned from, since the round began; the rest of the step's is files.
+    #[serde(default)]
+    pub learned_s: f64,
 }
 
 /// One look at the held-out documents: a line of `evaluations.jsonl`.

@@ -1,6 +1,7 @@
 //! What suites ask, found again in what is to be learned.
 
 use super::words::{Runs, fold, spoken};
+use crate::suite::{Case, Vars};
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -79,6 +80,11 @@ impl Leaks {
         self.items.push(Item { suite: suite.to_owned(), case: case.to_owned(), folded });
     }
 
+    /// Adds a case of a suite, by what it asks: the longest text among its variables.
+    pub fn case(&mut self, suite: &str, case: &Case) {
+        self.add(suite, &case.id, asked(&case.vars));
+    }
+
     /// Whether there is nothing to look for.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -108,6 +114,12 @@ impl Leaks {
             })
         })
     }
+}
+
+/// What a case asks: the longest text among its variables; empty where it has none.
+#[must_use]
+pub fn asked(vars: &Vars) -> &str {
+    vars.values().filter_map(serde_json::Value::as_str).max_by_key(|text| text.len()).unwrap_or_default()
 }
 
 /// Takes a key that is a hash as it is; hashing it again would take most of the time of a look-up.

@@ -25,7 +25,7 @@ mod tests;
 mod words;
 
 pub use dropped::{Cleaning, Dropped, Evidence, Reason, Shown};
-pub use leak::{Leak, Leaks};
+pub use leak::{Leak, Leaks, asked};
 
 use crate::error::Place;
 use minhash::MinHash;

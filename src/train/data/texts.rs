@@ -68,8 +68,7 @@ fn leaks(suites: &[PathBuf]) -> Result<Leaks, Problems> {
         let (suite, problems) = crate::suite::load(path, &crate::suite::Overrides::default());
         let Some(suite) = suite else { return Err(problems) };
         for case in &suite.cases {
-            let longest = case.vars.values().filter_map(serde_json::Value::as_str).max_by_key(|text| text.len());
-            leaks.add(&suite.name, &case.id, longest.unwrap_or_default());
+            leaks.case(&suite.name, case);
         }
     }
     Ok(leaks)

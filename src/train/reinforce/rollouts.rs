@@ -3,11 +3,10 @@
 use super::ready::Ready;
 use crate::error::Problems;
 use crate::model::Trained;
-use crate::run::{Outcome, Prepared, RunSettings, Selection, Silent, Watch, execute};
+use crate::run::{Prepared, RunSettings, Selection, Silent, Watch, whole};
 use crate::seed;
-use crate::store::{RunFolder, Sample, Status, read_samples};
+use crate::store::{Sample, read_samples};
 use crate::suite::{AdapterRef, ModelRef, Suite, Variant};
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -85,21 +84,10 @@ impl<'a> Rollouts<'a> {
     fn ask(&self, suite: &Suite, kind: &str, stop: &AtomicBool) -> Result<Option<Drawn>, Problems> {
         let plan = Selection::default().plan(suite, 0)?;
         let prepared = Prepared::new(suite, plan, &self.machine)?;
-        let header = prepared.header(BTreeMap::new(), self.ready.recipe.seed)?;
-        let mut folder = RunFolder::create(&self.folder.join(kind), header)?;
         let watch = Watch { observer: &Silent, stop, rule: None };
-        let outcome = execute(&prepared, &mut folder, &BTreeSet::new(), &self.machine, watch);
-        let run = folder.path().to_path_buf();
-        let closed = folder.close(match &outcome {
-            Ok(Outcome::Complete) => Status::Complete,
-            Ok(_) => Status::Interrupted,
-            Err(_) => Status::Failed,
-        });
-        let outcome = outcome?;
-        closed?;
-        if outcome != Outcome::Complete {
-            return Ok(None);
-        }
+        let into = self.folder.join(kind);
+        let run = whole(&prepared, (&into, self.ready.recipe.seed), &self.machine, watch)?;
+        let Some(run) = run else { return Ok(None) };
         let mut samples = Vec::new();
         read_samples(&run, |sample| samples.push(sample))?;
         Ok(Some(Drawn { samples, run }))

@@ -13,7 +13,7 @@ use crate::store::training::{EvaluationRecord, PracticeRecord, StepRecord, Stop,
 use crate::train::checkpoint;
 use crate::train::conclude::{self, Begun, Finished};
 use crate::train::failure::TrainingFailure;
-use crate::train::learner::{Learner, Pupil};
+use crate::train::learner::{Learner, Pupil, Timed};
 use crate::train::maker::Maker;
 use crate::train::memory;
 use crate::train::observer::Watch;
@@ -190,21 +190,27 @@ impl Reinforcer<'_, '_> {
         self.speak()?;
         let Some(Drawn { samples, run }) = self.rollouts.round(round, self.of.watch.stop)? else { return Ok(false) };
         let (groups, unscored) = answers::groups(&samples, self.of.ready);
-        let drawn_s = began.elapsed().as_secs_f64();
+        let decoded = samples.iter().filter_map(|sample| sample.completion.as_ref()).map(|said| said.elapsed_s);
+        let (drawing, decoding) = (began.elapsed().as_secs_f64(), decoded.sum());
+        let mut seconds = Seconds { drawing, decoding, learning: 0.0 };
         let (documents, too_long) = answers::documents(&groups, practice.against, recipe.sequence);
         if documents.is_empty() {
             return Err(TrainingFailure::Unjudged { answers: samples.len(), place: Place::file(&run) }.into());
         }
         let sizes = (recipe.sequence, recipe.micro_batch);
         let mut answers = Round::new(documents, (practice.reins, practice.against), sizes);
-        answers.prepare(&mut self.pupil, &self.initial)?;
+        let mut pupil = Timed { learner: &mut self.pupil, seconds: 0.0 };
+        answers.prepare(&mut pupil, &self.initial)?;
+        seconds.learning = pupil.seconds;
         for pass in 0..practice.passes {
             let step = self.step + 1;
             let lr = rate(&self.schedule, step, self.of.ready.steps());
             let key = seed::key(recipe.seed, &["dropout", &step.to_string()]);
             let how = update(recipe, step, lr);
-            let (sums, norm) = answers.step(&mut self.pupil, (&how, pass == 0), key)?;
-            let told = told((round, practice.against), &groups, &sums, (unscored + too_long, drawn_s));
+            let mut pupil = Timed { learner: &mut self.pupil, seconds: seconds.learning };
+            let (sums, norm) = answers.step(&mut pupil, (&how, pass == 0), key)?;
+            seconds.learning = pupil.seconds;
+            let told = told((round, practice.against), &groups, &sums, (unscored + too_long, seconds));
             self.record((step, lr, norm), &answers, (&sums, told), began)?;
             (self.step, self.grad_norm) = (step, norm);
         }
@@ -327,12 +333,20 @@ impl Reinforcer<'_, '_> {
     }
 }
 
+/// Where the seconds of a round went, as [`PracticeRecord`] has them.
+#[derive(Debug, Clone, Copy)]
+struct Seconds {
+    drawing: f64,
+    decoding: f64,
+    learning: f64,
+}
+
 /// The numbers of a step.
 fn told(
     (round, against): (u64, Against),
     groups: &[Group],
     sums: &Sums,
-    (left_out, drawn_s): (usize, f64),
+    (left_out, seconds): (usize, Seconds),
 ) -> PracticeRecord {
     let answers = || groups.iter().flat_map(|group| &group.answers);
     let count = answers().count().max(1) as f64;
@@ -365,7 +379,9 @@ fn told(
         parity: sums.apart.0 / sums.apart.1.max(1) as f64,
         foreseen: against.critic().map(|_| sums.foreseen()),
         ratio_engine: if sums.apart.1 == 0 { 1.0 } else { sums.against_engine / sums.apart.1 as f64 },
-        drawn_s,
+        drawn_s: seconds.drawing,
+        decoded_s: seconds.decoding,
+        learned_s: seconds.learning,
     }
 }
 

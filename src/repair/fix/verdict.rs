@@ -1,0 +1,191 @@
+//! What came of it: the held-out half and the other suites, without the adapter and with it, by the paired test.
+
+use super::Request;
+use super::ask::Asker;
+use super::attempts::{self, Attempt};
+use super::divide::{self, Halves};
+use super::error::FixError;
+use crate::error::Problems;
+use crate::gate::{Baseline, Comparison, How, Sheet, Standing, compare, sha256};
+use crate::stats::{Direction, LEVEL};
+use crate::suite::Suite;
+use crate::summary::RunSummary;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What an attempt came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Came {
+    /// The held-out half is proven better, and nothing else proven worse.
+    Fixed,
+    /// The held-out half is not proven better.
+    NotFixed,
+    /// It is, but something else is proven worse.
+    FixedButWorse,
+}
+
+impl Came {
+    /// In words.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::NotFixed => "not fixed",
+            Self::FixedButWorse => "fixed, but something else got worse",
+        }
+    }
+}
+
+/// One suite, without the adapter and with it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Found {
+    /// The suite.
+    pub suite: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// Whether it is the held-out half of what was to be fixed.
+    pub held_out: bool,
+    /// Every metric of every variant.
+    pub comparisons: Vec<Comparison>,
+}
+
+impl Found {
+    /// The suite, and that it is held out.
+    #[must_use]
+    pub fn title(&self) -> String {
+        if self.held_out { format!("{}, cases that were held out", self.suite) } else { self.suite.clone() }
+    }
+
+    /// The comparisons of each variant.
+    pub fn tables(&self) -> impl Iterator<Item = &[Comparison]> {
+        self.comparisons.chunk_by(|one, next| one.candidate.variant == next.candidate.variant)
+    }
+}
+
+/// An attempt, judged.
+#[derive(Debug, Clone, Serialize)]
+pub struct Judged {
+    /// What it came to.
+    pub came: Came,
+    /// The attempt, as it is logged.
+    pub attempt: Attempt,
+    /// What fails is said by this metric.
+    pub metric: String,
+    /// What was taught, in words.
+    pub lessons: String,
+    /// The training run.
+    pub training: PathBuf,
+    /// The adapter.
+    pub adapter: PathBuf,
+    /// The model that it belongs to.
+    pub model: PathBuf,
+    /// The suites.
+    pub found: Vec<Found>,
+    /// Where the baseline for later gates is.
+    pub baseline: PathBuf,
+}
+
+/// What is judged.
+pub(super) struct Bench<'a> {
+    pub asker: &'a Asker<'a>,
+    pub suite: &'a Suite,
+    pub halves: &'a Halves,
+    pub also: &'a [Suite],
+    pub scorer: &'a str,
+    pub request: &'a Request,
+}
+
+impl Bench<'_> {
+    /// Asks the held-out half and the other suites without the adapter and with it; nothing where it was stopped.
+    pub(super) fn judge(&self, adapter: &Path) -> Result<Option<Judged>, Problems> {
+        let held_out = divide::with(self.suite, &self.halves.held_out);
+        let Some(first) = self.both(&held_out, "held out", adapter)? else { return Ok(None) };
+        let mut found = vec![Found { held_out: true, ..first }];
+        for suite in self.also {
+            let Some(one) = self.both(suite, "as another suite", adapter)? else { return Ok(None) };
+            found.push(one);
+        }
+        let (number, level) = attempts::next(self.asker.folder, &self.halves.sha256);
+        let metric = metric(self.scorer, &found);
+        let better = |one: &&Comparison| one.metric == metric && is_better(one, level);
+        let fixed = found[0].comparisons.iter().any(|one| better(&one));
+        let worse = found.iter().flat_map(|one| &one.comparisons).any(|one| one.verdict == Standing::Worse);
+        let came = match (fixed, worse) {
+            (false, _) => Came::NotFixed,
+            (true, true) => Came::FixedButWorse,
+            (true, false) => Came::Fixed,
+        };
+        let p_value = found[0].comparisons.iter().find(|one| one.metric == metric).and_then(|one| one.p_value);
+        let attempt = Attempt {
+            holdout: self.halves.sha256.clone(),
+            number,
+            level,
+            p_value,
+            verdict: came.text().to_owned(),
+            folder: self.asker.folder.to_path_buf(),
+        };
+        attempts::log(self.asker.folder, &attempt)?;
+        let baseline = self.request.baseline.clone().unwrap_or_else(|| self.asker.folder.join("baseline.json"));
+        let adapter = self.asker.folder.join("adapter.gguf");
+        Ok(Some(Judged {
+            came,
+            attempt,
+            metric,
+            found,
+            baseline,
+            adapter,
+            model: super::ask::model(self.suite)?,
+            lessons: String::new(),
+            training: PathBuf::new(),
+        }))
+    }
+
+    fn both(&self, suite: &Suite, what: &str, adapter: &Path) -> Result<Option<Found>, Problems> {
+        let Some(before) = self.asker.run(suite, what, None)? else { return Ok(None) };
+        let Some(after) = self.asker.run(suite, what, Some(adapter))? else { return Ok(None) };
+        let comparisons = compared(&before, &after);
+        Ok(Some(Found { suite: suite.name.clone(), path: suite.path.clone(), held_out: false, comparisons }))
+    }
+}
+
+impl Judged {
+    /// Writes what the suite comes to with the adapter, as the baseline of later gates; false where it was stopped.
+    pub(super) fn baseline(&self, asker: &Asker, suite: &Suite, request: &Request) -> Result<bool, Problems> {
+        let Some(run) = asker.run(suite, "for the baseline", Some(&self.adapter))? else { return Ok(false) };
+        let unread = |e: std::io::Error| FixError::write("the baseline", &e, &self.baseline);
+        let hash = sha256(&std::fs::read(&request.suite).map_err(unread)?);
+        let text = Baseline::of(&run, hash, &self.baseline).text();
+        std::fs::write(&self.baseline, text).map_err(unread)?;
+        Ok(true)
+    }
+}
+
+/// The metric that says what fails: of a label scorer its accuracy.
+fn metric(scorer: &str, found: &[Found]) -> String {
+    let accuracy = format!("{scorer}.accuracy");
+    let has = found.iter().flat_map(|one| &one.comparisons).any(|one| one.metric == accuracy);
+    if has { accuracy } else { scorer.to_owned() }
+}
+
+/// Whether a difference is one for the better, proven at a level.
+fn is_better(one: &Comparison, level: f64) -> bool {
+    let gain = one.difference.map(|difference| match one.direction {
+        Direction::Higher => difference,
+        Direction::Lower => -difference,
+    });
+    gain.is_some_and(|gain| gain > 0.0) && one.p_value.is_some_and(|p| p <= level)
+}
+
+/// Every metric that a table shows first, of every variant that both have.
+fn compared(before: &RunSummary, after: &RunSummary) -> Vec<Comparison> {
+    let specs = after.specs();
+    let of = |variant: &crate::summary::VariantSummary| {
+        let (one, other) = (Sheet::of(before, &variant.name)?, Sheet::of(after, &variant.name)?);
+        let headline = |metric: &str| variant.is_headline(metric);
+        let mut all = compare(&one, &other, &How { specs: &specs, level: LEVEL, margin: 0.0, headline: &headline });
+        all.retain(|one| headline(&one.metric));
+        Some(all)
+    };
+    after.variants.iter().filter_map(of).flatten().collect()
+}

@@ -1,0 +1,223 @@
+//! `tripos fix` through the program, on the bundled model: what fails is learned, and cases that were held out say whether it helped.
+
+use crate::workspace::{Said, Workspace, model, samples_of};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// A hot recipe for few steps.
+const RECIPE: &str = "recipe: hot\nkind: sft\nmodel: MODEL\ndata: {file: rows.jsonl}\ncompletion: ' {{ target }}'\n\
+                      train: {lora: {rank: 8, alpha: 16}}\nschedule: {lr: 3e-3}\nsequence: 64\nbatch: 8\nsteps: 30\n\
+                      output: hot.adapter.gguf\n";
+
+/// Cases whose right answer no model can know, as many as are asked for.
+fn secrets(count: usize) -> String {
+    let case = |n: usize| format!("{{\"vars\": {{\"q\": \"Say the word of door {n}.\"}}, \"target\": \"yes\"}}\n");
+    (1..=count).map(case).collect()
+}
+
+/// A suite on the bundled model.
+fn suite(name: &str, rest: &str) -> String {
+    format!(
+        "suite: {name}\nmodel: {}\ncontext: 96\nsampling: {{max_tokens: 6, temperature: 0, stop: [\"\\n\"]}}\n{rest}\
+         variants:\n  - {{name: asked, prompt: qa.txt}}\n",
+        model().display()
+    )
+}
+
+/// A folder with a suite of doors that the model fails, and one of gates that it passes.
+fn doors() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.write("qa.txt", "Q: {{ q }}\nA:\n");
+    workspace.write("doors.jsonl", secrets(60));
+    workspace.write("doors.yaml", suite("doors", "cases: doors.jsonl\nscorers: [exact]\n"));
+    // Whatever it is asked, it says a number.
+    let gates = "cases: {generate: {count: 40, seed: 3, let: {n: {int: [100, 999]}}, case: {vars: {q: 'Say the word of gate {{ n }}.'}}}}\n\
+                scorers: [{regex: {name: digits, pattern: '[0-9]'}}]\n";
+    workspace.write("gates.yaml", suite("gates", gates));
+    workspace.write("hot.yaml", RECIPE.replace("MODEL", &model().display().to_string()));
+    workspace.write("rows.jsonl", secrets(1));
+    workspace
+}
+
+fn fix(workspace: &Workspace, arguments: &[&str]) -> Said {
+    workspace.tripos(&[&["fix", "doors.yaml", "--threads", "1", "-q"], arguments].concat())
+}
+
+fn attempts(workspace: &Workspace) -> Vec<Value> {
+    workspace.read("reports/fix/doors/attempts.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The questions of the runs of an attempt, and whether an adapter was asked.
+fn runs(workspace: &Workspace, attempt: usize) -> Vec<(Vec<String>, bool)> {
+    let runs = workspace.path().join(format!("reports/fix/doors/attempt-{attempt}/runs"));
+    let folders = std::fs::read_dir(runs).unwrap().map(|entry| entry.unwrap().path());
+    let of = |folder: PathBuf| {
+        let samples = samples_of(&folder);
+        let mut asked: Vec<String> = samples.iter().map(|sample| sample["case"]["vars"]["q"].to_string()).collect();
+        asked.sort();
+        (asked, std::fs::read_to_string(folder.join("header.json")).unwrap().contains("adapter.gguf"))
+    };
+    folders.map(of).collect()
+}
+
+#[test]
+fn what_fails_is_learned_and_the_other_half_says_so() {
+    let workspace = doors();
+    let said = fix(&workspace, &["--recipe", "hot.yaml", "--format", "json"]);
+    assert_eq!(said.code, Some(0), "{}\n{}", said.stdout, said.stderr);
+    let fixed: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((&fixed["schema"], &fixed["verdict"]), (&1.into(), &"fixed".into()));
+    let found = &fixed["fix"]["found"][0]["comparisons"][0];
+    assert_eq!((&found["metric"], &found["baseline"]["value"]), (&"exact".into(), &0.0.into()));
+    assert!(found["candidate"]["value"].as_f64().unwrap() > 0.9, "{found}");
+    // What was learned from, and what was held out, share nothing and are all there is.
+    let asked = runs(&workspace, 1);
+    let half = |adapter: bool| asked.iter().filter(move |run| run.1 == adapter && run.0.len() < 60);
+    let held_out = &half(true).next().unwrap().0;
+    let learned = &half(false).find(|run| run.0 != *held_out).unwrap().0;
+    assert_eq!(held_out.len() + learned.len(), 60);
+    assert!(held_out.iter().all(|question| !learned.contains(question)));
+    // The adapter leads back to the cases that failed.
+    let adapter = fixed["fix"]["adapter"].as_str().unwrap();
+    let way = workspace.ok(&["lineage", adapter]).stdout;
+    assert!(
+        way.contains("─ training ") && way.contains("references") && way.contains("everything recorded is what it was"),
+        "{way}"
+    );
+    let card = workspace.read("reports/fix/doors/attempt-1/card.md");
+    assert!(card.starts_with("# An adapter for doors.yaml: fixed\n") && card.contains("| exact | 0.000 | "), "{card}");
+    // The command for CI is one that passes, on the whole suite.
+    let command = card.lines().find(|line| line.starts_with("tripos gate ")).unwrap();
+    let arguments: Vec<&str> = command.split(' ').skip(1).collect();
+    assert!(workspace.ok(&arguments).stdout.contains("gate: pass"));
+    // Another attempt on the same half is held to more.
+    let said = fix(&workspace, &["--recipe", "hot.yaml"]);
+    assert_eq!(said.code, Some(0), "{}", said.stdout);
+    assert!(said.stdout.contains("(attempt 2 on these cases, tested at 0.0125)"), "{}", said.stdout);
+    let levels: Vec<f64> = attempts(&workspace).iter().map(|attempt| attempt["level"].as_f64().unwrap()).collect();
+    assert_eq!(levels, [0.025, 0.0125]);
+}
+
+#[test]
+fn what_helps_here_and_hurts_elsewhere_is_said_to_do_both() {
+    let workspace = doors();
+    let said = fix(&workspace, &["--recipe", "hot.yaml", "--also", "gates.yaml"]);
+    assert_eq!(said.code, Some(1), "{}\n{}", said.stdout, said.stderr);
+    assert!(said.stdout.contains("verdict    fixed, but something else got worse\n"), "{}", said.stdout);
+    assert_eq!(attempts(&workspace)[0]["verdict"], "fixed, but something else got worse");
+}
+
+#[test]
+fn what_does_not_help_is_not_fixed() {
+    let workspace = doors();
+    workspace.write("cold.yaml", workspace.read("hot.yaml").replace("3e-3", "1e-9"));
+    let said = fix(&workspace, &["--recipe", "cold.yaml"]);
+    assert_eq!(said.code, Some(1), "{}\n{}", said.stdout, said.stderr);
+    assert!(said.stdout.contains("verdict    not fixed\n"), "{}", said.stdout);
+    assert_eq!(attempts(&workspace)[0]["verdict"], "not fixed");
+}
+
+#[test]
+fn without_targets_the_model_learns_from_those_of_its_own_answers_that_pass() {
+    let workspace = doors();
+    // Digits that add up to nothing in particular: now and then the last one is even.
+    let numbers = "cases: {generate: {count: 30, seed: 5, let: {a: {int: [500, 999]}, b: {int: [100, 499]}}, case: {vars: {q: 'What is {{ a \
+                   }} - {{ b }}?'}}}}\nscorers: [{regex: {name: even, pattern: '[02468]$'}}]\n";
+    workspace.write("doors.yaml", suite("doors", numbers));
+    workspace.write(
+        "pairs.yaml",
+        workspace.read("hot.yaml").replace("kind: sft", "kind: dpo").replace("completion: ' {{ target }}'\n", ""),
+    );
+    let said = fix(&workspace, &["--recipe", "pairs.yaml", "--format", "json"]);
+    assert!(matches!(said.code, Some(0 | 1)), "{}\n{}", said.stdout, said.stderr);
+    let pairs = workspace.read("reports/fix/doors/attempt-1/pairs.jsonl");
+    let pairs: Vec<Value> = pairs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(!pairs.is_empty());
+    let even = |text: &Value| "02468".contains(text.as_str().unwrap().trim().chars().last().unwrap_or('x'));
+    for pair in &pairs {
+        assert!(even(&pair["chosen"]) && !even(&pair["rejected"]), "{pair}");
+        assert!(pair["prompt"].as_str().unwrap().starts_with("Q: What is "), "{pair}");
+    }
+}
+
+#[test]
+fn where_nothing_fails_there_is_nothing_to_fix() {
+    let workspace = doors();
+    workspace
+        .write("doors.yaml", suite("doors", "cases: doors.jsonl\nscorers: [{regex: {name: any, pattern: '.*'}}]\n"));
+    let said = fix(&workspace, &[]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(
+        said.stdout.starts_with("nothing fails among the ") && said.stdout.contains("there is nothing to fix\n"),
+        "{}",
+        said.stdout
+    );
+    let said = fix(&workspace, &["--format", "json"]);
+    let said: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(said["verdict"], "nothing_fails");
+}
+
+#[test]
+fn says_what_keeps_a_suite_from_being_fixed() {
+    let workspace = doors();
+    let refused = |arguments: &[&str]| {
+        let said = fix(&workspace, arguments);
+        assert_eq!(said.code, Some(2), "{}", said.stdout);
+        said.stderr.replace(&model().display().to_string(), "MODEL").trim_start_matches('\n').to_owned()
+    };
+    let mut all = refused(&["--variant", "askd"]);
+    all += &refused(&["--scorer", "exat"]);
+    all += &refused(&["--holdout", "0.01"]);
+    workspace
+        .write("full.yaml", workspace.read("hot.yaml").replace("train: {lora: {rank: 8, alpha: 16}}", "train: full"));
+    all += &refused(&["--recipe", "full.yaml"]);
+    workspace.write(
+        "other.yaml",
+        workspace
+            .read("hot.yaml")
+            .replace("kind: sft", "kind: classify")
+            .replace("completion: ' {{ target }}'", "labels: [a, b]"),
+    );
+    all += &refused(&["--recipe", "other.yaml"]);
+    let doors = workspace.read("doors.yaml");
+    workspace.write("doors.yaml", doors.replace("scorers: [exact]", "scorers: [chrf]"));
+    all += &refused(&[]);
+    workspace.write("doors.yaml", doors.replace("prompt: qa.txt}", "prompt: qa.txt, adapter: hot.yaml}"));
+    all += &refused(&[]);
+    workspace.write("doors.yaml", doors.replace("variants:", "variants:\n  - {name: again, prompt: qa.txt}"));
+    all += &refused(&[]);
+    workspace.write("m.yaml", "otherwise: x\n");
+    let scripted =
+        doors.lines().map(|line| if line.starts_with("model:") { "model: {scripted: m.yaml}" } else { line });
+    workspace.write("doors.yaml", scripted.collect::<Vec<_>>().join("\n"));
+    all += &refused(&[]);
+    insta::assert_snapshot!(all, @r"
+    error: the suite has no variant `askd`
+      --> doors.yaml
+      help: did you mean `asked`? (asked)
+    error: `exat` is no scorer of the suite that passes or fails what is said
+      --> doors.yaml
+      help: did you mean `exact`? (exact)
+    error: 60 cases leave 2 to hold out and 58 to learn from: too few to prove anything
+      --> doors.yaml
+      help: give the suite more cases: at least 8 on either side (or another `--holdout`)
+    error: a fix makes an adapter, and this recipe trains the whole model
+      --> full.yaml
+      help: write `train: {lora: {rank: 16}}`: what is fixed stays apart from its base
+    error: a fix cannot teach by `kind: classify`
+      --> other.yaml
+      help: give one of `kind: sft` (from answers) or `kind: dpo` (from pairs)
+    error: no scorer of the suite passes or fails what is said
+      --> doors.yaml
+      help: add one that does: exact, number, label, contains, regex …
+    error: variant `asked` has an adapter already
+      --> doors.yaml:8:5
+      help: merge it first (`tripos merge`), and fix the merged model (--model)
+    error: the suite has 2 variants: say which is to be fixed (--variant)
+      --> doors.yaml
+      help: known here: again, asked
+    error: the suite asks no GGUF model, and nothing else can be taught
+      --> doors.yaml
+      help: give one: --model FILE
+    ");
+}
