@@ -83,6 +83,7 @@ fn the_readme_shows_the_help_that_the_program_prints() {
         "model show",
         "rank",
         "preferences",
+        "fix",
         "lineage",
         "import peft",
         "cache",

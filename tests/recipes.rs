@@ -108,6 +108,16 @@ fn what_passed_in_a_run_is_learned_and_nothing_else() {
     let said_tokens = |sample: &&Json| sample["completion"]["tokens"].as_array().unwrap().len();
     let learned: usize = passing.iter().map(said_tokens).sum::<usize>() + passing.len();
     assert!(said.stdout.contains(&format!("{learned} learned")), "{} {learned}", said.stdout);
+    // What another suite asks is found in it.
+    let asked = passing[0]["case"]["vars"]["q"].as_str().unwrap();
+    let (generated, rest) =
+        workspace.read("suite.yaml").split_once("cases:").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let rest = rest.split_once("scorers:").unwrap().1;
+    workspace.write("other.yaml", format!("{generated}cases: [{{vars: {{q: '{asked}'}}, target: 1}}]\nscorers:{rest}"));
+    workspace.write("r.yaml", recipe(&model().display().to_string()) + "leaks: [other.yaml]\n");
+    let said = workspace.ok(&["check", "r.yaml"]);
+    let dropped = format!("dropped 1 of {} documents: asked by a suite", passing.len());
+    assert!(said.stderr.contains(&dropped), "{}", said.stderr);
 }
 
 #[test]

@@ -53,7 +53,9 @@ fn each_suite_that_the_project_promises_is_there() {
 
 #[test]
 fn each_recipe_that_this_version_promises_is_there() {
-    for name in ["pretrain", "sft", "reward", "dpo", "grpo", "ppo", "classify", "chinese", "longer", "longer_ppo"] {
+    for name in
+        ["pretrain", "sft", "reward", "dpo", "grpo", "ppo", "judged_ppo", "classify", "chinese", "longer", "longer_ppo"]
+    {
         assert!(root().join(format!("recipes/tiny/{name}.yaml")).exists(), "{name}");
     }
 }
@@ -95,4 +97,45 @@ fn no_problem_of_the_shipped_recipe_is_one_that_its_suite_asks() {
     let asked = generated("suites/chinese_arithmetic.yaml", "cases");
     assert_eq!((learned.len(), asked.len()), (2000, 100));
     assert!(learned.is_disjoint(&asked));
+}
+
+/// The figures of one training run as `make rl-figures` keeps them: of each variant the share right before and after, and the difference
+/// with its interval.
+fn figures(name: &str) -> (serde_json::Value, [f64; 5]) {
+    let text = std::fs::read_to_string(root().join(format!("recipes/tiny/figures/{name}.json"))).unwrap();
+    let run: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let first = &run["comparisons"][0];
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let [low, high] = [number(&first["ci"][0]), number(&first["ci"][1])];
+    let sides = [&first["baseline"]["value"], &first["candidate"]["value"], &first["difference"]].map(number);
+    (run.clone(), [sides[0], sides[1], sides[2], low, high])
+}
+
+#[test]
+fn practice_and_judgements_teach_on_each_seed_what_the_model_card_says() {
+    let card = std::fs::read_to_string(root().join("models/README.md")).unwrap();
+    let mut names: Vec<String> =
+        ["dpo", "grpo", "ppo"].iter().flat_map(|kind| (1..=3).map(move |seed| format!("{kind}-{seed}"))).collect();
+    names.extend(["judged_ppo-1".to_owned(), "longer_ppo-1".to_owned()]);
+    for name in &names {
+        let (run, [before, after, change, low, high]) = figures(name);
+        let (recipe, seed) = name.rsplit_once('-').unwrap();
+        assert_eq!(run["run"]["recipe"]["seed"].to_string(), seed, "{name}");
+        let row =
+            format!("| `{recipe}.yaml` | {seed} | {before:.3} | {after:.3} | {change:+.3} [{low:+.3}, {high:+.3}] |");
+        assert!(card.contains(&row), "models/README.md lacks: {row}");
+        match recipe {
+            "longer_ppo" => assert!(high < 0.0, "{name}: the wrong judge does harm"),
+            "judged_ppo" => assert!(low > 0.0, "{name}"),
+            _ => assert!(change >= 0.1 && low > 0.0, "{name}"),
+        }
+    }
+    // Of the reward model alone, reward and right answers both rise.
+    let (run, _) = figures("judged_ppo-1");
+    let looks = run["evaluations"].as_array().unwrap();
+    let at = |look: &serde_json::Value, name: &str| look["scores"][name].as_f64().unwrap();
+    let best = looks.iter().rev().find(|look| look["best"] == true).unwrap();
+    for name in ["reward", "exact"] {
+        assert!(at(best, name) > at(&looks[0], name), "{name}");
+    }
 }

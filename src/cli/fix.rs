@@ -12,7 +12,7 @@ use super::run::MachineArgs;
 use super::train::Lines;
 use crate::error::render;
 use crate::gate::p_text;
-use crate::repair::fix::{Came, Fixed, Judged, Request, Watch, fix, gate_command};
+use crate::repair::fix::{Came, Fixed, Judged, Request, Watch, fix, gate_command, unruled};
 use crate::report;
 use serde_json::json;
 use std::fmt::Write;
@@ -76,6 +76,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
         baseline: args.baseline.clone(),
         out: args.out.clone(),
         seed: args.seed,
+        allow_commands: settings.allow_commands,
     };
     let (progress, lines) = (Progress::new(quiet), Lines::new(args.out.clone(), quiet));
     let loud = |text: &str| {
@@ -92,11 +93,12 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     };
     match fix(&request, &settings, watch)? {
         Fixed::Interrupted => Err(Failure::Code(130)),
-        Fixed::NothingFails { cases } => print(&match args.format {
-            Format::Text => {
-                format!("nothing fails among the {cases} cases that may be learned from: there is nothing to fix\n")
+        Fixed::NothingFails { passing, unscored } => print(&match args.format {
+            Format::Text => nothing(passing, unscored),
+            Format::Json => {
+                let found = json!({"schema": 1, "verdict": "nothing_fails", "passing": passing, "unscored": unscored});
+                format!("{found}\n")
             }
-            Format::Json => format!("{}\n", json!({"schema": 1, "verdict": "nothing_fails", "cases": cases})),
         }),
         Fixed::Judged(judged) => {
             print(&match args.format {
@@ -105,6 +107,14 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
             })?;
             if judged.came == Came::Fixed { Ok(()) } else { Err(Failure::Code(1)) }
         }
+    }
+}
+
+fn nothing(passing: usize, unscored: usize) -> String {
+    let all = format!("all {passing} cases that may be learned from pass: there is nothing to fix\n");
+    match unscored {
+        0 => all,
+        unscored => format!("{all}{unscored} more could not be scored\n"),
     }
 }
 
@@ -118,15 +128,16 @@ fn page(judged: &Judged, request: &Request) -> String {
     }
     let attempt = &judged.attempt;
     let p = attempt.p_value.map_or_else(|| "no test was possible".to_owned(), |p| format!("p {}", p_text(p)));
-    let level = format!("attempt {} on these cases, tested at {}", attempt.number, attempt.level);
-    let rows = [
+    let level = format!("attempt {} on this variant, tested at {}", attempt.number, attempt.level);
+    let mut rows = vec![
         ("verdict", judged.came.text().to_owned()),
         ("judged by", format!("{}: {p} ({level})", judged.metric)),
         ("data", judged.lessons.clone()),
         ("adapter", judged.adapter.display().to_string()),
         ("card", attempt.folder.join("card.md").display().to_string()),
-        ("gate", gate_command(judged, request)),
     ];
+    rows.extend(gate_command(judged, request).map(|command| ("gate", command)));
+    rows.extend(judged.unruled.then(|| ("gate", unruled(judged))));
     for (name, value) in rows {
         let _ = writeln!(text, "{name:<10} {value}");
     }

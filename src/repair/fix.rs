@@ -5,21 +5,23 @@
 //! comes of it is judged on the other half, and on whatever other suites are named, by the paired test that `tripos gate` uses
 //! ([`verdict`]).
 //!
-//! Whoever tries again on the same other half until it passes has proven nothing. So attempts are counted ([`attempts`]), and the k-th is
-//! tested at α/2ᵏ, which all together come to no more than α (Bonferroni with spending; Ramdas 2017, "Online control of the false
-//! discovery rate", gives others).
+//! Whoever tries again until chance says yes has proven nothing. So attempts are counted ([`attempts`]), and the k-th is tested at α/2ᵏ,
+//! which all together come to no more than α (Bonferroni with spending; Ramdas 2017, "Online control of the false discovery rate", gives
+//! others).
 
+mod apart;
 mod ask;
 mod attempts;
 mod card;
 mod divide;
 mod error;
 mod lessons;
+mod outcome;
 mod recipe;
 mod verdict;
 
 pub use attempts::Attempt;
-pub use card::gate_command;
+pub use card::{gate_command, unruled};
 pub use error::FixError;
 pub use verdict::{Came, Found, Judged};
 
@@ -29,11 +31,14 @@ use crate::store::training::read_training;
 use crate::suite::{self, ModelRef, Overrides, Suite};
 use crate::train::trainer::Ended;
 use crate::train::{Prepared, Sitting, TrainObserver};
+use apart::Apart;
 use ask::Asker;
 use divide::Halves;
+use lessons::Class;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use verdict::Bench;
 
 /// What is to be fixed, and how.
 #[derive(Debug, Clone)]
@@ -58,6 +63,8 @@ pub struct Request {
     pub out: PathBuf,
     /// Moves the division, and everything drawn.
     pub seed: u64,
+    /// `command` scorers may run programs, in the gate that is printed, too.
+    pub allow_commands: bool,
 }
 
 /// Who is told what happens.
@@ -86,8 +93,10 @@ impl std::fmt::Debug for Watch<'_> {
 pub enum Fixed {
     /// The first half has no failing case: there is nothing to learn.
     NothingFails {
-        /// How many cases it has.
-        cases: usize,
+        /// Cases that pass.
+        passing: usize,
+        /// Cases that the scorer could not judge.
+        unscored: usize,
     },
     /// An adapter was made and judged.
     Judged(Box<Judged>),
@@ -108,30 +117,76 @@ pub fn fix(request: &Request, machine: &RunSettings, watch: Watch) -> Result<Fix
     let settings = recipe::settings(request)?;
     let halves = Halves::of(&suite, request)?;
     let folder = attempts::folder(&request.out, &suite.name)?;
+    let attempt = opened(&folder, (&suite, &halves))?;
+    let file = baseline_file(request, &folder)?;
     let asker = Asker { machine, watch, folder: &folder };
     (watch.say)(&format!("{} cases to learn from, {} held out", halves.learned.len(), halves.held_out.len()));
+    if !settings.set_aside.is_empty() {
+        (watch.say)(&format!("not taken from the recipe: {}", settings.set_aside.join(", ")));
+    }
     let Some(before) = asker.run(&divide::with(&suite, &halves.learned), "learned from", None)? else {
         return Ok(Fixed::Interrupted);
     };
-    let lessons = lessons::of(&asker, (&suite, &halves), (&before, &scorer))?;
-    let Some(lessons) = lessons else { return Ok(Fixed::Interrupted) };
+    let mut apart = Apart::default();
+    apart.add(&suite, &halves.held_out);
+    for other in &also {
+        apart.add(other, &other.cases);
+    }
+    let (by_pairs, seed) = (settings.by_pairs, request.seed);
+    let class = Class { suite: &suite, scorer: &scorer, apart: &apart, by_pairs, seed };
+    let Some(lessons) = class.lessons(&asker, &before)? else { return Ok(Fixed::Interrupted) };
     if lessons.failing == 0 {
-        return Ok(Fixed::NothingFails { cases: halves.learned.len() });
+        return Ok(Fixed::NothingFails { passing: lessons.passing, unscored: lessons.unscored });
     }
     (watch.say)(&lessons.to_string());
-    let recipe = recipe::write((settings, request), &folder, (&model, &suite.name), &lessons)?;
+    let recipe = recipe::write((settings, request), &folder, (&model, &suite), &lessons)?;
     let Some((training, adapter)) = teach(&recipe, (request, &model), machine, watch)? else {
         return Ok(Fixed::Interrupted);
     };
-    let found = verdict::Bench { asker: &asker, suite: &suite, halves: &halves, also: &also, scorer: &scorer, request };
-    let Some(mut judged) = found.judge(&adapter)? else { return Ok(Fixed::Interrupted) };
-    judged.training = training;
-    judged.lessons = lessons.to_string();
-    if !judged.baseline(&asker, &suite, request)? {
-        return Ok(Fixed::Interrupted);
-    }
+    let bench = Bench { asker: &asker, suite: &suite, halves: &halves, also: &also, scorer: &scorer, attempt };
+    let Some(mut judged) = bench.judge(&adapter)? else { return Ok(Fixed::Interrupted) };
+    (judged.training, judged.lessons) = (training, lessons.to_string());
     card::write(&judged, request)?;
+    if judged.came == Came::Fixed {
+        keep(&mut judged, &asker, &suite, &file);
+        card::write(&judged, request)?;
+    }
     Ok(Fixed::Judged(Box::new(judged)))
+}
+
+/// The attempt that is about to be made; none where so few cases could prove nothing at its level.
+fn opened(folder: &Path, (suite, halves): (&Suite, &Halves)) -> Result<Attempt, Problems> {
+    let variant = suite.variants.first().map(|variant| variant.name.clone()).unwrap_or_default();
+    let (number, level) = attempts::next(folder, &variant)?;
+    let held_out = halves.held_out.len();
+    // McNemar's exact test where every case is won.
+    if 2.0 * 0.5_f64.powf(held_out as f64) > level {
+        return Err(FixError::TooOften { number, level, held_out, place: Place::file(&suite.path) }.into());
+    }
+    let (holdout, folder) = (halves.sha256.clone(), folder.to_path_buf());
+    Ok(Attempt { variant, holdout, number, level, p_value: None, verdict: None, folder })
+}
+
+/// Where the baseline goes: a folder that is there.
+fn baseline_file(request: &Request, folder: &Path) -> Result<PathBuf, Problems> {
+    let Some(file) = &request.baseline else { return Ok(folder.join("baseline.json")) };
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if parent.is_some_and(|parent| !parent.is_dir()) || file.is_dir() {
+        let what =
+            format!("the baseline cannot be written to `{}`: its folder is not there, or it is one", file.display());
+        let help = "make the folder first, or name a file".into();
+        return Err(FixError::Unfit { what, help, place: Place::file(file) }.into());
+    }
+    Ok(file.clone())
+}
+
+/// Keeps what the suite comes to with the adapter. What cannot be kept takes nothing from the verdict.
+fn keep(judged: &mut Judged, asker: &Asker, suite: &Suite, file: &Path) {
+    match verdict::baseline(asker, suite, (&judged.adapter, file)) {
+        Ok(true) => judged.baseline = Some(file.to_path_buf()),
+        Ok(false) => {}
+        Err(problems) => problems.iter().for_each(|problem| (asker.watch.warn)(problem)),
+    }
 }
 
 /// The suite, and those that must not get worse, on its model; or all that is wrong with any of them.
@@ -148,6 +203,7 @@ fn suites(request: &Request, watch: Watch) -> Result<(Suite, Vec<Suite>), Proble
     let model = model.and_then(|suite| ask::model(&suite).ok());
     let also: Vec<Suite> = request.also.iter().filter_map(|path| load(path, model.clone())).collect();
     problems.extend(also.iter().filter_map(|suite| ask::stacked(&suite.variants)));
+    problems.extend(request.also.iter().filter_map(|path| ask::itself(path, &request.suite)));
     match suite {
         Some(suite) if !problems.any_error() => {
             problems.iter().for_each(|problem| (watch.warn)(problem));

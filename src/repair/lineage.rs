@@ -9,7 +9,7 @@ mod training;
 
 use crate::error::{Explain, Place, Problems};
 use crate::gguf::{Gguf, sha256_file};
-use crate::store::{Header, ModelRecord, Origins, read_header, without_paths};
+use crate::store::{Header, ModelRecord, Origins, read_header, samples_file, without_paths};
 use crate::suite::{self, Overrides};
 use find::Finder;
 use serde::Serialize;
@@ -78,7 +78,7 @@ impl Explain for NoWay {
 /// # Errors
 /// What cannot be read.
 pub fn content(path: &Path) -> std::io::Result<String> {
-    sha256_file(&if path.is_dir() { path.join("samples.jsonl") } else { path.to_path_buf() })
+    sha256_file(&if path.is_dir() { samples_file(path) } else { path.to_path_buf() })
 }
 
 /// The way back from a file or a run. Training runs are looked for in `trainings` and where `tripos fix` has them, in a folder `training`

@@ -11,6 +11,12 @@ use std::path::{Path, PathBuf};
 const HEADER: &str = "header.json";
 const SAMPLES: &str = "samples.jsonl";
 
+/// The file in a run's folder that holds its samples, one a line.
+#[must_use]
+pub fn samples_file(run: &Path) -> PathBuf {
+    run.join(SAMPLES)
+}
+
 /// A run that is being written. The lock is held until it is dropped.
 #[derive(Debug)]
 pub struct RunFolder {

@@ -14,7 +14,7 @@ mod sample;
 pub mod training;
 
 pub use error::StoreError;
-pub use folder::{RunFolder, read_header, read_samples, read_samples_of};
+pub use folder::{RunFolder, read_header, read_samples, read_samples_of, samples_file};
 pub use header::{CaseSet, Header, KvCheck, ModelRecord, ScorerRecord, Segment, Status};
 pub use origins::{OriginRecord, Origins};
 pub use paths::{without_own_paths, without_paths};

@@ -212,11 +212,13 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// A generator of cases, with the seed and the count that fresh ones are drawn with.
-    fn drawn(&self, field: &str, spec: &Generate) -> Generate {
-        match self.overrides.drawn.filter(|_| field == "cases") {
-            Some((seed, count)) => Generate { count, seed, ..spec.clone() },
-            None => spec.clone(),
+    /// The cases of a generator; fresh ones where they are asked for, as many as there are.
+    fn generated(&self, field: &str, spec: &Generate) -> Result<Vec<Case>, SuiteProblem> {
+        let Some((seed, count)) = self.overrides.drawn.filter(|_| field == "cases") else { return generate(spec) };
+        let fresh = |count| generate(&Generate { count, seed, ..spec.clone() });
+        match fresh(count) {
+            Err(SuiteProblem::FewBindings { found, .. }) => fresh(found),
+            cases => cases,
         }
     }
 
@@ -227,7 +229,7 @@ impl<'a> Loader<'a> {
             Cases::Probe(entry) => self.probe_cases(field, entry),
             Cases::Path(path) => rows::read(&self.join(path), None, &mut self.problems),
             Cases::File(columns) => rows::read(&self.join(&columns.file), Some(columns), &mut self.problems),
-            Cases::Generate(spec) => match generate(&self.drawn(field, spec)) {
+            Cases::Generate(spec) => match self.generated(field, spec) {
                 Ok(cases) => {
                     let place = self.place(&format!("{field}.generate"));
                     cases.into_iter().map(|case| (case, place.clone())).collect()

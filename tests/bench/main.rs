@@ -17,6 +17,7 @@ mod judging;
 mod latency;
 mod memory;
 mod planning;
+mod practice;
 mod quiet;
 mod sharing;
 mod spread;
@@ -32,7 +33,7 @@ use table::Row;
 /// A measurement: its name on the command line, and what does it.
 type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 10] = [
+const MEASUREMENTS: [Measurement; 11] = [
     ("generation", generation::measure),
     ("sharing", sharing::measure),
     ("planning", planning::measure),
@@ -42,6 +43,7 @@ const MEASUREMENTS: [Measurement; 10] = [
     ("comparing", comparing::measure),
     ("html", html::measure),
     ("judging", judging::measure),
+    ("practice", practice::measure),
     ("training", training::measure),
 ];
 

@@ -6,7 +6,7 @@
 //! What is quoted is the ratio to the better of PyTorch's two modes, in speed and in memory.
 
 mod bound;
-mod random_model;
+pub(crate) mod random_model;
 
 use crate::quiet;
 use crate::spread::Spread;
@@ -67,7 +67,7 @@ const SMALL: Size = Size {
 };
 
 /// SmolLM2-135M with adapters.
-const LARGE: Size = Size {
+pub(crate) const LARGE: Size = Size {
     d: 576,
     layers: 30,
     heads: 9,

@@ -264,13 +264,13 @@ impl Args {
         let header = read_training(folder)?;
         print(&match self.format {
             Format::Text => text::outcome(&header, folder),
-            Format::Json => format!("{}\n", document(header, folder)?),
+            Format::Json => format!("{}\n", document(&header, folder)?),
         })
     }
 }
 
 /// A complete run for a program: its header, its looks at held-out data, and its suite on the base beside the trained model.
-fn document(header: TrainingHeader, folder: &Path) -> Result<Value, Failure> {
+fn document(header: &TrainingHeader, folder: &Path) -> Result<Value, Failure> {
     let mut document = json!({"schema": 1, "folder": folder, "evaluations": read_evaluations(folder)?});
     if let Some([base, taught]) = header.outcome.as_ref().map(|outcome| &outcome.suite_runs[..]) {
         document["comparisons"] = json!(compare::found(&folder.join(base), &folder.join(taught))?);

@@ -4,10 +4,10 @@ use super::error::FixError;
 use super::{Request, Watch};
 use crate::error::{Place, Problems};
 use crate::run::{self, Prepared, RunSettings, Selection, whole};
-use crate::store::{Sample, ScoreValue};
 use crate::suite::{AdapterRef, ModelRef, ScorerKind, Suite, Variant};
 use crate::summary::RunSummary;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 /// Has suites answered.
 pub(super) struct Asker<'a> {
@@ -32,7 +32,12 @@ impl Asker<'_> {
             None => suite.clone(),
         };
         let plan = Selection::default().plan(&suite, suite.seed)?;
-        let mut prepared = Prepared::new(&suite, plan, self.machine)?;
+        let prepared = Prepared::new(&suite, plan, self.machine);
+        // Ctrl-C ends the children that try a model, too; that is no fault of the model's.
+        if self.watch.stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let mut prepared = prepared?;
         std::mem::take(&mut prepared.warnings).iter().for_each(|problem| (self.watch.warn)(problem));
         let watch = run::Watch { observer: self.watch.run, stop: self.watch.stop, rule: None };
         let run = whole(&prepared, (&self.folder.join("runs"), suite.seed), self.machine, watch)?;
@@ -80,6 +85,16 @@ pub(super) fn narrowed(mut suite: Suite, request: &Request) -> Result<Suite, Pro
         );
     }
     suite.variants = vec![variant];
+    // Of a part of the cases others would be the labels.
+    let targets = suite.targets();
+    for spec in &mut suite.scorers {
+        if let ScorerKind::Label(label) = &mut spec.kind
+            && label.labels.is_empty()
+            && label.classifier.is_none()
+        {
+            label.labels.clone_from(&targets);
+        }
+    }
     Ok(suite)
 }
 
@@ -93,6 +108,16 @@ pub(super) fn stacked(variants: &[Variant]) -> Option<FixError> {
     })
 }
 
+/// A suite that is to be fixed, and not to get worse.
+pub(super) fn itself(also: &Path, suite: &Path) -> Option<FixError> {
+    let whole = |path: &Path| path.canonicalize().ok();
+    (whole(also).is_some() && whole(also) == whole(suite)).then(|| FixError::Unfit {
+        what: "the suite that is to be fixed is named as another one".into(),
+        help: "leave it out of --also: its held-out half is asked anyway".into(),
+        place: Place::file(also),
+    })
+}
+
 /// The scorer that says what fails.
 pub(super) fn scorer(suite: &Suite, asked: Option<&str>) -> Result<String, Problems> {
     let place = Place::file(&suite.path);
@@ -101,6 +126,8 @@ pub(super) fn scorer(suite: &Suite, asked: Option<&str>) -> Result<String, Probl
             && !matches!(
                 kind,
                 ScorerKind::Reward(_)
+                    | ScorerKind::JudgeModel(_)
+                    | ScorerKind::Perplexity(_)
                     | ScorerKind::EditDistance(_)
                     | ScorerKind::RougeL(_)
                     | ScorerKind::Chrf(_)
@@ -131,14 +158,4 @@ pub(super) fn model(suite: &Suite) -> Result<PathBuf, Problems> {
     }
     let what = "the suite asks no GGUF model, and nothing else can be taught".to_owned();
     Err(FixError::Unfit { what, help: "give one: --model FILE".into(), place: Place::file(&suite.path) }.into())
-}
-
-/// Whether a scorer passed a sample; `None` where it could not judge it.
-pub(super) fn passed(sample: &Sample, scorer: &str) -> Option<bool> {
-    let target = sample.case.target.as_deref().map(str::trim);
-    sample.scores.iter().find(|score| score.scorer == scorer).and_then(|score| match &score.value {
-        ScoreValue::Pass(pass) => Some(*pass),
-        ScoreValue::Label(label) => target.map(|target| target == label),
-        ScoreValue::Number(_) | ScoreValue::Unscored(_) => None,
-    })
 }

@@ -1,4 +1,7 @@
-//! Attempts on one held-out half, counted: the k-th is tested at α/2ᵏ.
+//! Attempts on a variant of a suite, counted: the k-th is tested at α/2ᵏ.
+//!
+//! Each is a line before its held-out half is looked at, and another one with its verdict. Whoever draws other halves until one says yes
+//! has tried as often, so that all halves count together; so does an attempt that was broken off.
 
 use super::error::FixError;
 use crate::error::Problems;
@@ -11,19 +14,23 @@ const ALPHA: f64 = 0.05;
 /// The log of a suite's attempts, in the folder of its fixes.
 const LOG: &str = "attempts.jsonl";
 
-/// One attempt: a line of the log.
+/// One attempt, as it is opened or as it ended: a line of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
+    /// The variant that is to be fixed.
+    pub variant: String,
     /// SHA-256 of what was held out.
     pub holdout: String,
-    /// Its number on that half, from 1.
+    /// Its number, from 1.
     pub number: u32,
-    /// The level that it was tested at.
+    /// The level that it is tested at.
     pub level: f64,
-    /// The p-value; absent where there was nothing to test.
+    /// The p-value; absent while there is none.
+    #[serde(default)]
     pub p_value: Option<f64>,
-    /// What it came to.
-    pub verdict: String,
+    /// What it came to; absent while it is open.
+    #[serde(default)]
+    pub verdict: Option<String>,
     /// Its folder.
     pub folder: PathBuf,
 }
@@ -45,14 +52,26 @@ pub(super) fn folder(out: &Path, suite: &str) -> Result<PathBuf, Problems> {
     make().map_err(|e| FixError::write("the folder of the attempt", &e, &parent).into())
 }
 
-/// The number of the next attempt on a held-out half, from 1, and the level that it is tested at.
-pub(super) fn next(folder: &Path, holdout: &str) -> (u32, f64) {
-    let log = folder.parent().map(|parent| parent.join(LOG)).unwrap_or_default();
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let before = text.lines().filter_map(|line| serde_json::from_str::<Attempt>(line).ok());
-    let before = before.filter(|attempt| attempt.holdout == holdout).count();
-    let number = u32::try_from(before).unwrap_or(u32::MAX - 1) + 1;
-    (number, ALPHA / 2_f64.powi(i32::try_from(number).unwrap_or(i32::MAX)))
+/// The number of a variant's next attempt, from 1, and the level that it is tested at.
+///
+/// # Errors
+/// A log that cannot be read: without it nobody knows how often was tried.
+pub(super) fn next(folder: &Path, variant: &str) -> Result<(u32, f64), Problems> {
+    let log = folder.parent().unwrap_or(folder).join(LOG);
+    let text = match std::fs::read_to_string(&log) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read.map_err(|e| FixError::read("the log of attempts", &e, &log))?,
+    };
+    let mut last = 0;
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let attempt: Attempt =
+            serde_json::from_str(line).map_err(|e| FixError::read("the log of attempts", &e.into(), &log))?;
+        if attempt.variant == variant {
+            last = last.max(attempt.number);
+        }
+    }
+    let number = last.saturating_add(1);
+    Ok((number, ALPHA / 2_f64.powi(i32::try_from(number).unwrap_or(i32::MAX))))
 }
 
 /// Adds an attempt to the log.
@@ -71,27 +90,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_attempt_on_one_half_is_tested_at_half_the_level_and_all_of_them_at_no_more_than_5_in_100() {
+    fn each_attempt_is_tested_at_half_the_level_of_the_last_and_all_of_them_at_no_more_than_5_in_100() {
         let out = tempfile::tempdir().unwrap();
         let mut levels = Vec::new();
         for number in 1..=20 {
             let folder = folder(out.path(), "sums").unwrap();
             assert!(folder.ends_with(format!("attempt-{number}")));
-            let (counted, level) = next(&folder, "aa");
+            let (counted, level) = next(&folder, "a").unwrap();
             assert_eq!(counted, number);
             levels.push(level);
             let attempt = Attempt {
-                holdout: "aa".into(),
+                variant: "a".into(),
+                holdout: format!("half {number}"),
                 number,
                 level,
-                p_value: Some(0.2),
-                verdict: "not fixed".into(),
+                p_value: None,
+                verdict: None,
                 folder: folder.clone(),
             };
             log(&folder, &attempt).unwrap();
-            assert_eq!(next(&folder, "bb").0, 1, "another half is another matter");
+            let ended = Attempt { verdict: Some("not fixed".into()), p_value: Some(0.2), ..attempt };
+            log(&folder, &ended).unwrap();
+            assert_eq!(next(&folder, "b").unwrap().0, 1, "another variant is another matter");
         }
         assert!((levels[0] - 0.025).abs() < 1e-12 && (levels[1] - 0.0125).abs() < 1e-12);
         assert!(levels.iter().sum::<f64>() <= ALPHA);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_not_taken_for_none() {
+        let out = tempfile::tempdir().unwrap();
+        let folder = folder(out.path(), "sums").unwrap();
+        std::fs::write(out.path().join("sums").join(LOG), "{\"number\": 3}\n").unwrap();
+        let said = next(&folder, "a").unwrap_err().to_string();
+        assert!(said.contains("cannot read the log of attempts"), "{said}");
     }
 }

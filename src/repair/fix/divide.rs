@@ -4,12 +4,14 @@ use super::Request;
 use super::error::FixError;
 use crate::error::{Place, Problems};
 use crate::seed;
-use crate::suite::{self, Case, Overrides, Suite};
+use crate::suite::{self, Case, ModelRef, Overrides, Suite};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 
-/// The fewest cases on either side: with fewer no paired test rejects at the first attempt's level.
+/// The fewest cases on either side: McNemar's test over 7, all of them won, gives 0.016, and at a second attempt's level nothing.
 const FEWEST: usize = 8;
+/// The most cases that a generator draws to be held out.
+const MOST_FRESH: usize = 100_000;
 
 /// The two halves.
 #[derive(Debug, Clone, Default)]
@@ -70,14 +72,15 @@ fn share(text: &str, key: u64) -> f64 {
     seed::key(key, &["fix", text]) as f64 / u64::MAX as f64
 }
 
-/// All of the suite's cases, and fresh ones that are none of them.
+/// All of the suite's cases, and fresh ones that are none of them, as many as the generator still has.
 fn fresh(suite: &Suite, request: &Request) -> Result<(Vec<Case>, Vec<Case>), Problems> {
     let wanted = (suite.cases.len() as f64 * request.holdout / (1.0 - request.holdout)).ceil();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // positive, and a float saturates
-    let wanted = wanted as usize;
+    let wanted = (wanted as usize).min(MOST_FRESH);
     // As many more as could be among the suite's own.
     let drawn = (seed::key(request.seed, &["fix", &suite.name]), wanted + suite.cases.len());
-    let (again, problems) = suite::load(&suite.path, &Overrides { drawn: Some(drawn), ..Overrides::default() });
+    let model = request.model.clone().map(ModelRef::Gguf);
+    let (again, problems) = suite::load(&suite.path, &Overrides { model, drawn: Some(drawn), ..Overrides::default() });
     let Some(again) = again.filter(|_| !problems.any_error()) else { return Err(problems) };
     let known: HashSet<String> = suite.cases.iter().map(asks).collect();
     let held_out = again.cases.into_iter().filter(|case| !known.contains(&asks(case))).take(wanted).collect();
@@ -100,6 +103,7 @@ mod tests {
             baseline: None,
             out: "out".into(),
             seed,
+            allow_commands: false,
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::error::{Explain, Place, did_you_mean};
 
 /// A problem of a fix.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FixError {
     /// A name that the suite does not have, or several where one is meant.
     #[error("{what}")]
@@ -41,13 +41,37 @@ pub enum FixError {
         /// The suite.
         place: Place,
     },
+    /// No result of so few cases could be told from chance.
+    #[error(
+        "attempt {number} is tested at {level}, which {held_out} held-out cases cannot reach, were all of them won"
+    )]
+    TooOften {
+        /// The attempt's number.
+        number: u32,
+        /// Its level.
+        level: f64,
+        /// How many cases are held out.
+        held_out: usize,
+        /// The suite.
+        place: Place,
+    },
     /// Training made no file.
     #[error("the training made no adapter")]
     NoAdapter {
         /// Its folder.
         place: Place,
     },
-    /// A file that cannot be written or read.
+    /// A file that cannot be read.
+    #[error("cannot read {what}: {reason}")]
+    Read {
+        /// What it holds.
+        what: &'static str,
+        /// What the system said.
+        reason: String,
+        /// The file.
+        place: Place,
+    },
+    /// A file that cannot be written.
     #[error("cannot write {what}: {reason}")]
     Write {
         /// What it holds.
@@ -60,6 +84,11 @@ pub enum FixError {
 }
 
 impl FixError {
+    /// A failure to read.
+    pub(super) fn read(what: &'static str, error: &std::io::Error, file: &std::path::Path) -> Self {
+        Self::Read { what, reason: error.to_string(), place: Place::file(file) }
+    }
+
     /// A failure to write.
     pub(super) fn write(what: &'static str, error: &std::io::Error, file: &std::path::Path) -> Self {
         Self::Write { what, reason: error.to_string(), place: Place::file(file) }
@@ -71,6 +100,8 @@ impl Explain for FixError {
         let (Self::Unclear { place, .. }
         | Self::Unfit { place, .. }
         | Self::TooFew { place, .. }
+        | Self::TooOften { place, .. }
+        | Self::Read { place, .. }
         | Self::NoAdapter { place }
         | Self::Write { place, .. }) = self;
         Some(place)
@@ -85,6 +116,10 @@ impl Explain for FixError {
             Self::TooFew { fewest, .. } => {
                 format!("give the suite more cases: at least {fewest} on either side (or another `--holdout`)")
             }
+            Self::TooOften { .. } => {
+                "give the suite more cases; a log of attempts starts anew in another folder (--out), and so does the risk of chance".into()
+            }
+            Self::Read { .. } => "check the path and its permissions, or name another folder (--out)".into(),
             Self::NoAdapter { .. } => {
                 "look at its steps, and try a lower `lr` in a recipe of your own (--recipe)".into()
             }

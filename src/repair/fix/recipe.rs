@@ -1,15 +1,17 @@
 //! The recipe of an attempt: written beside its data, so that `tripos train` can make it again.
 
 use super::Request;
+use super::apart::{Prefixes, whole};
 use super::error::FixError;
-use super::lessons::Lessons;
+use super::lessons::{Lessons, Pair};
 use crate::error::{Place, Problems};
-use crate::store::{Sample, read_header};
+use crate::store::Sample;
+use crate::suite::Suite;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-/// What a recipe of the user's gives: everything but what it learns, from whom and where it goes.
-const TAKEN: [&str; 14] = [
+/// What a recipe of the user's gives: everything but what it learns, from whom, what of it is held out, and where it goes.
+const TAKEN: [&str; 19] = [
     "kind",
     "train",
     "schedule",
@@ -19,23 +21,46 @@ const TAKEN: [&str; 14] = [
     "batch",
     "micro_batch",
     "sequence",
+    "too_long",
     "precision",
     "recompute",
     "seed",
     "beta",
     "language",
+    "evaluate",
+    "checkpoint",
+    "template_vars",
+    "date",
 ];
+/// What is of no matter here, or is said by the suite.
+const SET_ASIDE: [&str; 10] =
+    ["recipe", "description", "model", "data", "held_out", "render", "leaks", "suite", "output", "licence"];
+/// Rows from which on a tenth is held out, to see how learning goes.
+const LOOKED_AT: usize = 100;
 /// Times over the data, where no recipe says.
 const EPOCHS: f64 = 4.0;
 /// Rows a step.
 const BATCH: u64 = 8;
 
+/// How it is taught.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    recipe: Map<String, Value>,
+    /// It learns from pairs.
+    pub by_pairs: bool,
+    /// Settings of the user's recipe that are not taken.
+    pub set_aside: Vec<String>,
+}
+
 /// How it is taught: as the user's recipe says, or as usual.
 ///
 /// # Errors
-/// A recipe that teaches in another way than by answers or by pairs.
-pub(super) fn settings(request: &Request) -> Result<Map<String, Value>, Problems> {
-    request.recipe.as_ref().map_or_else(|| Ok(usual()), |path| taken(path))
+/// A recipe that does not pass its check, or teaches in another way than by answers or by pairs.
+pub(super) fn settings(request: &Request) -> Result<Settings, Problems> {
+    match &request.recipe {
+        Some(path) => taken(path),
+        None => Ok(Settings { recipe: usual(), by_pairs: false, set_aside: Vec::new() }),
+    }
 }
 
 /// Writes the recipe of an attempt; gives its path.
@@ -43,26 +68,34 @@ pub(super) fn settings(request: &Request) -> Result<Map<String, Value>, Problems
 /// # Errors
 /// A file that cannot be written.
 pub(super) fn write(
-    (mut recipe, request): (Map<String, Value>, &Request),
+    (settings, request): (Settings, &Request),
     folder: &Path,
-    (model, suite): (&Path, &str),
+    (model, suite): (&Path, &Suite),
     lessons: &Lessons,
 ) -> Result<PathBuf, Problems> {
-    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    recipe.insert("recipe".into(), format!("{suite}-fix").into());
-    recipe.insert("model".into(), json!(whole(model)));
-    if recipe.get("kind").and_then(Value::as_str) == Some("dpo") {
+    let Settings { mut recipe, by_pairs, .. } = settings;
+    let absolute = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    recipe.insert("recipe".into(), format!("{}-fix", suite.name).into());
+    recipe.insert("model".into(), json!(absolute(model)));
+    recipe.entry("seed").or_insert_with(|| request.seed.into());
+    if by_pairs {
         let pairs = pairs(folder, lessons)?;
-        recipe.insert("data".into(), json!({"file": whole(&pairs.0)}));
+        recipe.insert("data".into(), json!({"file": absolute(&pairs.0)}));
         recipe.insert("render".into(), pairs.1.into());
+        // A chat is rendered as the suite renders it.
+        let vars = Some(suite.template_vars.clone()).filter(|vars| !vars.is_empty());
+        let of_chat = [("date", suite.date.clone().map(Value::from)), ("template_vars", vars.map(Value::Object))];
+        recipe.extend(of_chat.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     } else {
-        recipe.insert("data".into(), sources(lessons, &whole));
+        let (variant, scorer) = &lessons.of;
+        recipe.insert("data".into(), json!({"run": absolute(&lessons.run), "variant": variant, "scorer": scorer}));
     }
-    if !request.also.is_empty() {
-        recipe.insert("leaks".into(), json!(request.also.iter().map(|suite| whole(suite)).collect::<Vec<_>>()));
+    if lessons.rows() >= LOOKED_AT {
+        recipe.insert("held_out".into(), json!({"share": 0.1}));
+    } else {
+        recipe.insert("evaluate".into(), json!({"every": 0}));
     }
-    recipe.insert("held_out".into(), json!({"share": 0.1}));
-    recipe.insert("output".into(), json!(whole(folder).join("adapter.gguf")));
+    recipe.insert("output".into(), json!(absolute(folder).join("adapter.gguf")));
     let file = folder.join("recipe.yaml");
     let unwritten = |e: &std::io::Error| FixError::write("the recipe", e, &file);
     let text = serde_yaml::to_string(&Value::Object(recipe)).map_err(|e| unwritten(&std::io::Error::other(e)))?;
@@ -76,16 +109,17 @@ fn usual() -> Map<String, Value> {
 }
 
 /// The settings of a recipe of the user's.
-fn taken(path: &Path) -> Result<Map<String, Value>, Problems> {
+fn taken(path: &Path) -> Result<Settings, Problems> {
     let (read, problems) = crate::train::recipe::load(path, &crate::train::recipe::Overrides::default());
-    if read.is_none() {
+    if read.is_none() || problems.any_error() {
         return Err(problems);
     }
     let unfit = |what: String, help: &str| FixError::Unfit { what, help: help.into(), place: Place::file(path) };
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let written: Map<String, Value> =
         serde_yaml::from_str(&text).map_err(|e| unfit(e.to_string(), "mend the recipe"))?;
-    let recipe: Map<String, Value> = written.into_iter().filter(|(key, _)| TAKEN.contains(&key.as_str())).collect();
+    let (mut recipe, others): (Map<_, _>, Map<_, _>) =
+        written.into_iter().partition(|(key, _)| TAKEN.contains(&key.as_str()));
     let kind = recipe.get("kind").and_then(Value::as_str).unwrap_or_default();
     if !["sft", "dpo"].contains(&kind) {
         let help = "give one of `kind: sft` (from answers) or `kind: dpo` (from pairs)";
@@ -95,39 +129,27 @@ fn taken(path: &Path) -> Result<Map<String, Value>, Problems> {
         let help = "write `train: {lora: {rank: 16}}`: what is fixed stays apart from its base";
         return Err(unfit("a fix makes an adapter, and this recipe trains the whole model".into(), help).into());
     }
-    Ok(recipe)
-}
-
-/// The runs that are learned from.
-fn sources(lessons: &Lessons, whole: &dyn Fn(&Path) -> PathBuf) -> Value {
-    let (variant, scorer) = &lessons.of;
-    let source = |run: &PathBuf| json!({"run": whole(run), "variant": variant, "scorer": scorer});
-    let mut all: Vec<Value> = lessons.references.iter().chain(&lessons.drawn).map(source).collect();
-    if lessons.replayed > 0 {
-        let mut replayed = source(&lessons.asked);
-        replayed["limit"] = lessons.replayed.into();
-        all.push(replayed);
-    }
-    Value::Array(all)
+    let by_pairs = kind == "dpo";
+    // Their files lie beside the user's recipe, and not beside this one.
+    recipe.get_mut("evaluate").and_then(Value::as_object_mut).and_then(|evaluate| evaluate.remove("prompts"));
+    let set_aside = others.keys().filter(|key| !SET_ASIDE.contains(&key.as_str())).cloned().collect();
+    Ok(Settings { recipe, by_pairs, set_aside })
 }
 
 /// The pairs as a file, and how they are put to the model.
 fn pairs(folder: &Path, lessons: &Lessons) -> Result<(PathBuf, &'static str), Problems> {
-    let header = read_header(&lessons.asked)?;
-    let prompt = |sample: &Sample| -> Option<Value> {
-        let prompt = sample.prompt.as_ref()?;
-        if !prompt.messages.is_empty() {
-            return serde_json::to_value(&prompt.messages).ok();
-        }
-        let prefix = prompt.prefix.as_ref().and_then(|id| header.prefixes.get(id)).map_or("", String::as_str);
-        Some(format!("{prefix}{}", prompt.text).into())
+    let none = Prefixes::new();
+    let prefixes = lessons.header.as_ref().map_or(&none, |header| &header.prefixes);
+    let messages = |sample: &Sample| sample.prompt.as_ref().map(|prompt| prompt.messages.clone()).unwrap_or_default();
+    let row = |pair: &Pair| {
+        let messages = messages(&pair.failing);
+        let prompt = if messages.is_empty() { json!(whole(&pair.failing, prefixes)) } else { json!(messages) };
+        let worse = pair.failing.completion.as_ref().map_or("", |said| said.text.as_str());
+        json!({"prompt": prompt, "chosen": pair.better, "rejected": worse}).to_string() + "\n"
     };
-    let rows = lessons.pairs.iter().filter_map(|(sample, better, worse)| {
-        Some(json!({"prompt": prompt(sample)?, "chosen": better, "rejected": worse}))
-    });
-    let lines: Vec<String> = rows.map(|row| row.to_string()).collect();
-    let chat = lessons.pairs.iter().any(|(sample, ..)| sample.prompt.as_ref().is_some_and(|p| !p.messages.is_empty()));
+    let chat = lessons.pairs.iter().any(|pair| !messages(&pair.failing).is_empty());
     let file = folder.join("pairs.jsonl");
-    std::fs::write(&file, lines.join("\n") + "\n").map_err(|e| FixError::write("the pairs", &e, &file))?;
+    let text: String = lessons.pairs.iter().map(row).collect();
+    std::fs::write(&file, text).map_err(|e| FixError::write("the pairs", &e, &file))?;
     Ok((file, if chat { "chat" } else { "text" }))
 }

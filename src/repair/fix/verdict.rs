@@ -1,6 +1,5 @@
 //! What came of it: the held-out half and the other suites, without the adapter and with it, by the paired test.
 
-use super::Request;
 use super::ask::Asker;
 use super::attempts::{self, Attempt};
 use super::divide::{self, Halves};
@@ -82,8 +81,10 @@ pub struct Judged {
     pub model: PathBuf,
     /// The suites.
     pub found: Vec<Found>,
-    /// Where the baseline for later gates is.
-    pub baseline: PathBuf,
+    /// Where the baseline for later gates is; there is one of what is fixed.
+    pub baseline: Option<PathBuf>,
+    /// The suite has rules, and none about the variant: a gate has nothing to judge.
+    pub unruled: bool,
 }
 
 /// What is judged.
@@ -93,48 +94,43 @@ pub(super) struct Bench<'a> {
     pub halves: &'a Halves,
     pub also: &'a [Suite],
     pub scorer: &'a str,
-    pub request: &'a Request,
+    /// The attempt, opened.
+    pub attempt: Attempt,
 }
 
 impl Bench<'_> {
     /// Asks the held-out half and the other suites without the adapter and with it; nothing where it was stopped.
-    pub(super) fn judge(&self, adapter: &Path) -> Result<Option<Judged>, Problems> {
+    pub(super) fn judge(self, adapter: &Path) -> Result<Option<Judged>, Problems> {
+        let folder = self.asker.folder;
+        attempts::log(folder, &self.attempt)?;
         let held_out = divide::with(self.suite, &self.halves.held_out);
         let Some(first) = self.both(&held_out, "held out", adapter)? else { return Ok(None) };
+        let metric = metric(self.scorer, &first);
         let mut found = vec![Found { held_out: true, ..first }];
         for suite in self.also {
             let Some(one) = self.both(suite, "as another suite", adapter)? else { return Ok(None) };
             found.push(one);
         }
-        let (number, level) = attempts::next(self.asker.folder, &self.halves.sha256);
-        let metric = metric(self.scorer, &found);
-        let better = |one: &&Comparison| one.metric == metric && is_better(one, level);
-        let fixed = found[0].comparisons.iter().any(|one| better(&one));
+        let judged = found[0].comparisons.iter().find(|one| one.metric == metric);
+        let fixed = judged.is_some_and(|one| is_better(one, self.attempt.level));
         let worse = found.iter().flat_map(|one| &one.comparisons).any(|one| one.verdict == Standing::Worse);
         let came = match (fixed, worse) {
             (false, _) => Came::NotFixed,
             (true, true) => Came::FixedButWorse,
             (true, false) => Came::Fixed,
         };
-        let p_value = found[0].comparisons.iter().find(|one| one.metric == metric).and_then(|one| one.p_value);
-        let attempt = Attempt {
-            holdout: self.halves.sha256.clone(),
-            number,
-            level,
-            p_value,
-            verdict: came.text().to_owned(),
-            folder: self.asker.folder.to_path_buf(),
-        };
-        attempts::log(self.asker.folder, &attempt)?;
-        let baseline = self.request.baseline.clone().unwrap_or_else(|| self.asker.folder.join("baseline.json"));
-        let adapter = self.asker.folder.join("adapter.gguf");
+        let p_value = judged.and_then(|one| one.p_value);
+        let attempt = Attempt { p_value, verdict: Some(came.text().to_owned()), ..self.attempt };
+        attempts::log(folder, &attempt)?;
+        let rules = &self.suite.gate;
         Ok(Some(Judged {
             came,
+            unruled: !rules.is_empty() && rules.iter().all(|rule| rule.variant != attempt.variant),
             attempt,
             metric,
             found,
-            baseline,
-            adapter,
+            baseline: None,
+            adapter: folder.join("adapter.gguf"),
             model: super::ask::model(self.suite)?,
             lessons: String::new(),
             training: PathBuf::new(),
@@ -149,22 +145,19 @@ impl Bench<'_> {
     }
 }
 
-impl Judged {
-    /// Writes what the suite comes to with the adapter, as the baseline of later gates; false where it was stopped.
-    pub(super) fn baseline(&self, asker: &Asker, suite: &Suite, request: &Request) -> Result<bool, Problems> {
-        let Some(run) = asker.run(suite, "for the baseline", Some(&self.adapter))? else { return Ok(false) };
-        let unread = |e: std::io::Error| FixError::write("the baseline", &e, &self.baseline);
-        let hash = sha256(&std::fs::read(&request.suite).map_err(unread)?);
-        let text = Baseline::of(&run, hash, &self.baseline).text();
-        std::fs::write(&self.baseline, text).map_err(unread)?;
-        Ok(true)
-    }
+/// Writes what the suite comes to with the adapter, as the baseline of later gates; false where it was stopped.
+pub(super) fn baseline(asker: &Asker, suite: &Suite, (adapter, file): (&Path, &Path)) -> Result<bool, Problems> {
+    let Some(run) = asker.run(suite, "for the baseline", Some(adapter))? else { return Ok(false) };
+    let hash = sha256(&std::fs::read(&suite.path).map_err(|e| FixError::read("the suite", &e, &suite.path))?);
+    let text = Baseline::of(&run, hash, file).text();
+    std::fs::write(file, text).map_err(|e| FixError::write("the baseline", &e, file))?;
+    Ok(true)
 }
 
 /// The metric that says what fails: of a label scorer its accuracy.
-fn metric(scorer: &str, found: &[Found]) -> String {
+fn metric(scorer: &str, held_out: &Found) -> String {
     let accuracy = format!("{scorer}.accuracy");
-    let has = found.iter().flat_map(|one| &one.comparisons).any(|one| one.metric == accuracy);
+    let has = held_out.comparisons.iter().any(|one| one.metric == accuracy);
     if has { accuracy } else { scorer.to_owned() }
 }
 

@@ -10,7 +10,7 @@ use crate::error::{Place, Problems};
 use crate::model::Document;
 use crate::prompt::Lesson;
 use crate::score::ScoreValue;
-use crate::store::{Completion, Header, Repeat, Sample, StopReason, read_header, read_samples};
+use crate::store::{Completion, Header, Repeat, Sample, StopReason, read_header, read_samples, samples_file};
 use crate::train::error::{TrainError, TrainProblem};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,8 @@ pub(super) struct Passed<'a> {
     /// Where the run stands in the recipe.
     pub place: Place,
     pub limit: usize,
+    /// What they say is kept, to be cleaned.
+    pub cleaned: bool,
 }
 
 impl Passed<'_> {
@@ -36,7 +38,7 @@ impl Passed<'_> {
         let told = Told { header: &header, teacher, same, chat, end };
         let (mut found, mut cut, mut line) = (Vec::new(), 0, 0);
         let mut gathered = Gathered::default();
-        let file = self.run.join("samples.jsonl");
+        let file = samples_file(self.run);
         read_samples(self.run, |sample| {
             line += 1;
             let place = Place::new(&file, line, 0);
@@ -48,7 +50,10 @@ impl Passed<'_> {
                 return;
             }
             match told.document(&sample) {
-                Ok(Some((document, text))) => found.push(Found::new(place, vec![document], &text)),
+                Ok(Some((document, text))) => {
+                    let one = Found::new(place, vec![document], &text);
+                    found.push(if self.cleaned { Found { text, ..one } } else { one });
+                }
                 Ok(None) => {}
                 Err(problem) => gathered.row(&place, problem),
             }

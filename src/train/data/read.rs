@@ -174,7 +174,8 @@ impl<'a> Reader<'a> {
         let before = self.sources.problems.len();
         let place = self.recipe.place(&format!("{}.run", source.at));
         let limit = source.limit.unwrap_or(usize::MAX);
-        let passed = Passed { run, variant: variant.as_deref(), scorer: scorer.as_deref(), place, limit };
+        let cleaned = texts::is_cleaned(self.recipe);
+        let passed = Passed { run, variant: variant.as_deref(), scorer: scorer.as_deref(), place, limit, cleaned };
         let found = self.passed(source, &passed);
         if found.is_empty() && self.sources.problems.len() == before {
             let help = "no sample of the run passes: choose another variant, scorer or run".to_owned();

@@ -6,6 +6,7 @@ use super::load::Loader;
 use super::shape::ExamplesEntry;
 use crate::gguf::sha256_file;
 use crate::prompt::{PromptTemplate, TextTemplate};
+use crate::store::samples_file;
 use crate::suite::{Generate, PromptFile};
 use crate::train::data::{Format, JUDGED, ROLES};
 use crate::train::error::TrainProblem;
@@ -95,7 +96,7 @@ impl Source {
     pub fn sha256(&self) -> Option<String> {
         match &self.origin {
             Origin::File { file } => sha256_file(file).ok(),
-            Origin::Run { run, .. } => sha256_file(&run.join("samples.jsonl")).ok(),
+            Origin::Run { run, .. } => sha256_file(&samples_file(run)).ok(),
             Origin::Generate { .. } => None,
         }
     }

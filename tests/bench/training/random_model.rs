@@ -2,11 +2,11 @@
 
 use super::Size;
 use std::path::Path;
-use tripos::gguf::{self, Array, Metadata, TensorData, TensorType, Value};
+use tripos::gguf::{self, Array, Gguf, Metadata, TensorData, TensorType, Value};
 
 /// How the matrices are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     F32,
     Bf16,
     Q8_0,
@@ -44,7 +44,23 @@ impl Random {
 }
 
 /// Writes a model of the architecture `llama`, its output matrix the embedding, as the peer has it.
-pub(super) fn write(path: &Path, size: &Size, format: Format) -> anyhow::Result<()> {
+pub(crate) fn write(path: &Path, size: &Size, format: Format) -> anyhow::Result<()> {
+    written(path, size, format, &metadata(size)?)
+}
+
+/// The same, with the vocabulary of another model, so that texts can be put to it.
+pub(crate) fn write_speaking(path: &Path, size: &Size, format: Format, speaker: &Path) -> anyhow::Result<()> {
+    let speaker = Gguf::open(speaker)?;
+    let mut metadata = metadata(size)?;
+    let known = speaker.metadata().iter().filter(|(key, _)| key.starts_with("tokenizer."));
+    for (key, value) in known {
+        metadata.set(key, value.clone());
+    }
+    let size = Size { vocab: speaker.vocab_size(), ..size.clone() };
+    written(path, &size, format, &metadata)
+}
+
+fn written(path: &Path, size: &Size, format: Format, metadata: &Metadata) -> anyhow::Result<()> {
     let head = size.d / size.heads;
     let (d, ff, keys) = (size.d as u64, size.ff as u64, (size.kv * head) as u64);
     let mut random = Random::new(size.d as u64);
@@ -68,7 +84,7 @@ pub(super) fn write(path: &Path, size: &Size, format: Format) -> anyhow::Result<
             tensors.push(matrix(name(part), dims));
         }
     }
-    gguf::write(path, &metadata(size)?, &tensors)?;
+    gguf::write(path, metadata, &tensors)?;
     Ok(())
 }
 
