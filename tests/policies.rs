@@ -294,3 +294,47 @@ fn a_reward_that_tells_nothing_apart_teaches_nothing() {
         said.stderr
     );
 }
+
+/// The judge reads no more than 16 tokens, and each question has more.
+#[test]
+fn answers_that_no_scorer_can_judge_teach_nothing() {
+    let judge = model().with_file_name("tripos-tiny-reward.gguf");
+    let suite =
+        PRACTICE.replace("- number: {name: exact}", &format!("- reward: {{model: {}, context: 16}}", judge.display()));
+    let workspace = practice(GRPO, &suite);
+    let said = workspace.tripos(&["train", "policy.yaml", "-q"]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    let expected = "none of 14 answers can be learned from: no scorer could judge them, or they are longer than a row";
+    assert!(said.stderr.contains(expected), "{}", said.stderr);
+    assert!(said.stderr.contains("--> reports/train/practised-"), "says which run shows why: {}", said.stderr);
+}
+
+#[test]
+fn a_judge_that_is_another_file_by_now_ends_the_run() {
+    let judge = model().with_file_name("tripos-tiny-reward.gguf");
+    let workspace = practice(
+        &GRPO.replace("steps: 6", "steps: 400").replace("every: 2}\nch", "every: 0}\nch"),
+        &PRACTICE.replace("- number: {name: exact}", "- reward: {model: judge.gguf}"),
+    );
+    let file = workspace.path().join("judge.gguf");
+    std::fs::copy(&judge, &file).unwrap();
+    let mut run =
+        workspace.command(&["train", "policy.yaml", "-q"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let steps = || {
+        let folder = std::fs::read_dir(workspace.path().join("reports/train")).ok()?.next()?.ok()?.path();
+        std::fs::read_to_string(folder.join("steps.jsonl")).ok().filter(|text| text.contains('\n'))
+    };
+    while steps().is_none() && run.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    // The same judge, with a byte behind its end.
+    let other = workspace.path().join("other.gguf");
+    std::fs::write(&other, [std::fs::read(&file).unwrap(), vec![0]].concat()).unwrap();
+    std::fs::rename(&other, &file).unwrap();
+    let ended = run.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("it has changed since the run began") && said.contains("judge.gguf"), "{said}");
+    let (folder, steps) = lines(&workspace, "steps.jsonl");
+    assert!(steps.len() >= 2 && folder.join("header.json").exists(), "what was learned is kept");
+}

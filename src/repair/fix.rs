@@ -1,11 +1,11 @@
 //! A failing suite teaches its model.
 //!
 //! The cases are divided once: one half may be learned from, the other is not looked at before the end. What the model gets wrong in the
-//! first half becomes training data ([`lessons`]), with what it gets right replayed, so that it is not forgotten. The adapter that
+//! first half becomes training data (`lessons`), with what it gets right replayed, so that it is not forgotten. The adapter that
 //! comes of it is judged on the other half, and on whatever other suites are named, by the paired test that `tripos gate` uses
-//! ([`verdict`]).
+//! (`verdict`).
 //!
-//! Whoever tries again until chance says yes has proven nothing. So attempts are counted ([`attempts`]), and the k-th is tested at α/2ᵏ,
+//! Whoever tries again until chance says yes has proven nothing. So attempts are counted (`attempts`), and the k-th is tested at α/2ᵏ,
 //! which all together come to no more than α (Bonferroni with spending; Ramdas 2017, "Online control of the false discovery rate", gives
 //! others).
 
