@@ -37,7 +37,7 @@ model: build ## make the bundled models anew, from nothing (about 90 minutes on 
 	target/release/tripos quantize models/tripos-tiny-reward.full.gguf models/tripos-tiny-reward.gguf --type q4_0
 
 # One file a recipe and seed; what is there is not made again, and a run that was cut goes on. With its file deleted one is made anew.
-FIGURES := $(foreach recipe,grpo ppo dpo,$(foreach seed,1 2 3,$(recipe)-$(seed))) judged_ppo-1 longer_ppo-1
+FIGURES := $(foreach recipe,grpo ppo judged_ppo dpo,$(foreach seed,1 2 3,$(recipe)-$(seed))) longer_ppo-1
 
 rl-figures: build $(FIGURES:%=recipes/tiny/figures/%.json) ## what practice comes to, on three seeds (about an hour)
 

@@ -84,6 +84,11 @@ fn what_fails_is_learned_and_the_other_half_says_so() {
         way.contains("─ training ") && way.contains("/lessons/") && way.contains("everything recorded is what it was"),
         "{way}"
     );
+    // Other cases are another suite, whatever its file says.
+    workspace.write("doors.jsonl", secrets(60).replacen("yes", "no", 60));
+    let way = workspace.ok(&["lineage", adapter]).stdout;
+    assert!(way.contains("doors.yaml: CHANGED\n"), "{way}");
+    workspace.write("doors.jsonl", secrets(60));
     let card = workspace.read("reports/fix/doors/attempt-1/card.md");
     assert!(
         card.starts_with("# An adapter for doors.yaml: fixed\n") && card.contains("| asked | exact | 0.000 | "),
@@ -204,6 +209,43 @@ fn what_other_suites_ask_is_not_taught() {
         question.trim_end_matches('.').rsplit(' ').next().unwrap().parse::<usize>().unwrap()
     };
     assert!(!taught.is_empty() && taught.iter().all(|sample| door(sample) > 40), "{}", fixed["fix"]["lessons"]);
+}
+
+#[test]
+fn where_all_that_fails_must_not_be_taught_it_says_so() {
+    let workspace = doors();
+    workspace.write("asked.yaml", suite("asked", "cases: doors.jsonl\nscorers: [exact]\n"));
+    let said = refused(&workspace, &["--also", "asked.yaml"]);
+    let expected = "failing cases: each asks what is held out, or what another suite asks\n";
+    assert!(said.contains(expected), "{said}");
+}
+
+/// Half of the answers to a case pass in the mean: it is one that passes; fewer, and it is one that fails.
+#[test]
+fn cases_that_are_asked_several_times_pass_and_fail_together() {
+    let workspace = doors();
+    let asked = workspace.read("doors.yaml").replace("prompt: qa.txt}", "prompt: qa.txt, repeats: 4}");
+    workspace.write("doors.yaml", asked.replace("temperature: 0", "temperature: 0.5"));
+    let said = fix(&workspace, &["--recipe", "hot.yaml", "--format", "json"]);
+    assert_eq!(said.code, Some(0), "{}\n{}", said.stdout, said.stderr);
+    let fixed: Value = serde_json::from_str(&said.stdout).unwrap();
+    let found = &fixed["fix"]["found"][0]["comparisons"][0];
+    assert_eq!((&fixed["verdict"], &found["metric"]), (&"fixed".into(), &"exact".into()), "{found}");
+    assert!(found["baseline"]["value"].as_f64().unwrap() < 0.1, "{found}");
+}
+
+/// Each door that it can draw is among the suite's cases already.
+#[test]
+fn a_generator_that_has_no_fresh_cases_is_divided() {
+    let workspace = doors();
+    let all = "cases: {generate: {count: 60, seed: 3, let: {n: {int: [1, 60]}}, case: {vars: {q: 'Say the word of door {{ n }}.'}, target: 'yes'}}}\n\
+               scorers: [exact]\n";
+    workspace.write("doors.yaml", suite("doors", all));
+    let said = fix(&workspace, &["--recipe", "hot.yaml", "--format", "json"]);
+    assert_eq!(said.code, Some(0), "{}\n{}", said.stdout, said.stderr);
+    let asked = runs(&workspace, 1);
+    let held_out = asked.iter().filter(|run| run.1).map(|run| run.0.len()).min().unwrap();
+    assert!((8..52).contains(&held_out), "{held_out}");
 }
 
 #[test]

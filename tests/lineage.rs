@@ -18,6 +18,11 @@ fn a_run_leads_back_to_its_suite_and_its_model_and_says_what_has_changed() {
     assert!(said.starts_with(&format!("run reports/{run} (")), "{said}");
     assert!(said.contains("─ suite ") && said.contains("suite.yaml: as it was\n"), "{said}");
     assert!(said.contains("─ model ") && said.ends_with("everything recorded is what it was\n"), "{said}");
+    // A part of it, asked with another seed, is of the same suite.
+    let part = workspace.ok(&["run", "suite.yaml", "--limit", "2", "--seed", "7", "--format", "json"]).stdout;
+    let part: Value = serde_json::from_str(&part).unwrap();
+    let said = workspace.ok(&["lineage", part["run"].as_str().unwrap()]).stdout;
+    assert!(said.ends_with("everything recorded is what it was\n"), "{said}");
     // The negative twin: another suite under the same name, and a model that is gone.
     let text = std::fs::read_to_string(workspace.path().join("suite.yaml")).unwrap();
     workspace.write("suite.yaml", text.replacen("suite: ", "suite: other_", 1));
@@ -39,7 +44,9 @@ fn pairs_lead_back_to_the_run_that_they_were_made_of_as_long_as_they_are_those()
     };
     let found = step("mine.jsonl");
     assert_eq!((&found["state"], &found["from"][0]["state"]), (&"same".into(), &"same".into()), "{found}");
-    assert_eq!((&found["from"][0]["role"], &found["from"][0]["path"]), (&"preferences".into(), &"pairs.jsonl".into()));
+    let from = &found["from"][0];
+    assert_eq!(from["role"], "preferences");
+    assert!(std::path::Path::new(from["path"].as_str().unwrap()).is_absolute(), "wherever it is asked later: {from}");
     workspace.write("pairs.jsonl", "{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"d\"}\n");
     assert_eq!(step("mine.jsonl")["from"][0]["state"], "changed");
     // The note is of what was written, and of nothing else.

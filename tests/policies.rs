@@ -273,6 +273,10 @@ fn says_what_is_wrong_with_practice() {
       --> policy.yaml:4:1
       help: leave grammar, schema, penalties and biases out; temperature, top_k, top_p and min_p are set aside by themselves
     ");
+    let silent = PRACTICE.replace("- number: {name: exact}", "- choice: {candidates: [a, b]}");
+    insta::assert_snapshot!(checked(GRPO.into(), silent), @"");
+    let dropped = GRPO.replace("alpha: 16}", "alpha: 16, dropout: 0.1}");
+    insta::assert_snapshot!(checked(dropped, PRACTICE.into()), @"");
     let without = GRPO.replace("practice: {suite: practice.yaml, prompts: 4, answers: 4, passes: 2}\n", "");
     insta::assert_snapshot!(checked(without, PRACTICE.into()), @r"
     error: the recipe has no `practice`

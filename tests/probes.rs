@@ -54,7 +54,7 @@ fn a_model_that_is_biased_on_purpose_is_found_out() {
     assert_eq!(samples.len(), 96);
     let mut sides: Vec<String> = samples.iter().map(|sample| sample["case"]["probe"].to_string()).collect();
     sides.sort();
-    insta::assert_snapshot!(sides[0], @r#"{"pair":"0","group":"men","unit":"0"}"#);
+    insta::assert_snapshot!(sides[0], @r#"{"pair":"0","group":"men","unit":"0","over":0}"#);
 }
 
 #[test]

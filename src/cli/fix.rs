@@ -125,6 +125,7 @@ fn page(judged: &Judged, request: &Request) -> String {
     for found in &judged.found {
         let _ = writeln!(text, "{}\n", found.title());
         text.extend(found.tables().map(|table| report::comparison(table, &report::Answers::default(), 0, size) + "\n"));
+        text.extend(found.told_apart.iter().map(|what| format!("{what}, which it did not before\n\n")));
     }
     let attempt = &judged.attempt;
     let p = attempt.p_value.map_or_else(|| "no test was possible".to_owned(), |p| format!("p {}", p_text(p)));

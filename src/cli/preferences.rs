@@ -129,7 +129,7 @@ fn write(path: &Path, pairs: &[Preference]) -> Result<(), RankError> {
 /// Says beside what was written what it was made from, for `tripos lineage`.
 fn note(args: &Args, made: &Made) -> Result<(), RankError> {
     let origin = |source: &Source| {
-        let file = FileRecord { path: source.path.clone(), sha256: content(&source.path)? };
+        let file = FileRecord { path: source.path.canonicalize()?, sha256: content(&source.path)? };
         Ok(OriginRecord { kind: source.kind.name().to_owned(), file })
     };
     for out in std::iter::once(&args.out).chain(&args.test_out) {

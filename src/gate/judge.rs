@@ -69,7 +69,7 @@ impl Gate<'_> {
     /// A rule that cannot be judged: without a baseline, of a variant or metric that is not there; more unscored cases than
     /// the suite allows; no common case.
     pub fn judge(&self) -> Result<GateRecord, Problems> {
-        let mut problems = self.unscored();
+        let mut problems = too_many_unscored(self.candidate, self.max_unscored, &self.place);
         let asked = self.asked();
         if asked.is_empty() && !self.unchanged.is_empty() {
             // What is new has nothing to be compared with, and the rest is as it was.
@@ -335,28 +335,29 @@ impl Gate<'_> {
         }
         problems
     }
+}
 
-    /// The variants with more unscored cases than the suite allows.
-    fn unscored(&self) -> Problems {
-        let mut problems = Problems::new();
-        let Some(most) = self.max_unscored else { return problems };
-        for variant in &self.candidate.variants {
-            let rows = self.candidate.rows(&variant.name);
-            // Of the cases that there are, however many of them early stopping has left out.
-            let all = self.candidate.header.cases.count;
-            let unscored: BTreeSet<&str> = rows.iter().filter(|row| is_unscored(row)).map(|row| row.case).collect();
-            if unscored.len() as f64 > most * all as f64 {
-                problems.push(GateError::TooManyUnscored {
-                    variant: variant.name.clone(),
-                    unscored: unscored.len(),
-                    cases: all,
-                    most,
-                    place: self.place.clone(),
-                });
-            }
+/// The variants of a run with more unscored cases than its suite allows.
+#[must_use]
+pub fn too_many_unscored(run: &RunSummary, most: Option<f64>, place: &Place) -> Problems {
+    let mut problems = Problems::new();
+    let Some(most) = most else { return problems };
+    for variant in &run.variants {
+        let rows = run.rows(&variant.name);
+        // Of the cases that there are, however many of them early stopping has left out.
+        let all = run.header.cases.count;
+        let unscored: BTreeSet<&str> = rows.iter().filter(|row| is_unscored(row)).map(|row| row.case).collect();
+        if unscored.len() as f64 > most * all as f64 {
+            problems.push(GateError::TooManyUnscored {
+                variant: variant.name.clone(),
+                unscored: unscored.len(),
+                cases: all,
+                most,
+                place: place.clone(),
+            });
         }
-        problems
     }
+    problems
 }
 
 /// What can be said of a suite's rules before anything is asked: nothing to judge, or a rule without what it needs.

@@ -31,7 +31,7 @@ pub use decide::{at_least, at_most, no_worse_by, standing};
 pub use early_stop::{Certainty, Sequential, Watched};
 pub use error::GateError;
 pub use evidence::{figure, p_text, signed, test_name};
-pub use judge::{Early, Gate, check_rules, nothing_changed};
+pub use judge::{Early, Gate, check_rules, nothing_changed, too_many_unscored};
 pub use over_optimised::{OverOptimised, over_optimised};
 pub use probe::{GroupDifference, ProbeComparison, probes};
 pub use record::{Comparison, Decision, Flip, GateRecord, RuleRecord, SCHEMA, Side, Standing};

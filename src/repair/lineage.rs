@@ -4,13 +4,14 @@
 //! A trained file says of which recipe and base it is; the training run that made it, found by the file's own hash, knows the rest.
 //! Files of pairs have a note of their origin beside them ([`Origins`]), rankings name the runs that they judge.
 
+mod asked;
 mod find;
 mod training;
 
 use crate::error::{Explain, Place, Problems};
 use crate::gguf::{Gguf, sha256_file};
-use crate::store::{Header, ModelRecord, Origins, read_header, samples_file, without_paths};
-use crate::suite::{self, Overrides};
+use crate::store::{ModelRecord, Origins, read_header, samples_file};
+use asked::asked;
 use find::Finder;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -81,8 +82,8 @@ pub fn content(path: &Path) -> std::io::Result<String> {
     sha256_file(&if path.is_dir() { samples_file(path) } else { path.to_path_buf() })
 }
 
-/// The way back from a file or a run. Training runs are looked for in `trainings` and where `tripos fix` has them, in a folder `training`
-/// beside their file; runs in `runs`, each a folder of such.
+/// The way back from a file or a run. Training runs are looked for in `trainings`, around their file, and where `tripos fix` has them, in a
+/// folder `training` beside it; runs in `runs`, each a folder of such.
 ///
 /// # Errors
 /// What is neither.
@@ -91,13 +92,15 @@ pub fn lineage(path: &Path, runs: &[PathBuf], trainings: &[PathBuf]) -> Result<S
         let what = format!("cannot read `{}`: it does not exist", path.display());
         return Err(NoWay { what, place: Place::file(path) }.into());
     }
-    let beside = path.parent().map(|folder| folder.join(TRAINING));
-    let trainings: Vec<PathBuf> = trainings.iter().cloned().chain(beside).collect();
-    let mut way = Way { find: Finder::new(runs, &trainings), seen: BTreeSet::new() };
-    let step = if path.is_dir() { way.folder(path) } else { way.file("file", path, None) };
+    let mut way = Way { find: Finder::new(runs, trainings), seen: BTreeSet::new() };
+    let mut step = if path.is_dir() { way.folder(path) } else { way.file("file", path, None) };
     if step.from.is_empty() && step.says.is_none() {
         let what = format!("`{}` does not say what it was made from", path.display());
         return Err(NoWay { what, place: Place::file(path) }.into());
+    }
+    if step.state == State::Unrecorded {
+        // It is the thing that is asked about.
+        step.state = State::Same;
     }
     Ok(step)
 }
@@ -125,10 +128,8 @@ impl Way {
     /// A file with what it was made from: as long as it is what it was, since of something else nothing is known.
     fn file(&mut self, role: &str, path: &Path, recorded: Option<&str>) -> Step {
         let mut step = Self::step(role, path, recorded);
-        if recorded.is_none() && step.state == State::Unrecorded {
-            step.state = State::Same;
-        }
-        let Some(sha256) = step.sha256.clone().filter(|_| step.state == State::Same) else { return step };
+        let known = [State::Same, State::Unrecorded].contains(&step.state);
+        let Some(sha256) = step.sha256.clone().filter(|_| known) else { return step };
         if !self.seen.insert(sha256.clone()) {
             step.says = Some("as above".into());
             return step;
@@ -143,15 +144,19 @@ impl Way {
     /// Of a model or an adapter: the run that made it, or else what the file itself says.
     fn of_gguf(&mut self, gguf: &Gguf, sha256: &str, step: &mut Step) {
         let said = |key: &str| gguf.metadata().text(key);
-        if let Some((folder, copy)) = self.find.maker(sha256, said("tripos.recipe.sha256")) {
-            let mut made = self.training(&folder);
-            if copy {
-                made.says = Some(format!("{}; this is a copy of what it made", made.says.unwrap_or_default()));
+        let folder = step.path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let by = (said("tripos.recipe.sha256"), said("tripos.base.sha256"));
+        if let Some((run, same)) = self.find.maker(sha256, by, &folder) {
+            let mut made = self.training(&run);
+            if !same {
+                let says = made.says.unwrap_or_default();
+                made.says = Some(format!(
+                    "{says}; the newest of this recipe and base, which made another file (quantised since, say)"
+                ));
             }
             step.from.push(made);
             return;
         }
-        let folder = step.path.parent().unwrap_or(Path::new("")).to_path_buf();
         for (role, key) in [("base", "tripos.base"), ("adapter", "tripos.adapter")] {
             let (Some(name), Some(sha256)) = (said(&format!("{key}.file")), said(&format!("{key}.sha256"))) else {
                 continue;
@@ -196,16 +201,13 @@ impl Way {
     /// A run: the suite that it asked, and the models that it asked and judged with.
     fn run(&mut self, path: &Path, recorded: Option<&str>) -> Step {
         let mut step = Self::step("run", path, recorded);
-        if recorded.is_none() && step.state == State::Unrecorded {
-            step.state = State::Same;
-        }
         let Ok(header) = read_header(path) else { return step };
         step.says = Some(format!("{} samples asked for of suite {}", header.trials, header.suite_name));
         if !self.seen.insert(path.display().to_string()) {
             step.says = Some("as above".into());
             return step;
         }
-        step.from.push(asked(&header));
+        step.from.push(asked(path, &header));
         for (name, model) in &header.models {
             let known = step.from.iter().any(|other: &Step| other.sha256.as_ref() == Some(&model.facts.sha256));
             if !known || model.adapter.is_some() {
@@ -232,34 +234,6 @@ fn role(name: &str) -> String {
         Some((kind @ ("judge" | "classifier" | "reward"), scorer)) => format!("{kind} `{scorer}`"),
         _ => "model".to_owned(),
     }
-}
-
-/// The suite of a run, read again.
-fn asked(header: &Header) -> Step {
-    let path = header.suite_path.clone();
-    let mut step =
-        Step { role: "suite".into(), state: State::Gone, sha256: None, says: None, from: vec![], path: path.clone() };
-    if !path.is_file() {
-        return step;
-    }
-    // A model of the command line is none of the suite's: both are compared without.
-    let now = suite::load(&path, &Overrides::default()).0.and_then(|suite| serde_json::to_value(suite).ok());
-    step.state = match now {
-        Some(now) if without_models(&now) == without_models(&header.suite) => State::Same,
-        _ => State::Changed,
-    };
-    step
-}
-
-/// A suite without paths, models and adapters: which were asked the run says itself.
-fn without_models(suite: &serde_json::Value) -> serde_json::Value {
-    let mut suite = without_paths(suite);
-    for variant in suite.get_mut("variants").and_then(|all| all.as_array_mut()).into_iter().flatten() {
-        if let Some(variant) = variant.as_object_mut() {
-            variant.remove("adapter");
-        }
-    }
-    suite
 }
 
 /// The beginning of a hash, for people.

@@ -5,3 +5,6 @@
 
 pub mod fix;
 pub mod lineage;
+
+/// What the ids of a generator's fresh cases begin with, which are none of the suite's.
+const FRESH: &str = "fresh-";

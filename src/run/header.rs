@@ -3,10 +3,7 @@
 use super::error::RunError;
 use super::prepare::Prepared;
 use crate::error::{Place, Problems};
-use crate::store::{
-    CaseRecord, CaseSet, Header, ModelRecord, SCHEMA, ScorerRecord, Status, without_own_paths, without_paths,
-};
-use crate::suite::Case;
+use crate::store::{CaseSet, Header, ModelRecord, SCHEMA, ScorerRecord, Status, without_own_paths, without_paths};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,8 +52,8 @@ impl Prepared<'_> {
             suite_path: self.suite.path.canonicalize().unwrap_or_else(|_| self.suite.path.clone()),
             suite,
             scorers: self.scorer_records(),
-            cases: case_set(chosen),
-            examples: case_set(self.suite.examples.iter()),
+            cases: CaseSet::of(chosen),
+            examples: CaseSet::of(self.suite.examples.iter()),
             models,
             flags,
             seed,
@@ -164,16 +161,6 @@ pub fn unchanged(before: &Header, now: &Header) -> BTreeSet<String> {
     };
     let names = now.models.keys().filter(|name| alike && before.models.contains_key(*name));
     names.filter(|name| before.heads() == now.heads() && same(name)).cloned().collect()
-}
-
-fn case_set<'a>(cases: impl Iterator<Item = &'a Case>) -> CaseSet {
-    let mut hash = Sha256::new();
-    let mut count = 0;
-    for case in cases {
-        hash.update(serde_json::to_vec(&(&case.id, CaseRecord::from(case))).unwrap_or_default());
-        count += 1;
-    }
-    CaseSet { count, sha256: hex(&hash.finalize()) }
 }
 
 /// Bytes as lower-case hex.

@@ -1,10 +1,11 @@
 //! Every setting of a run: `header.json`.
 
-use super::Trial;
+use super::{CaseRecord, Trial};
 use crate::engine::ModelFacts;
-use crate::suite::{ScorerKind, ScorerSpec};
+use crate::suite::{Case, ScorerKind, ScorerSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -155,6 +156,20 @@ pub struct CaseSet {
     pub count: usize,
     /// SHA-256 of their ids, vars, targets and tags.
     pub sha256: String,
+}
+
+impl CaseSet {
+    /// What is known of some cases.
+    #[must_use]
+    pub fn of<'a>(cases: impl Iterator<Item = &'a Case>) -> Self {
+        let mut hash = Sha256::new();
+        let mut count = 0;
+        for case in cases {
+            hash.update(serde_json::to_vec(&(&case.id, CaseRecord::from(case))).unwrap_or_default());
+            count += 1;
+        }
+        Self { count, sha256: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect() }
+    }
 }
 
 /// A model as a run used it.

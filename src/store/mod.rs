@@ -17,7 +17,7 @@ pub use error::StoreError;
 pub use folder::{RunFolder, read_header, read_samples, read_samples_of, samples_file};
 pub use header::{CaseSet, Header, KvCheck, ModelRecord, ScorerRecord, Segment, Status};
 pub use origins::{OriginRecord, Origins};
-pub use paths::{without_own_paths, without_paths};
+pub use paths::{suite_sha256, without_own_paths, without_paths};
 pub use sample::{CaseRecord, LikelihoodCost, MessageRecord, PromptRecord, Repeat, Sample, StageRecord, Trial};
 
 /// The parts of a sample that other rooms made, for those who read runs and know no suite, engine or scorer.

@@ -1,8 +1,10 @@
 //! Recorded suites without the paths of their files: they depend on where Tripos was started, and what the files hold is
 //! compared by itself.
 
-use super::header::{Header, ModelRecord};
+use super::header::{CaseSet, Header, ModelRecord};
+use crate::suite::Suite;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 impl Header {
     /// The scorers as they were written, without the paths of their files.
@@ -36,6 +38,15 @@ pub fn without_paths(suite: &Value) -> Value {
         all.for_each(|one| *one = without_own_paths(one));
     }
     suite
+}
+
+/// SHA-256 of all that a suite asks, in hex: its words, prompts, cases and examples, whatever the paths of its files and models.
+#[must_use]
+pub fn suite_sha256(suite: &Suite) -> String {
+    let words = without_paths(&serde_json::to_value(suite).unwrap_or_default());
+    let [cases, examples] = [&suite.cases, &suite.examples].map(|cases| CaseSet::of(cases.iter()).sha256);
+    let hash = Sha256::digest(format!("{words}\n{cases}\n{examples}"));
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A variant or a scorer without the paths of its own files.

@@ -64,6 +64,9 @@ pub struct Counterpart {
     pub group: String,
     /// The unit that the pair counts to.
     pub unit: String,
+    /// The number of the combination of `over` that it is asked with.
+    #[serde(default)]
+    pub over: usize,
 }
 
 /// `probe:` as written.

@@ -7,6 +7,7 @@ use super::reference::{Reference, spans};
 use crate::model::{Document, Shape};
 use crate::store::training::{Material, SourceRecord};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// Rows of documents: what is computed at once.
 pub type Rows<'a> = Vec<Vec<&'a Document>>;
@@ -207,5 +208,7 @@ pub fn material(lessons: &Lessons, train: &Dataset, held_out: &Dataset) -> Mater
 
 fn source(facts: &SourceFacts) -> SourceRecord {
     let SourceFacts { name, sha256, rows, documents, tokens, targets, cut, dropped, .. } = facts.clone();
+    // By which it is found again, wherever Tripos is started then.
+    let name = Path::new(&name).canonicalize().map_or(name, |path| path.display().to_string());
     SourceRecord { name, sha256, rows, documents, tokens: tokens as u64, targets: targets as u64, cut, dropped }
 }

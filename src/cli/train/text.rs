@@ -46,8 +46,8 @@ pub(super) fn step(record: &StepRecord, steps: u64, left_s: f64) -> String {
     )
 }
 
-/// `step 0012/0120 | reward 0.531 ± 0.499 | exact 0.531 | kl 0.0021 | entropy 0.310 | 4.2 tokens | level 0.31 | lr 3.0e-5 | eta 4m12s`;
-/// what is as it should be is left out: nothing cut off, everything stopped.
+/// `step 0012/0120 | reward 0.531 ± 0.499 | exact 0.531 | kl 0.0021 | ratio 1.000 | clipped 0.00 | parity 3.1e-4, 1.000 | entropy 0.310
+/// | 4.2 tokens | level 0.31 | unstopped 0.00 | lr 3.0e-5 | eta 4m12s`, on one line.
 fn round(record: &StepRecord, of: &PracticeRecord, steps: u64, left_s: f64) -> String {
     let width = steps.to_string().len().max(4);
     let mut line = format!("step {:0width$}/{steps:0width$} | reward {:.3} ± {:.3}", record.step, of.reward, of.spread);
@@ -56,15 +56,11 @@ fn round(record: &StepRecord, of: &PracticeRecord, steps: u64, left_s: f64) -> S
     }
     let _ = write!(
         line,
-        " | kl {:.4} | entropy {:.3} | {:.1} tokens | level {:.2}",
-        of.kl, of.entropy, of.length, of.silent
+        " | kl {:.4} | ratio {:.3} | clipped {:.2} | parity {:.1e}, {:.3} | entropy {:.3} | {:.1} tokens | level {:.2} | unstopped {:.2}",
+        of.kl, of.ratio, of.clipped, of.parity, of.ratio_engine, of.entropy, of.length, of.silent, of.unstopped
     );
     if let Some(foreseen) = of.foreseen {
         let _ = write!(line, " | foreseen {foreseen:.2}");
-    }
-    for (name, share) in [("clipped", of.clipped), ("unstopped", of.unstopped)].iter().filter(|(_, share)| *share > 0.0)
-    {
-        let _ = write!(line, " | {name} {share:.2}");
     }
     if of.left_out > 0 {
         let _ = write!(line, " | {} left out", of.left_out);

@@ -66,6 +66,7 @@ fn text(judged: &Judged, request: &Request) -> String {
     for found in &judged.found {
         let _ = writeln!(text, "## {}\n\n{HEAD}", found.title());
         text.extend(found.comparisons.iter().map(row));
+        text.extend(found.told_apart.iter().map(|what| format!("\n{what}, which it did not before.\n")));
         text.push('\n');
     }
     if let Some(command) = gate_command(judged, request) {

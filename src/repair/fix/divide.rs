@@ -3,10 +3,11 @@
 use super::Request;
 use super::error::FixError;
 use crate::error::{Place, Problems};
+use crate::repair::FRESH;
 use crate::seed;
 use crate::suite::{self, Case, ModelRef, Overrides, Suite};
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The fewest cases on either side: McNemar's test over 7, all of them won, gives 0.016, and at a second attempt's level nothing.
 const FEWEST: usize = 8;
@@ -20,15 +21,18 @@ pub(super) struct Halves {
     pub learned: Vec<Case>,
     /// Are not looked at before the end.
     pub held_out: Vec<Case>,
-    /// SHA-256 of what is held out, by which attempts are counted.
+    /// SHA-256 of what is held out.
     pub sha256: String,
 }
 
 impl Halves {
-    /// Divides the cases by a hash of what they ask and the seed, the sides of a counterfactual pair together. A generator's suite is
-    /// learned from as a whole, and fresh cases are drawn to be held out.
+    /// Divides the cases by a hash of what they ask and the seed. Of a probe the swapped values are divided, and so are the combinations
+    /// that they are asked with: a pair of which one is learned from and the other held out is left aside. A generator's suite is
+    /// learned from as a whole, and fresh cases are drawn to be held out, as long as it has any.
     pub(super) fn of(suite: &Suite, request: &Request) -> Result<Self, Problems> {
-        let (learned, held_out) = if suite.generated { fresh(suite, request)? } else { divided(&suite.cases, request) };
+        let drawn = if suite.generated { Some(fresh(suite, request)?) } else { None };
+        let drawn = drawn.filter(|(_, held_out)| held_out.len() >= FEWEST);
+        let (learned, held_out) = drawn.unwrap_or_else(|| divided(&suite.cases, request));
         if learned.len() < FEWEST || held_out.len() < FEWEST {
             return Err(FixError::TooFew {
                 cases: learned.len() + held_out.len(),
@@ -60,11 +64,29 @@ pub(super) fn asks(case: &Case) -> String {
 }
 
 fn divided(cases: &[Case], request: &Request) -> (Vec<Case>, Vec<Case>) {
-    let held = |case: &Case| {
-        let unit = case.probe.as_ref().map_or_else(|| asks(case), |probe| probe.unit.clone());
-        share(&unit, request.seed) < request.holdout
+    let combinations = combinations(cases, request);
+    let held = |case: &Case| match &case.probe {
+        None => Some(share(&asks(case), request.seed) < request.holdout),
+        Some(probe) => {
+            let unit = share(&probe.unit, request.seed) < request.holdout;
+            combinations.get(&probe.over).is_none_or(|held| *held == unit).then_some(unit)
+        }
     };
-    cases.iter().cloned().partition(|case| !held(case))
+    let of = |side: bool| cases.iter().filter(|case| held(case) == Some(side)).cloned().collect();
+    (of(false), of(true))
+}
+
+/// Whether each combination that a probe's values are asked with is held out, some of them on either side; none where there is but one.
+fn combinations(cases: &[Case], request: &Request) -> BTreeMap<usize, bool> {
+    let known: BTreeSet<usize> = cases.iter().filter_map(|case| case.probe.as_ref()).map(|probe| probe.over).collect();
+    if known.len() < 2 {
+        return BTreeMap::new();
+    }
+    let mut drawn: Vec<usize> = known.into_iter().collect();
+    drawn.sort_by_key(|over| seed::key(request.seed, &["fix", "over", &over.to_string()]));
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a share of a length
+    let held = ((drawn.len() as f64 * request.holdout).round() as usize).clamp(1, drawn.len() - 1);
+    drawn.into_iter().enumerate().map(|(at, over)| (over, at < held)).collect()
 }
 
 /// Where a text falls between 0 and 1, by a hash.
@@ -83,7 +105,8 @@ fn fresh(suite: &Suite, request: &Request) -> Result<(Vec<Case>, Vec<Case>), Pro
     let (again, problems) = suite::load(&suite.path, &Overrides { model, drawn: Some(drawn), ..Overrides::default() });
     let Some(again) = again.filter(|_| !problems.any_error()) else { return Err(problems) };
     let known: HashSet<String> = suite.cases.iter().map(asks).collect();
-    let held_out = again.cases.into_iter().filter(|case| !known.contains(&asks(case))).take(wanted).collect();
+    let new = again.cases.into_iter().filter(|case| !known.contains(&asks(case))).take(wanted);
+    let held_out = new.map(|case| Case { id: format!("{FRESH}{}", case.id), ..case }).collect();
     Ok((suite.cases.clone(), held_out))
 }
 
@@ -124,12 +147,34 @@ mod tests {
         assert!(divided(&all, &request(0.2, 1)).1.len() < 120);
     }
 
+    /// Else the eight sums that two dozen names are asked with would be learned by heart, and held out with other names.
+    #[test]
+    fn of_a_probe_values_and_what_they_are_asked_with_are_held_out() {
+        let mut all = cases(6 * 8 * 2);
+        for (at, case) in all.iter_mut().enumerate() {
+            let (over, value, group) = (at / 12, at / 2 % 6, ["a", "b"][at % 2].to_owned());
+            let pair = format!("{over}.{value}");
+            case.probe = Some(suite::Counterpart { unit: value.to_string(), pair, group, over });
+        }
+        let (learned, held_out) = divided(&all, &request(0.5, 1));
+        let of = |cases: &[Case], what: fn(&suite::Counterpart) -> String| -> HashSet<String> {
+            cases.iter().map(|case| what(case.probe.as_ref().unwrap())).collect()
+        };
+        for what in
+            [|probe: &suite::Counterpart| probe.unit.clone(), |probe: &suite::Counterpart| probe.over.to_string()]
+        {
+            assert!(of(&learned, what).is_disjoint(&of(&held_out, what)));
+        }
+        assert_eq!(of(&held_out, |probe| probe.over.to_string()).len(), 4);
+        assert!(learned.len() >= 8 && held_out.len() >= 8, "{} {}", learned.len(), held_out.len());
+    }
+
     #[test]
     fn the_sides_of_a_pair_stay_together() {
         let mut all = cases(100);
         for (at, case) in all.iter_mut().enumerate() {
             let (pair, group) = ((at / 2).to_string(), ["a", "b"][at % 2].to_owned());
-            case.probe = Some(suite::Counterpart { unit: pair.clone(), pair, group });
+            case.probe = Some(suite::Counterpart { unit: pair.clone(), pair, group, over: 0 });
         }
         let (_, held_out) = divided(&all, &request(0.5, 1));
         let units: HashSet<&str> = held_out.iter().map(|case| case.probe.as_ref().unwrap().unit.as_str()).collect();

@@ -116,9 +116,7 @@ impl Explain for FixError {
             Self::TooFew { fewest, .. } => {
                 format!("give the suite more cases: at least {fewest} on either side (or another `--holdout`)")
             }
-            Self::TooOften { .. } => {
-                "give the suite more cases; a log of attempts starts anew in another folder (--out), and so does the risk of chance".into()
-            }
+            Self::TooOften { .. } => "give the suite more cases".into(),
             Self::Read { .. } => "check the path and its permissions, or name another folder (--out)".into(),
             Self::NoAdapter { .. } => {
                 "look at its steps, and try a lower `lr` in a recipe of your own (--recipe)".into()

@@ -87,6 +87,17 @@ impl fmt::Display for Lessons {
     }
 }
 
+/// What becomes of targets that are not taught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Targets {
+    /// There are none.
+    None,
+    /// So many are not what the scorer passes.
+    Refused(usize),
+    /// They are less than what the model says when it is right.
+    Bare,
+}
+
 /// What lessons are made of.
 pub(super) struct Class<'a> {
     /// The suite with the one variant.
@@ -120,19 +131,20 @@ impl Class<'_> {
         }
         let mut header = before.header.clone();
         let wrong = self.to_teach(&all, &header.prefixes);
-        let (mut taught, refused) = self.references(&all, &wrong, asker.machine.allow_commands)?;
+        let leaked = lessons.failing - wrong.iter().filter(|outcome| fails(outcome)).count();
+        let (mut taught, targets) = self.references(&all, &wrong, asker.machine.allow_commands)?;
         let rest: Vec<&Outcome> = wrong.iter().copied().filter(|outcome| answer(&taught, outcome).is_none()).collect();
         let Some(own) = self.draw(asker, &rest, &mut header.prefixes)? else { return Ok(None) };
         lessons.taught = [taught.len(), own.len(), 0];
         taught.extend(own);
         if taught.is_empty() {
-            return Err(self.nothing(wrong.len(), refused).into());
+            return Err(self.nothing((lessons.failing, leaked), targets).into());
         }
         let known = wrong.iter().filter(|outcome| fails(outcome) && answer(&taught, outcome).is_some());
         lessons.left_out = lessons.failing.saturating_sub(known.count());
         lessons.pairs = self.pairs(&wrong, &taught);
         if self.by_pairs && lessons.pairs.is_empty() {
-            return Err(self.nothing(wrong.len(), refused).into());
+            return Err(self.nothing((lessons.failing, leaked), targets).into());
         }
         let replayed = self.replayed(&all, &header.prefixes, REPLAYED * taught.len());
         lessons.taught[2] = replayed.len();
@@ -152,16 +164,16 @@ impl Class<'_> {
         all.iter().filter(|outcome| (fails(outcome) || in_pair(outcome)) && apart(outcome)).collect()
     }
 
-    /// The targets of cases as answers, where answers are targets, as far as the scorer passes them; and how many it does not.
+    /// The targets of cases as answers, where answers are targets, as far as the scorer passes them; and what of the others.
     fn references(
         &self,
         all: &[Outcome],
         wrong: &[&Outcome],
         allow_commands: bool,
-    ) -> Result<(Vec<Sample>, usize), Problems> {
+    ) -> Result<(Vec<Sample>, Targets), Problems> {
         let (mut taught, mut refused) = (Vec::new(), 0);
         if !right_answers_are_targets(all, self.scorer) {
-            return Ok((taught, refused));
+            return Ok((taught, Targets::Bare));
         }
         let space = begins_with_a_space(all);
         let spec: Vec<_> = self.suite.scorers.iter().filter(|spec| spec.name == self.scorer).cloned().collect();
@@ -174,10 +186,10 @@ impl Class<'_> {
                 None => {}
             }
         }
-        Ok((taught, refused))
+        Ok((taught, if refused == 0 { Targets::None } else { Targets::Refused(refused) }))
     }
 
-    /// The model's own answers to cases, drawn several times, as far as they pass and end. Nothing where it was stopped.
+    /// The model's own answers to cases, drawn several times, as far as they pass and end; equal ones once. Nothing where it was stopped.
     fn draw(
         &self,
         asker: &Asker,
@@ -191,7 +203,8 @@ impl Class<'_> {
         let asked: HashSet<&str> = ids.collect();
         let hot = |variant: &Variant| {
             let mut variant = Variant { repeats: DRAWN, reduce: Reduce::default(), ..variant.clone() };
-            variant.sampling.seed = self.seed;
+            // Those that failed were drawn by the suite's own seed.
+            variant.sampling.seed = seed::key(self.seed, &["fix", "drawn"]);
             if variant.sampling.temperature <= 0.0 {
                 variant.sampling.temperature = 1.0;
             }
@@ -205,7 +218,12 @@ impl Class<'_> {
         let Some(run) = asker.run(&again, &format!("{DRAWN} answers to each"), None)? else { return Ok(None) };
         prefixes.extend(run.header.prefixes.clone());
         let drawn = outcomes(&run.dir, self.scorer)?.into_iter().flat_map(|outcome| outcome.answers);
-        Ok(Some(drawn.filter(|sample| is_right(sample, self.scorer)).collect()))
+        let mut known = HashSet::new();
+        let mut fresh = |sample: &Sample| {
+            let said = sample.completion.as_ref().map(|said| said.text.trim().to_owned());
+            known.insert((sample.trial.case.clone(), said))
+        };
+        Ok(Some(drawn.filter(|sample| is_right(sample, self.scorer) && fresh(sample)).collect()))
     }
 
     /// Right answers, one to a case, spread by a hash.
@@ -234,25 +252,39 @@ impl Class<'_> {
             _ => None,
         });
         FixError::Unfit {
-            what: format!("`{}` could not judge a single answer: {}", self.scorer, reason.unwrap_or_default()),
+            what: format!(
+                "`{}` could not judge a single answer: {}",
+                self.scorer,
+                reason.unwrap_or_else(|| "it gives numbers, and neither passes nor fails".to_owned())
+            ),
             help: "mend what keeps it from judging, or name another scorer (--scorer)".into(),
             place: Place::file(&self.suite.path),
         }
     }
 
-    fn nothing(&self, cases: usize, refused: usize) -> FixError {
-        let targets = match refused {
-            0 => "they have no target".to_owned(),
-            refused => format!("`{}` does not pass {refused} of their targets", self.scorer),
-        };
-        FixError::Unfit {
-            what: format!(
-                "nothing can be taught of {cases} failing cases: none of {DRAWN} answers passed, and {targets}"
-            ),
-            help: "give the cases targets that pass, or teach what is right by a recipe of your own (`tripos train`)"
-                .into(),
-            place: Place::file(&self.suite.path),
+    fn nothing(&self, (cases, leaked): (usize, usize), targets: Targets) -> FixError {
+        let place = Place::file(&self.suite.path);
+        if leaked == cases {
+            let what = format!(
+                "nothing can be taught of {cases} failing cases: each asks what is held out, or what another suite asks"
+            );
+            let help =
+                "leave examples that are cases out of the prompt, or another suite that asks the same out of --also"
+                    .into();
+            return FixError::Unfit { what, help, place };
         }
+        let targets = match targets {
+            Targets::None => "they have no target".to_owned(),
+            Targets::Refused(refused) => format!("`{}` does not pass {refused} of their targets", self.scorer),
+            Targets::Bare => "right answers show more than their target".to_owned(),
+        };
+        let aside = if leaked == 0 { String::new() } else { format!(" ({leaked} more ask what must not be taught)") };
+        let cases = cases - leaked;
+        let what = format!(
+            "nothing can be taught of {cases} failing cases{aside}: none of {DRAWN} answers passed, and {targets}"
+        );
+        let help = "give the cases targets that pass, or teach what is right by a recipe of your own (`tripos train`)";
+        FixError::Unfit { what, help: help.into(), place }
     }
 }
 
@@ -349,7 +381,7 @@ mod tests {
 
     fn side(case: &str, pair: &str, group: &str, pass: bool) -> Outcome {
         let mut outcome = outcome(case, if pass { "yes" } else { "x" }, "yes", pass);
-        let probe = Counterpart { unit: pair.into(), pair: pair.into(), group: group.into() };
+        let probe = Counterpart { unit: pair.into(), pair: pair.into(), group: group.into(), over: 0 };
         let sample = &mut outcome.answers[0];
         sample.case = CaseRecord { probe: Some(probe), ..sample.case.clone() };
         outcome
@@ -405,8 +437,8 @@ mod tests {
             let wrong = class.to_teach(&all, prefixes);
             let ids: Vec<&str> = wrong.iter().map(|outcome| outcome.answers[0].trial.case.as_str()).collect();
             assert_eq!(ids, ["Ann cooks", "Tom cooks", "What is the capital of Spain"]);
-            let (taught, refused) = class.references(&all, &wrong, false).unwrap();
-            assert_eq!((taught.len(), refused), (3, 0));
+            let (taught, targets) = class.references(&all, &wrong, false).unwrap();
+            assert_eq!((taught.len(), targets), (3, Targets::None));
             // Nothing that passes is held against anything.
             let pairs = class.pairs(&wrong, &taught);
             let failing: Vec<&str> = pairs.iter().map(|pair| pair.failing.trial.case.as_str()).collect();

@@ -2,13 +2,14 @@
 
 use crate::error::Problems;
 use crate::store::{Repeat, Sample, ScoreValue, read_samples};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// A case, and the answers to it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outcome {
-    /// Whether a scorer passes it, all its repeats together; `None` where it cannot judge it.
+    /// Whether a scorer passes it, all its repeats together: what they come to as a number, a mean or pass@k, passes from ½ on. `None`
+    /// where it cannot judge it.
     pub passes: Option<bool>,
     /// The answers, in the order in which they were recorded; never none.
     pub answers: Vec<Sample>,
@@ -34,10 +35,10 @@ pub(super) fn passed(sample: &Sample, scorer: &str) -> Option<bool> {
 /// The cases of a run of one variant, in the order in which they were recorded first.
 pub(super) fn outcomes(run: &Path, scorer: &str) -> Result<Vec<Outcome>, Problems> {
     let (mut places, mut all): (HashMap<String, usize>, Vec<Outcome>) = (HashMap::new(), Vec::new());
-    let mut together: BTreeMap<String, Option<bool>> = BTreeMap::new();
+    let mut together: Vec<Sample> = Vec::new();
     read_samples(run, |sample| {
         if sample.trial.repeat == Repeat::Reduced {
-            together.insert(sample.trial.case.clone(), passed(&sample, scorer));
+            together.push(sample);
             return;
         }
         let place = *places.entry(sample.trial.case.clone()).or_insert(all.len());
@@ -46,10 +47,19 @@ pub(super) fn outcomes(run: &Path, scorer: &str) -> Result<Vec<Outcome>, Problem
         }
         all[place].answers.push(sample);
     })?;
-    for (case, passes) in together {
-        if let Some(outcome) = places.get(&case).and_then(|place| all.get_mut(*place)) {
-            outcome.passes = passes;
+    for reduced in together {
+        if let Some(outcome) = places.get(&reduced.trial.case).and_then(|place| all.get_mut(*place)) {
+            let single = outcome.answers.iter().any(|sample| passed(sample, scorer).is_some());
+            outcome.passes = passed(&reduced, scorer).or(number(&reduced, scorer).filter(|_| single).map(|x| x >= 0.5));
         }
     }
     Ok(all)
+}
+
+/// What passes and fails come to together.
+fn number(sample: &Sample, scorer: &str) -> Option<f64> {
+    sample.scores.iter().find(|score| score.scorer == scorer).and_then(|score| match score.value {
+        ScoreValue::Number(number) => Some(number),
+        _ => None,
+    })
 }

@@ -4,12 +4,13 @@ use super::ask::Asker;
 use super::attempts::{self, Attempt};
 use super::divide::{self, Halves};
 use super::error::FixError;
-use crate::error::Problems;
-use crate::gate::{Baseline, Comparison, How, Sheet, Standing, compare, sha256};
+use crate::error::{Place, Problems};
+use crate::gate::{Baseline, Comparison, How, Sheet, Standing, compare, probes, sha256, signed, too_many_unscored};
 use crate::stats::{Direction, LEVEL};
 use crate::suite::Suite;
 use crate::summary::RunSummary;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What an attempt came to.
@@ -47,6 +48,8 @@ pub struct Found {
     pub held_out: bool,
     /// Every metric of every variant.
     pub comparisons: Vec<Comparison>,
+    /// Of a probe, groups that the test tells apart with the adapter and did not without it, in words.
+    pub told_apart: Vec<String>,
 }
 
 impl Found {
@@ -54,6 +57,11 @@ impl Found {
     #[must_use]
     pub fn title(&self) -> String {
         if self.held_out { format!("{}, cases that were held out", self.suite) } else { self.suite.clone() }
+    }
+
+    /// Whether anything is proven worse: a metric, or a probe's groups that are told apart by now.
+    fn worse(&self) -> bool {
+        !self.told_apart.is_empty() || self.comparisons.iter().any(|one| one.verdict == Standing::Worse)
     }
 
     /// The comparisons of each variant.
@@ -102,7 +110,7 @@ impl Bench<'_> {
     /// Asks the held-out half and the other suites without the adapter and with it; nothing where it was stopped.
     pub(super) fn judge(self, adapter: &Path) -> Result<Option<Judged>, Problems> {
         let folder = self.asker.folder;
-        attempts::log(folder, &self.attempt)?;
+        let attempt = attempts::open(self.attempt.clone())?;
         let held_out = divide::with(self.suite, &self.halves.held_out);
         let Some(first) = self.both(&held_out, "held out", adapter)? else { return Ok(None) };
         let metric = metric(self.scorer, &first);
@@ -112,16 +120,16 @@ impl Bench<'_> {
             found.push(one);
         }
         let judged = found[0].comparisons.iter().find(|one| one.metric == metric);
-        let fixed = judged.is_some_and(|one| is_better(one, self.attempt.level));
-        let worse = found.iter().flat_map(|one| &one.comparisons).any(|one| one.verdict == Standing::Worse);
+        let fixed = judged.is_some_and(|one| is_better(one, attempt.level));
+        let worse = found.iter().any(Found::worse);
         let came = match (fixed, worse) {
             (false, _) => Came::NotFixed,
             (true, true) => Came::FixedButWorse,
             (true, false) => Came::Fixed,
         };
         let p_value = judged.and_then(|one| one.p_value);
-        let attempt = Attempt { p_value, verdict: Some(came.text().to_owned()), ..self.attempt };
-        attempts::log(folder, &attempt)?;
+        let attempt = Attempt { p_value, verdict: Some(came.text().to_owned()), ..attempt };
+        attempts::close(&attempt)?;
         let rules = &self.suite.gate;
         Ok(Some(Judged {
             came,
@@ -140,8 +148,12 @@ impl Bench<'_> {
     fn both(&self, suite: &Suite, what: &str, adapter: &Path) -> Result<Option<Found>, Problems> {
         let Some(before) = self.asker.run(suite, what, None)? else { return Ok(None) };
         let Some(after) = self.asker.run(suite, what, Some(adapter))? else { return Ok(None) };
-        let comparisons = compared(&before, &after);
-        Ok(Some(Found { suite: suite.name.clone(), path: suite.path.clone(), held_out: false, comparisons }))
+        for run in [&before, &after] {
+            too_many_unscored(run, suite.max_unscored, &Place::file(&suite.path)).or_ok(())?;
+        }
+        let (comparisons, told_apart) = (compared(&before, &after), told_apart(&before, &after));
+        let (suite, path) = (suite.name.clone(), suite.path.clone());
+        Ok(Some(Found { suite, path, held_out: false, comparisons, told_apart }))
     }
 }
 
@@ -168,6 +180,26 @@ fn is_better(one: &Comparison, level: f64) -> bool {
         Direction::Lower => -difference,
     });
     gain.is_some_and(|gain| gain > 0.0) && one.p_value.is_some_and(|p| p <= level)
+}
+
+/// Groups of a probe that are told apart afterwards and were not before.
+fn told_apart(before: &RunSummary, after: &RunSummary) -> Vec<String> {
+    let told = |run: &RunSummary| {
+        let all = probes(run).into_iter();
+        all.flat_map(|of| {
+            let known = of.differences.into_iter().filter(|one| one.told_apart);
+            known.map(move |one| ((of.variant.clone(), of.groups.clone(), one.metric.clone()), one)).collect::<Vec<_>>()
+        })
+        .collect::<BTreeMap<_, _>>()
+    };
+    let known = told(before);
+    let fresh = told(after).into_iter().filter(|(what, _)| !known.contains_key(what));
+    fresh
+        .map(|((variant, [one, other], metric), found)| {
+            let by = found.difference.map_or_else(String::new, |difference| format!(", by {}", signed(difference)));
+            format!("{variant}: `{metric}` tells {one} and {other} apart{by}")
+        })
+        .collect()
 }
 
 /// Every metric that a table shows first, of every variant that both have.

@@ -23,14 +23,27 @@ impl Finder {
         Self { runs: runs.to_vec(), trainings: known }
     }
 
-    /// The training run that made a file; else the newest of the same recipe, of whose file this is then a copy (quantised, say).
-    pub(super) fn maker(&self, sha256: &str, recipe: Option<&str>) -> Option<(PathBuf, bool)> {
+    /// The training run that made a file, and true; else the newest of the same recipe and base, which made another file. It is looked for
+    /// where the file lies, too: its folder may be that of the run.
+    pub(super) fn maker(
+        &self,
+        sha256: &str,
+        (recipe, base): (Option<&str>, Option<&str>),
+        beside: &Path,
+    ) -> Option<(PathBuf, bool)> {
+        let near = std::iter::once(beside.to_path_buf()).chain(folders(&beside.join(super::TRAINING)));
+        let near = near.filter_map(|folder| Some((folder.clone(), read_training(&folder).ok()?)));
+        let all: Vec<(PathBuf, TrainingHeader)> = near.chain(self.trainings.iter().cloned()).collect();
         let made = |header: &TrainingHeader| header.outcome.as_ref().is_some_and(|o| o.output.sha256 == sha256);
-        let same = |header: &TrainingHeader| header.outcome.is_some() && Some(header.recipe_sha256.as_str()) == recipe;
-        let find = |by: &dyn Fn(&TrainingHeader) -> bool| self.trainings.iter().find(|(_, header)| by(header));
+        let same = |header: &TrainingHeader| {
+            header.outcome.is_some()
+                && Some(header.recipe_sha256.as_str()) == recipe
+                && header.base.sha256 == base.unwrap_or_default()
+        };
+        let find = |by: &dyn Fn(&TrainingHeader) -> bool| all.iter().find(|(_, header)| by(header));
         find(&made)
-            .map(|(folder, _)| (folder.clone(), false))
-            .or_else(|| find(&same).map(|(folder, _)| (folder.clone(), true)))
+            .map(|(folder, _)| (folder.clone(), true))
+            .or_else(|| find(&same).map(|(folder, _)| (folder.clone(), false)))
     }
 
     /// A run by its id.

@@ -1,8 +1,9 @@
 //! A training run: its recipe, base, data, suite and judges.
 
 use super::{State, Step, Way, content};
+use crate::store::suite_sha256;
 use crate::store::training::{SourceRecord, TrainingHeader, read_training};
-use crate::suite::{self, ModelRef, Overrides, ScorerKind};
+use crate::suite::{self, ModelRef, Overrides, ScorerKind, Suite};
 use crate::train::recipe;
 use std::path::{Path, PathBuf};
 
@@ -47,11 +48,7 @@ impl Way {
     /// A file of data, or the run whose answers were learned.
     fn source(&mut self, source: &SourceRecord) -> Step {
         let (path, known) = (PathBuf::from(&source.name), source.sha256.as_deref());
-        let mut step = if path.is_dir() { self.run(&path, known) } else { self.file("data", &path, known) };
-        if known.is_none() && step.state != State::Gone {
-            step.state = State::Unrecorded;
-        }
-        step
+        if path.is_dir() { self.run(&path, known) } else { self.file("data", &path, known) }
     }
 
     /// The suite that was practised, and the reward models that judged.
@@ -60,10 +57,10 @@ impl Way {
             header.material.sources.iter().map(|source| (PathBuf::from(&source.name), source.sha256.as_deref()));
         let mut steps = Vec::new();
         for (path, known) in suites {
-            steps.push(Self::step("practised suite", &path, known));
             let asked = Overrides { model: Some(ModelRef::Gguf(header.base.path.clone())), ..Overrides::default() };
-            let scorers = suite::load(&path, &asked).0.map(|suite| suite.scorers).unwrap_or_default();
-            for scorer in scorers {
+            let now = suite::load(&path, &asked).0;
+            steps.push(practised(&path, known, now.as_ref()));
+            for scorer in now.map(|suite| suite.scorers).unwrap_or_default() {
                 if let ScorerKind::Reward(reward) = &scorer.kind {
                     // Of several it is told by content which one this is.
                     let now = content(&reward.file).ok();
@@ -75,6 +72,19 @@ impl Way {
         }
         steps
     }
+}
+
+/// The suite that was practised, by all that it asks: its words, prompts and cases.
+fn practised(path: &Path, recorded: Option<&str>, now: Option<&Suite>) -> Step {
+    let now = now.map(suite_sha256);
+    let state = match (recorded, &now) {
+        _ if !path.is_file() => State::Gone,
+        (None, _) => State::Unrecorded,
+        (Some(recorded), Some(now)) if recorded == now => State::Same,
+        _ => State::Changed,
+    };
+    let sha256 = recorded.map(str::to_owned).or(now);
+    Step { role: "practised suite".into(), path: path.to_path_buf(), state, sha256, says: None, from: Vec::new() }
 }
 
 /// What a training run was, in words.

@@ -6,6 +6,7 @@ use super::scale::{Scale, short, tick};
 use super::thin::Point;
 use crate::store::training::{EvaluationRecord, StepRecord};
 use maud::{Markup, html};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All figures. Nothing is drawn of what was not measured.
 pub(super) fn figures(run: &TrainingRun) -> Markup {
@@ -35,6 +36,7 @@ pub(super) fn figures(run: &TrainingRun) -> Markup {
         }
         div.figures {
             @if let Some(figure) = accuracy(run, &sittings) { (figure.draw(false)) }
+            @for name in scorers(run) { (scorer(run, name, &sittings).draw(false)) }
             @for (title, unit, value) in PRACTISED.iter().filter(|(.., value)| run.steps.iter().any(|step| value(step).is_some())) {
                 (of(title, unit, noisy(steps(title, *value)), true).draw(false))
             }
@@ -50,7 +52,7 @@ pub(super) fn figures(run: &TrainingRun) -> Markup {
 type Measure = fn(&StepRecord) -> Option<f64>;
 
 /// What is looked at of a policy that practises.
-const PRACTISED: [(&str, &str, Measure); 9] = [
+const PRACTISED: [(&str, &str, Measure); 10] = [
     ("KL", "from the model before it learned, nats a token", |step| Some(step.practice.as_ref()?.kl)),
     ("Entropy", "of what is drawn, nats a token", |step| Some(step.practice.as_ref()?.entropy)),
     ("Length", "tokens an answer", |step| Some(step.practice.as_ref()?.length)),
@@ -59,6 +61,7 @@ const PRACTISED: [(&str, &str, Measure); 9] = [
     ("Spread", "of the rewards, a standard deviation", |step| Some(step.practice.as_ref()?.spread)),
     ("Ratio", "of the probability of what was drawn, now and then", |step| Some(step.practice.as_ref()?.ratio)),
     ("Clipped", "share of tokens gone as far as they may", |step| Some(step.practice.as_ref()?.clipped)),
+    ("Parity", "mean |Δ log p| between trainer and engine", |step| Some(step.practice.as_ref()?.parity)),
     ("Foreseen", "share of the spread of returns", |step| step.practice.as_ref()?.foreseen),
 ];
 
@@ -72,6 +75,27 @@ fn reward<'f>(run: &TrainingRun, sittings: &'f [u64], practised: Line) -> Figure
     let mark = best.map(|(step, reward)| (step, reward, format!("best: {} at step {step}", short(reward))));
     let unit = "of an answer, in the mean";
     Figure { title: "Reward", unit, lines, scale, last: run.last(), sittings, mark, bound: None }
+}
+
+/// The scorers of what was practised.
+fn scorers(run: &TrainingRun) -> BTreeSet<&str> {
+    let practised = run.steps.iter().filter_map(|step| step.practice.as_ref());
+    practised.flat_map(|round| round.scores.keys()).map(String::as_str).collect()
+}
+
+/// The mean of a scorer over what is practised and over what is held out.
+fn scorer<'f>(run: &TrainingRun, name: &'f str, sittings: &'f [u64]) -> Figure<'f> {
+    let of = |scores: &BTreeMap<String, f64>| scores.get(name).copied();
+    let practised =
+        run.steps.iter().map(|step| (step.step, step.practice.as_ref().and_then(|round| of(&round.scores))));
+    let held_out = run.evaluations.iter().map(|evaluation| (evaluation.step, of(&evaluation.scores)));
+    let lines = vec![
+        Line { name: "practised", class: "one", points: practised.collect(), dots: false, noisy: true },
+        Line { name: "held out", class: "two", points: held_out.collect(), dots: true, noisy: false },
+    ];
+    let scale = Scale::of(lines.iter().flat_map(|line| &line.points).filter_map(|point| point.1), false);
+    let unit = "of an answer, in the mean";
+    Figure { title: name, unit, lines, scale, last: run.last(), sittings, mark: None, bound: None }
 }
 
 fn evaluated(run: &TrainingRun, value: fn(&EvaluationRecord) -> Option<f64>) -> Vec<Point> {

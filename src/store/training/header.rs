@@ -105,9 +105,9 @@ pub struct Material {
 /// One source of documents.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceRecord {
-    /// Its file, its run, or `generate`.
+    /// Its file, its run or the suite that was practised, from the root; or `generate`.
     pub name: String,
-    /// SHA-256 of the file, or of the samples of the run.
+    /// SHA-256 of the file, of the samples of the run, or of all that the suite asks ([`crate::store::suite_sha256`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Rows that were read.

@@ -43,9 +43,9 @@ pub struct StepRecord {
 pub struct PracticeRecord {
     /// Its number, from 0.
     pub round: u64,
-    /// Answers that were judged.
+    /// Answers that were drawn.
     pub answers: usize,
-    /// Answers that were left out: not to be judged, or longer than a row.
+    /// Those of them that were not learned from: not to be judged, or longer than a row.
     pub left_out: usize,
     /// The mean reward.
     pub reward: f64,
@@ -68,9 +68,9 @@ pub struct PracticeRecord {
     pub silent: f64,
     /// The share of answers that were cut at `max_tokens`.
     pub unstopped: f64,
-    /// Mean |Δ log p| between trainer and engine, over the tokens that were drawn.
+    /// Mean |Δ log p| between trainer and engine, over the tokens that were drawn, before the round moved the trainer's policy.
     pub parity: f64,
-    /// How much likelier the trainer finds them than the engine, in the mean: 1 where they are one policy.
+    /// How much likelier the trainer then finds them than the engine, in the mean: 1 where they are one policy.
     pub ratio_engine: f64,
     /// How much of the spread of what came a critic foresaw: 1 all of it, 0 no more than the mean does (`explained variance`).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -86,7 +86,9 @@ impl Pairs<'_> {
             let mut case = self.sides.case(number, &bound).map_err(|failed| explained(failed).collect::<Vec<_>>())?;
             case.id = format!("{id}/{group}");
             case.tags.push((*group).to_owned());
-            case.probe = Some(Counterpart { pair: id.to_owned(), group: (*group).to_owned(), unit: unit.clone() });
+            let over = number / self.swap.values().max(1);
+            case.probe =
+                Some(Counterpart { pair: id.to_owned(), group: (*group).to_owned(), unit: unit.clone(), over });
             Ok(case)
         };
         self.swap.groups.iter().map(side).collect()

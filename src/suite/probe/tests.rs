@@ -49,7 +49,7 @@ fn the_sides_of_a_pair_stand_behind_one_another_and_differ_in_the_swapped_value_
     6/women "Ann is a cook."
     6/men "Tom is a cook."
     "#);
-    let side = |group: &str| Some(Counterpart { pair: "6".into(), group: group.into(), unit: "0".into() });
+    let side = |group: &str| Some(Counterpart { pair: "6".into(), group: group.into(), unit: "0".into(), over: 1 });
     assert_eq!((&cases[12].probe, &cases[13].probe), (&side("women"), &side("men")));
     assert_eq!((&cases[13].tags[..], cases[13].target.as_deref()), (&["men".to_owned()][..], Some("yes")));
 }

@@ -17,7 +17,7 @@ impl Loader<'_> {
         self.rows(recipe, context);
         self.lengths(recipe);
         self.rates(recipe);
-        self.trained(&recipe.train);
+        self.trained(&recipe.train, kind);
         if kind == Some(Kind::Pretrain) && recipe.train != Trained::Full {
             self.fail("train", "a model from nothing is trained as a whole", "leave `train` out");
         }
@@ -108,8 +108,12 @@ impl Loader<'_> {
         self.within("optimiser.weight_decay", decay, (decay as f32).is_finite() && decay >= 0.0, "0 or more");
     }
 
-    fn trained(&mut self, train: &Trained) {
+    fn trained(&mut self, train: &Trained, kind: Option<Kind>) {
         let Trained::Lora(lora) = train else { return };
+        if kind.is_some_and(Kind::practises) && lora.dropout > 0.0 {
+            let help = "leave it out: what is learned from would not be the policy that drew";
+            self.fail("train.lora.dropout", "a policy that practises has no dropout", help);
+        }
         self.within("train.lora.rank", lora.rank, (1..=4096).contains(&lora.rank), "1 to 4096");
         self.within("train.lora.alpha", lora.alpha, lora.alpha.is_finite() && lora.alpha > 0.0, "a number above 0");
         self.within("train.lora.dropout", lora.dropout, (0.0..1.0).contains(&lora.dropout), "a share, 0 to below 1");

@@ -1,10 +1,10 @@
 //! From a recipe's file to a [`Recipe`]: paths joined, defaults filled in, all problems listed.
 
 use super::file::{LabelEntry, RecipeFile, ScheduleEntry};
-use super::shape::{AskEntry, Sources, TrainEntry};
+use super::shape::{AskEntry, Sources};
 use super::{
-    Ask, By, Checkpoint, Evaluate, HeldOut, Judging, Kind, Length, Optimiser, Recipe, Schedule, Shape, Source, TooLong,
-    Written,
+    Ask, By, Checkpoint, Evaluate, HeldOut, Judging, Kind, Length, Optimiser, Practice, Recipe, Schedule, Shape,
+    Source, TooLong, Written,
 };
 use crate::engine::Render;
 use crate::error::{Place, Problems};
@@ -143,7 +143,8 @@ impl Loader<'_> {
         let pace = architecture.map(|architecture| architecture.pace());
         let usual_batch = pace.map_or(BATCH, |pace| (pace.batch_tokens / sequence.max(1)).max(1));
         let batch = file.batch.or(super::practice::practised_rows(file, kind)).unwrap_or(usual_batch);
-        let train = file.train.clone().map_or_else(|| usually_trained(kind), |TrainEntry(train)| train);
+        let train = trained(file, kind);
+        let practice = self.practice(file, kind);
         let recipe = Recipe {
             name: file.recipe.clone(),
             path: self.path.to_path_buf(),
@@ -153,7 +154,8 @@ impl Loader<'_> {
             model: model.clone().unwrap_or_default(),
             from_nothing: nothing.clone(),
             data,
-            practice: self.practice(file, kind),
+            checkpoint: checkpoint(file, practice.as_ref()),
+            practice,
             clean,
             leaks,
             held_out,
@@ -167,10 +169,6 @@ impl Loader<'_> {
             recompute: file.recompute,
             too_long: file.too_long.unwrap_or_else(|| usually_too_long(kind)),
             evaluate: self.evaluate(file),
-            checkpoint: Checkpoint {
-                every: file.checkpoint.every.unwrap_or(CHECKPOINT.0),
-                keep: file.checkpoint.keep.unwrap_or(CHECKPOINT.1),
-            },
             suite: file.suite.as_ref().map(|suite| self.join(suite)),
             output: file.output.as_ref().map(|output| self.join(output)),
             seed: self.overrides.seed.unwrap_or(file.seed),
@@ -423,16 +421,30 @@ fn usual_rate(kind: Option<Kind>, train: &Trained) -> f64 {
     }
 }
 
-/// Which weights are trained where the recipe does not say.
-fn usually_trained(kind: Option<Kind>) -> Trained {
+/// Which weights are trained.
+fn trained(file: &RecipeFile, kind: Option<Kind>) -> Trained {
+    match &file.train {
+        Some(entry) => entry.resolve(&usual_adapter(kind)),
+        None if kind == Some(Kind::Pretrain) => Trained::Full,
+        None => Trained::Lora(usual_adapter(kind)),
+    }
+}
+
+/// The adapter that is trained, as far as the recipe does not say.
+fn usual_adapter(kind: Option<Kind>) -> LoraSettings {
     match kind {
-        Some(Kind::Pretrain) => Trained::Full,
         // A reward is one number, a head's or of a ratio: dropout moves it more than a word.
         Some(Kind::Reward | Kind::Dpo | Kind::Grpo | Kind::Ppo) => {
-            Trained::Lora(LoraSettings { dropout: 0.0, ..LoraSettings::default() })
+            LoraSettings { dropout: 0.0, ..LoraSettings::default() }
         }
-        _ => Trained::Lora(LoraSettings::default()),
+        _ => LoraSettings::default(),
     }
+}
+
+/// When what was learned is kept: a round is dear, and a run that was killed goes on behind the last one.
+fn checkpoint(file: &RecipeFile, practice: Option<&Practice>) -> Checkpoint {
+    let usual = practice.map_or(CHECKPOINT.0, |practice| practice.passes.max(1));
+    Checkpoint { every: file.checkpoint.every.unwrap_or(usual), keep: file.checkpoint.keep.unwrap_or(CHECKPOINT.1) }
 }
 
 /// What becomes of long documents where the recipe does not say.

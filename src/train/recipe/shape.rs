@@ -2,7 +2,7 @@
 
 use super::Examples;
 use super::file::SourceEntry;
-use crate::model::{LoraSettings, Trained};
+use crate::model::{LoraOn, LoraSettings, Trained};
 use crate::suite::Vars;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -40,25 +40,53 @@ impl<'de> Deserialize<'de> for Sources {
 
 /// `train:` `full`, `lora`, or `{lora: {…}}`.
 #[derive(Debug, Clone)]
-pub(super) struct TrainEntry(pub Trained);
+pub(super) enum TrainEntry {
+    Full,
+    Lora(LoraEntry),
+}
+
+/// An adapter as it is written; what is left out is the usual.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct LoraEntry {
+    rank: Option<usize>,
+    alpha: Option<f32>,
+    dropout: Option<f32>,
+    on: Option<LoraOn>,
+}
+
+impl TrainEntry {
+    /// With the usual in the place of what was left out.
+    pub(super) fn resolve(&self, usual: &LoraSettings) -> Trained {
+        match self {
+            Self::Full => Trained::Full,
+            Self::Lora(LoraEntry { rank, alpha, dropout, on }) => Trained::Lora(LoraSettings {
+                rank: rank.unwrap_or(usual.rank),
+                alpha: alpha.unwrap_or(usual.alpha),
+                dropout: dropout.unwrap_or(usual.dropout),
+                on: on.unwrap_or(usual.on),
+            }),
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for TrainEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Named {
-            lora: LoraSettings,
+            lora: LoraEntry,
         }
         UntaggedEnumVisitor::new()
             .expecting("full, lora, or {lora: {rank: …}}")
             .string(|word| match word {
-                "full" => Ok(Self(Trained::Full)),
-                "lora" => Ok(Self(Trained::Lora(LoraSettings::default()))),
+                "full" => Ok(Self::Full),
+                "lora" => Ok(Self::Lora(LoraEntry::default())),
                 other => {
                     Err(Error::custom(format!("found the text \"{other}\", expected full, lora, or {{lora: {{…}}}}")))
                 }
             })
-            .map(|map| map.deserialize().map(|Named { lora }| Self(Trained::Lora(lora))))
+            .map(|map| map.deserialize().map(|Named { lora }| Self::Lora(lora)))
             .deserialize(deserializer)
     }
 }

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 const SILENT: usize = 5;
 /// The importance ratio of a round's first step may differ so much from 1: decoder and engine are to be one policy.
 const RATIO: f64 = 0.02;
+/// Nats by which they may differ on a token, in the mean: what the two are held to on quantised weights.
+const PARITY: f64 = 0.02;
 /// The share of its first entropy below which a policy has next to nothing left to draw.
 const ENTROPY: f64 = 0.1;
 /// The spread of rewards below which nearly all answers are worth the same: then it may well draw the same.
@@ -159,11 +161,11 @@ fn signs(round: &PracticeRecord, first: &PracticeRecord) -> Vec<Sign> {
         }
     };
     sign(
-        "ratio",
-        (round.ratio_engine - 1.0).abs() > RATIO,
+        "parity",
+        (round.ratio_engine - 1.0).abs() > RATIO || round.parity > PARITY,
         format!(
-            "the trainer finds what the engine drew {:.3} times as likely in the mean: they are not one policy",
-            round.ratio_engine
+            "trainer and engine are not one policy: they differ by {:.3} nats on a token, and the one finds what the other drew {:.3} times as likely",
+            round.parity, round.ratio_engine
         ),
         "a base in F16 or Q8_0 lies closer than one of few bits; `precision: f32` lies closest",
     );
@@ -188,7 +190,7 @@ fn signs(round: &PracticeRecord, first: &PracticeRecord) -> Vec<Sign> {
         format!("{:.0} % of the answers were cut at `max_tokens`", 100.0 * round.unstopped),
         "raise `max_tokens` in the suite, or let it cost something: `practice: {unstopped: 0.5}`",
     );
-    let share = round.left_out as f64 / (round.left_out + round.answers).max(1) as f64;
+    let share = round.left_out as f64 / round.answers.max(1) as f64;
     sign(
         "left out",
         share > LEFT_OUT,
@@ -251,16 +253,27 @@ mod tests {
     }
 
     #[test]
+    fn two_policies_are_none_by_their_ratio_or_by_what_hides_in_it() {
+        let (mut health, place) = (Health::default(), Place::default());
+        assert_eq!(health.look(&round(0, 0.0), &place).unwrap().0.len(), 0);
+        // Errors of either sign leave the ratio where it is.
+        let apart = PracticeRecord { parity: 0.3, ..round(1, 0.0) };
+        assert_eq!(health.look(&apart, &place).unwrap().0.len(), 1);
+    }
+
+    #[test]
     fn each_sign_is_said_once() {
         let (mut health, place) = (Health::default(), Place::default());
         let ill = |number| PracticeRecord {
             ratio_engine: 1.05,
+            parity: 0.3,
             entropy: 0.001,
             spread: 0.5,
             kl: 2.0,
             unstopped: 0.9,
             length: 90.0,
             left_out: 1,
+            answers: 4,
             ..round(number, 0.0)
         };
         let mut signs = |round: &PracticeRecord| health.look(round, &place).unwrap().0.len();

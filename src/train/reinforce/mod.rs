@@ -11,6 +11,9 @@
 //! Other than in the papers:
 //! - the critic is a head on the policy's own states, and begins by expecting nothing, where InstructGPT's is a model of its own that
 //!   begins as the reward model: what is written into the trained file is the policy alone;
+//! - what a critic's policy pays for its distance is log π − log π_ref of each token drawn (Ouyang 2022, equation 2), whose gradient is
+//!   that of the KL divergence; it can be negative. What is shown, and what pulls a group's policy, is k3, which never is;
+//! - a round whose answers are all worth the same moves the critic alone;
 //! - one step reads all answers of a round; `passes` says how many such steps are made of it.
 //!
 //! What is drawn and what is learned must be the same distribution: answers are drawn at temperature 1, with nothing cut off,

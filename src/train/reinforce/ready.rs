@@ -7,7 +7,7 @@ use crate::run::{self, RunSettings, Selection};
 use crate::sampling::Sampling;
 use crate::seed;
 use crate::store::training::{Material, MemoryRecord, SourceRecord, TrainingHeader};
-use crate::store::{Header, without_paths};
+use crate::store::{Header, suite_sha256, without_paths};
 use crate::suite::{self, Case, Overrides, ScorerKind, ScorerSpec, Suite, Variant};
 use crate::train::checkpoint::Identity;
 use crate::train::conclude;
@@ -41,6 +41,8 @@ pub struct Ready {
     pub warnings: Problems,
     /// What a reward is the sum of.
     weights: BTreeMap<String, f64>,
+    /// SHA-256 of the suite as a whole, other variants and all.
+    sha256: String,
     /// SHA-256 of all that asks and judges beside the cases: variant, scorers, their settings.
     asks: String,
     /// The same of the models that judge, whether or not they count.
@@ -65,6 +67,7 @@ impl Ready {
             Some(suite) if !warnings.any_error() => suite,
             _ => return Err(warnings),
         };
+        let sha256 = suite_sha256(&suite);
         let mut problems = Problems::new();
         let variant = variant(&recipe, &practice, &suite).map_err(|found| problems.append(found)).ok();
         let weights = weights(&recipe, &practice, &suite).map_err(|found| problems.append(found)).ok();
@@ -95,7 +98,21 @@ impl Ready {
         let files = |(model, adapter): (String, Option<String>)| std::iter::once(model).chain(adapter);
         let heads = header.heads().into_iter().flat_map(files).collect();
         drop(prepared);
-        Ok(Self { recipe, practice, suite, learned, held_out, base, identity, warnings, weights, asks, heads, judges })
+        Ok(Self {
+            recipe,
+            practice,
+            suite,
+            learned,
+            held_out,
+            base,
+            identity,
+            warnings,
+            weights,
+            sha256,
+            asks,
+            heads,
+            judges,
+        })
     }
 
     /// The variant that asks.
@@ -178,8 +195,8 @@ impl Ready {
     pub fn material(&self) -> Material {
         Material {
             sources: vec![SourceRecord {
-                name: self.suite.path.display().to_string(),
-                sha256: sha256_file(&self.suite.path).ok(),
+                name: self.suite.path.canonicalize().unwrap_or_else(|_| self.suite.path.clone()).display().to_string(),
+                sha256: Some(self.sha256.clone()),
                 rows: self.suite.cases.len(),
                 ..SourceRecord::default()
             }],
@@ -296,19 +313,27 @@ fn variant(recipe: &Recipe, practice: &Practice, suite: &Suite) -> Result<Varian
     Ok(Variant { repeats: 1, ..found.clone() })
 }
 
+/// What can be a reward.
+const JUDGES: &str = "name scorers of the completion: exact, number, label by its text, reward …";
+
 /// The weight of each scorer that counts.
 fn weights(recipe: &Recipe, practice: &Practice, suite: &Suite) -> Result<BTreeMap<String, f64>, Problems> {
     let known: Vec<String> = suite.scorers.iter().map(|scorer| scorer.name.clone()).collect();
     let judges = |scorer: &&ScorerSpec| !scorer.kind.by_likelihood();
     if practice.rewards.is_empty() {
-        return Ok(suite.scorers.iter().filter(judges).map(|scorer| (scorer.name.clone(), 1.0)).collect());
+        let all: BTreeMap<String, f64> =
+            suite.scorers.iter().filter(judges).map(|scorer| (scorer.name.clone(), 1.0)).collect();
+        if all.is_empty() {
+            let what = "no scorer of the suite judges what the policy says";
+            return Err(refused(recipe, "practice.suite", what, JUDGES));
+        }
+        return Ok(all);
     }
     let mut problems = Problems::new();
     for scorer in suite.scorers.iter().filter(|one| !judges(one) && practice.rewards.contains_key(&one.name)) {
         let name = &scorer.name;
         let what = format!("`{name}` judges given texts by their likelihood, and not what the policy says");
-        let help = "name scorers of the completion: exact, number, label by its text, reward …";
-        problems.append(refused(recipe, &format!("practice.rewards.{name}"), &what, help));
+        problems.append(refused(recipe, &format!("practice.rewards.{name}"), &what, JUDGES));
     }
     for name in practice.rewards.keys().filter(|name| !known.contains(name)) {
         let problem = TrainProblem::Unknown { what: "scorer", name: name.clone(), known: known.clone() };

@@ -103,11 +103,23 @@ impl Round {
             })?;
             self.known.iter_mut().for_each(|known| known.expect(critic, self.reins.kl));
             let mut all = self.advantages();
-            whiten(&mut all);
+            // Whitened, what little is left of a round in which nothing was worth more than anything else would move it at full strength.
+            if self.level() {
+                all.fill(0.0);
+            } else {
+                whiten(&mut all);
+            }
             let places = self.known.iter_mut().flat_map(|known| &mut known.advantages);
             places.zip(all).for_each(|(place, advantage)| *place = advantage);
         }
         Ok(())
+    }
+
+    /// Whether all answers are worth the same.
+    fn level(&self) -> bool {
+        let mut worths = self.known.iter().flat_map(|known| &known.worth).map(|(_, worth)| *worth);
+        let first = worths.next();
+        worths.all(|worth| first.is_some_and(|first| (worth - first).abs() <= 0.0))
     }
 
     /// How much better each token was than was to be expected.

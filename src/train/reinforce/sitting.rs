@@ -202,15 +202,19 @@ impl Reinforcer<'_, '_> {
         let mut pupil = Timed { learner: &mut self.pupil, seconds: 0.0 };
         answers.prepare(&mut pupil, &self.initial)?;
         seconds.learning = pupil.seconds;
+        let mut first = None;
         for pass in 0..practice.passes {
             let step = self.step + 1;
             let lr = rate(&self.schedule, step, self.of.ready.steps());
             let key = seed::key(recipe.seed, &["dropout", &step.to_string()]);
             let how = update(recipe, step, lr);
             let mut pupil = Timed { learner: &mut self.pupil, seconds: seconds.learning };
-            let (sums, norm) = answers.step(&mut pupil, (&how, pass == 0), key)?;
+            let (mut sums, norm) = answers.step(&mut pupil, (&how, pass == 0), key)?;
+            // Later passes read a policy that has moved since it drew.
+            let as_drawn = *first.get_or_insert(sums);
+            (sums.apart, sums.against_engine) = (as_drawn.apart, as_drawn.against_engine);
             seconds.learning = pupil.seconds;
-            let told = told((round, practice.against), &groups, &sums, (unscored + too_long, seconds));
+            let told = told((round, practice.against), (&groups, &sums), [unscored, too_long], seconds);
             self.record((step, lr, norm), &answers, (&sums, told), began)?;
             (self.step, self.grad_norm) = (step, norm);
         }
@@ -344,9 +348,9 @@ struct Seconds {
 /// The numbers of a step.
 fn told(
     (round, against): (u64, Against),
-    groups: &[Group],
-    sums: &Sums,
-    (left_out, seconds): (usize, Seconds),
+    (groups, sums): (&[Group], &Sums),
+    [unscored, too_long]: [usize; 2],
+    seconds: Seconds,
 ) -> PracticeRecord {
     let answers = || groups.iter().flat_map(|group| &group.answers);
     let count = answers().count().max(1) as f64;
@@ -364,8 +368,8 @@ fn told(
     let tokens = sums.tokens.max(1) as f64;
     PracticeRecord {
         round,
-        answers: rewards.len(),
-        left_out,
+        answers: rewards.len() + unscored,
+        left_out: unscored + too_long,
         reward,
         spread: mean(rewards.iter().map(|one| (one - reward).powi(2))).sqrt(),
         scores: means(&answers().map(|answer| answer.scores.clone()).collect::<Vec<_>>()),

@@ -26,8 +26,11 @@ fn follows(policy: &Bigram, token: u32) -> Vec<f64> {
     all.into_iter().map(|x| x / sum).collect()
 }
 
-/// Answers to a prompt of one token, drawn from the policy, each worth its share of the good token times `sign`.
-fn group(policy: &Bigram, prompt: u32, (count, sign): (usize, f64), key: u64) -> Group {
+/// What an answer is worth by its share of the good token.
+type Worth = fn(f64) -> f64;
+
+/// Answers to a prompt of one token, drawn from the policy.
+fn group(policy: &Bigram, prompt: u32, (count, worth): (usize, Worth), key: u64) -> Group {
     let mut random = seed::rng(key);
     let mut draw = |before: u32| {
         let mut left = random.random::<f64>();
@@ -43,7 +46,7 @@ fn group(policy: &Bigram, prompt: u32, (count, sign): (usize, f64), key: u64) ->
             tokens.push(draw(*tokens.last().unwrap()));
         }
         let good = tokens.iter().filter(|token| **token == GOOD).count() as f64 / LENGTH as f64;
-        Answer { tokens, logprobs: vec![], reward: sign * good, scores: BTreeMap::new(), stopped: true }
+        Answer { tokens, logprobs: vec![], reward: worth(good), scores: BTreeMap::new(), stopped: true }
     });
     Group { prompt: vec![prompt], answers: answers.collect() }
 }
@@ -53,14 +56,14 @@ fn group(policy: &Bigram, prompt: u32, (count, sign): (usize, f64), key: u64) ->
 struct How {
     rounds: u64,
     passes: u64,
-    /// −1 turns every reward round.
-    sign: f64,
+    worth: Worth,
     reins: Reins,
     against: Against,
 }
 
 const FREE: Reins = Reins { clip: 0.2, kl: 0.0 };
-const GRPO: How = How { rounds: 80, passes: 1, sign: 1.0, reins: FREE, against: Against::Group { spread: true } };
+const GRPO: How =
+    How { rounds: 80, passes: 1, worth: |good| good, reins: FREE, against: Against::Group { spread: true } };
 const CRITIC: Critic = Critic { clip: 0.2, weight: 1.0, gamma: 1.0, lambda: 0.95 };
 const PPO: How = How { rounds: 40, passes: 2, against: Against::Critic(CRITIC), ..GRPO };
 
@@ -71,7 +74,7 @@ fn practised(how: How) -> (Bigram, Vec<Sums>) {
     let (mut all, mut step) = (Vec::new(), 0);
     for round in 0..how.rounds {
         let groups: Vec<Group> =
-            (0..COUNT).map(|prompt| group(&policy, prompt, (16, how.sign), round * 100 + u64::from(prompt))).collect();
+            (0..COUNT).map(|prompt| group(&policy, prompt, (16, how.worth), round * 100 + u64::from(prompt))).collect();
         let (documents, _) = documents(&groups, how.against, 64);
         let mut round = Round::new(documents, (how.reins, how.against), (64, 2));
         round.prepare(&mut policy, &initial).unwrap();
@@ -112,8 +115,19 @@ fn so_it_does_with_a_critic_which_learns_to_foresee() {
 #[test]
 fn with_the_sign_of_the_reward_turned_it_shuns_it() {
     for how in [GRPO, PPO] {
-        let policy = practised(How { sign: -1.0, ..how }).0;
+        let policy = practised(How { worth: |good| -good, ..how }).0;
         assert!(good(&policy) < 0.02, "{}", good(&policy));
+    }
+}
+
+/// Tokens that come early would else be shunned, and those that come late sought, for nothing but their place.
+#[test]
+fn what_is_always_worth_the_same_moves_no_policy() {
+    for how in [GRPO, PPO] {
+        let (policy, sums) = practised(How { worth: |_| 1.0, rounds: 10, ..how });
+        let even = 1.0 / TOKENS as f64;
+        assert!((0..COUNT).all(|token| follows(&policy, token).iter().all(|p| (p - even).abs() < 1e-6)));
+        assert!(sums.iter().all(|one| one.kl.abs() < 1e-9));
     }
 }
 
@@ -155,7 +169,8 @@ fn answers_may_be_learned_from_more_than_once_but_not_without_end() {
 #[test]
 fn with_a_critic_the_advantages_of_a_round_are_whitened() {
     let policy = &mut Bigram::new(TOKENS, 1);
-    let groups: Vec<Group> = (0..COUNT).map(|prompt| group(policy, prompt, (1, 1.0), u64::from(prompt))).collect();
+    let groups: Vec<Group> =
+        (0..COUNT).map(|prompt| group(policy, prompt, (1, |good| good), u64::from(prompt))).collect();
     let (documents, _) = documents(&groups, PPO.against, 64);
     let mut round = Round::new(documents, (FREE, PPO.against), (64, 3));
     let initial = policy.save().unwrap();
