@@ -273,10 +273,21 @@ fn says_what_is_wrong_with_practice() {
       --> policy.yaml:4:1
       help: leave grammar, schema, penalties and biases out; temperature, top_k, top_p and min_p are set aside by themselves
     ");
-    let silent = PRACTICE.replace("- number: {name: exact}", "- choice: {candidates: [a, b]}");
-    insta::assert_snapshot!(checked(GRPO.into(), silent), @"");
+    let silent = PRACTICE
+        .replace("- number: {name: exact}", "- choice: {choices: c}")
+        .replace("vars: {question", "vars: {c: [a, b], question")
+        .replace("\"{{ a + b }}\"", "a");
+    insta::assert_snapshot!(checked(GRPO.into(), silent), @r"
+    error: no scorer of the suite judges what the policy says
+      --> policy.yaml:4:12
+      help: name scorers of the completion: exact, number, label by its text, reward …
+    ");
     let dropped = GRPO.replace("alpha: 16}", "alpha: 16, dropout: 0.1}");
-    insta::assert_snapshot!(checked(dropped, PRACTICE.into()), @"");
+    insta::assert_snapshot!(checked(dropped, PRACTICE.into()), @r"
+    error: a policy that practises has no dropout
+      --> policy.yaml:6:36
+      help: leave it out: what is learned from would not be the policy that drew
+    ");
     let without = GRPO.replace("practice: {suite: practice.yaml, prompts: 4, answers: 4, passes: 2}\n", "");
     insta::assert_snapshot!(checked(without, PRACTICE.into()), @r"
     error: the recipe has no `practice`
