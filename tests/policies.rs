@@ -225,12 +225,33 @@ fn a_gate_refuses_the_judge_that_trained_a_policy() {
     assert_eq!(policy.code, Some(0), "{}", policy.stderr);
 }
 
+/// What is said of a recipe and its suite.
+fn checked(recipe: String, suite: String) -> String {
+    let workspace = practice(&recipe, &suite);
+    workspace.tripos(&["check", "policy.yaml"]).stderr
+}
+
+#[test]
+fn says_what_no_policy_can_learn_from() {
+    let silent = PRACTICE
+        .replace("- number: {name: exact}", "- choice: {choices: c}")
+        .replace("vars: {question", "vars: {c: [a, b], question")
+        .replace("\"{{ a + b }}\"", "a");
+    insta::assert_snapshot!(checked(GRPO.into(), silent), @r"
+    error: no scorer of the suite judges what the policy says
+      --> policy.yaml:4:12
+      help: name scorers of the completion: exact, number, label by its text, reward …
+    ");
+    let dropped = GRPO.replace("alpha: 16}", "alpha: 16, dropout: 0.1}");
+    insta::assert_snapshot!(checked(dropped, PRACTICE.into()), @r"
+    error: a policy that practises has no dropout
+      --> policy.yaml:6:36
+      help: leave it out: what is learned from would not be the policy that drew
+    ");
+}
+
 #[test]
 fn says_what_is_wrong_with_practice() {
-    let checked = |recipe: String, suite: String| {
-        let workspace = practice(&recipe, &suite);
-        workspace.tripos(&["check", "policy.yaml"]).stderr
-    };
     let wrong = GRPO
         .replace("prompts: 4, answers: 4", "prompts: 0, answers: 1, clip: 2, rewards: {exact: 0}")
         .replace("steps: 6\n", "steps: 6\ndata: {file: pairs.jsonl}\n");
@@ -272,21 +293,6 @@ fn says_what_is_wrong_with_practice() {
     error: the variant's sampling steers what is drawn, and the policy would learn from what it would not have said
       --> policy.yaml:4:1
       help: leave grammar, schema, penalties and biases out; temperature, top_k, top_p and min_p are set aside by themselves
-    ");
-    let silent = PRACTICE
-        .replace("- number: {name: exact}", "- choice: {choices: c}")
-        .replace("vars: {question", "vars: {c: [a, b], question")
-        .replace("\"{{ a + b }}\"", "a");
-    insta::assert_snapshot!(checked(GRPO.into(), silent), @r"
-    error: no scorer of the suite judges what the policy says
-      --> policy.yaml:4:12
-      help: name scorers of the completion: exact, number, label by its text, reward …
-    ");
-    let dropped = GRPO.replace("alpha: 16}", "alpha: 16, dropout: 0.1}");
-    insta::assert_snapshot!(checked(dropped, PRACTICE.into()), @r"
-    error: a policy that practises has no dropout
-      --> policy.yaml:6:36
-      help: leave it out: what is learned from would not be the policy that drew
     ");
     let without = GRPO.replace("practice: {suite: practice.yaml, prompts: 4, answers: 4, passes: 2}\n", "");
     insta::assert_snapshot!(checked(without, PRACTICE.into()), @r"

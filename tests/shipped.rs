@@ -26,6 +26,33 @@ fn every_suite_prompt_and_recipe_passes_check() {
     assert_eq!(said.stdout.matches(": ok (").count(), arguments.len() - 1, "{}", said.stderr);
 }
 
+/// They name what earlier steps of the README's story make: pairs, and a judge.
+#[test]
+fn the_recipes_of_the_story_pass_check_once_the_steps_before_them_are_made() {
+    let workspace = Workspace::new();
+    let story = files("recipes/story", &["yaml"]);
+    for file in &story {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        workspace.write(&format!("recipes/story/{name}"), std::fs::read_to_string(file).unwrap());
+    }
+    for needed in ["prompts/chat_plain.yaml", "prompts/chat_cot.yaml", "suites/chinese_chat.yaml"] {
+        workspace.write(needed, std::fs::read_to_string(root().join(needed)).unwrap());
+    }
+    let put = |from: &str, to: &str| {
+        let to = workspace.path().join(to);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(root().join(from), to).unwrap();
+    };
+    put("models/tripos-tiny.gguf", "models/tripos-tiny.gguf");
+    put("models/tripos-tiny-reward.gguf", "reports/story/judge.gguf");
+    workspace.write("reports/story/pairs.jsonl", crate::rewards::judgements(40));
+    let names: Vec<String> =
+        story.iter().map(|file| format!("recipes/story/{}", file.file_name().unwrap().display())).collect();
+    let arguments: Vec<&str> = std::iter::once("check").chain(names.iter().map(String::as_str)).collect();
+    let said = workspace.ok(&arguments);
+    assert_eq!((said.stdout.matches(": ok (").count(), names.len()), (4, 4), "{}", said.stderr);
+}
+
 #[test]
 fn every_suite_runs_on_the_bundled_model() {
     let workspace = Workspace::new();

@@ -30,6 +30,9 @@ impl Scale {
             return Self { low, high, step: ((high - low) / (SPACES + 1.0)).ceil().max(1.0), log: true };
         }
         let least = if zero { least.min(0.0) } else { least };
+        if least.abs().max(most.abs()) < 1e-12 {
+            return Self::share();
+        }
         // A flat curve runs through the middle.
         let margin = if most > least { 0.0 } else { (most.abs() * 0.1).max(1e-9) };
         let step = nice((most - least + 2.0 * margin) / SPACES);
@@ -119,6 +122,7 @@ mod tests {
         let flat = Scale::of([2e-4, 2e-4].into_iter(), false);
         assert!(flat.down(2e-4) > 0.2 && flat.down(2e-4) < 0.8);
         assert_eq!(Scale::of(std::iter::empty(), false).ticks().len(), 5);
+        assert_eq!(Scale::of([0.0, 0.0].into_iter(), true), Scale::share(), "nothing is not a billionth");
     }
 
     #[test]

@@ -53,13 +53,13 @@ pub struct PracticeRecord {
     pub spread: f64,
     /// The mean of each scorer.
     pub scores: BTreeMap<String, f64>,
-    /// Nats a token between the policy and the model before it learned (k3, never negative).
+    /// Nats a token between the policy that drew and the model before it learned (k3, never negative).
     pub kl: f64,
     /// How much likelier the tokens have become since they were drawn, in the mean.
     pub ratio: f64,
     /// The share of tokens that have gone as far as they may.
     pub clipped: f64,
-    /// Nats a token: the mean of −log p of what was drawn.
+    /// Nats a token: the mean of −log p of what was drawn, by the policy that drew it.
     pub entropy: f64,
     /// Tokens an answer.
     pub length: f64,

@@ -55,6 +55,13 @@ pub(super) struct Sums {
 }
 
 impl Sums {
+    /// With what was read of the answers before the round's first step: later ones read a policy that has moved since it drew, of which
+    /// the answers are no sample.
+    pub(super) fn with(self, as_drawn: &Self) -> Self {
+        let Self { kl, surprise, apart, against_engine, .. } = *as_drawn;
+        Self { kl, surprise, apart, against_engine, ..self }
+    }
+
     /// How much of the spread of what came a critic foresaw: 1 all of it, 0 no more than the mean does; 0 where nothing is spread.
     pub(super) fn foreseen(&self) -> f64 {
         let [off, sum, squares] = self.critic;

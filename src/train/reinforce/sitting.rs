@@ -202,20 +202,19 @@ impl Reinforcer<'_, '_> {
         let mut pupil = Timed { learner: &mut self.pupil, seconds: 0.0 };
         answers.prepare(&mut pupil, &self.initial)?;
         seconds.learning = pupil.seconds;
-        let mut first = None;
+        let (mut first, mut since) = (None, began);
         for pass in 0..practice.passes {
             let step = self.step + 1;
             let lr = rate(&self.schedule, step, self.of.ready.steps());
             let key = seed::key(recipe.seed, &["dropout", &step.to_string()]);
             let how = update(recipe, step, lr);
             let mut pupil = Timed { learner: &mut self.pupil, seconds: seconds.learning };
-            let (mut sums, norm) = answers.step(&mut pupil, (&how, pass == 0), key)?;
-            // Later passes read a policy that has moved since it drew.
-            let as_drawn = *first.get_or_insert(sums);
-            (sums.apart, sums.against_engine) = (as_drawn.apart, as_drawn.against_engine);
+            let (now, norm) = answers.step(&mut pupil, (&how, pass == 0), key)?;
+            let sums = now.with(first.get_or_insert(now));
             seconds.learning = pupil.seconds;
             let told = told((round, practice.against), (&groups, &sums), [unscored, too_long], seconds);
-            self.record((step, lr, norm), &answers, (&sums, told), began)?;
+            self.record((step, lr, norm), &answers, (&sums, told), since)?;
+            since = Instant::now();
             (self.step, self.grad_norm) = (step, norm);
         }
         Ok(true)
@@ -226,9 +225,9 @@ impl Reinforcer<'_, '_> {
         (step, lr, norm): (u64, f64, f64),
         answers: &Round,
         (sums, told): (&Sums, PracticeRecord),
-        began: Instant,
+        since: Instant,
     ) -> Result<(), Problems> {
-        let elapsed_s = began.elapsed().as_secs_f64().max(1e-9);
+        let elapsed_s = since.elapsed().as_secs_f64().max(1e-9);
         let record = StepRecord {
             step,
             loss: Some(sums.loss).filter(|loss| loss.is_finite()),
