@@ -19,7 +19,7 @@ pub use source::{Examples, Origin, Source};
 use crate::engine::Render;
 use crate::error::Place;
 use crate::model::{Precision, Trained};
-use crate::suite::{Document, PromptFile, Pruned, Vars, beside};
+use crate::suite::{Document, Located, PromptFile, Pruned, Vars, beside};
 use crate::train::clean::Rules;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -43,6 +43,12 @@ pub struct Recipe {
     /// The base: a GGUF file. Empty where it is made from nothing first.
     #[serde(skip_serializing_if = "no_path")]
     pub model: PathBuf,
+    /// What the base was named as, where it lies elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+    /// The files of models that lie elsewhere.
+    #[serde(skip)]
+    pub located: Located,
     /// How it is made from nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_nothing: Option<FromNothing>,
@@ -363,6 +369,10 @@ impl Recipe {
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut portable = Self { description: None, output: None, ..self.portable() };
+        // Where the cache lies is of no matter.
+        if let Some(uri) = portable.uri.take() {
+            portable.model = uri.into();
+        }
         let folder = beside(&self.path, ".");
         let seen = |path: &mut PathBuf| *path = seen_from(&folder, path);
         if !portable.model.as_os_str().is_empty() {
