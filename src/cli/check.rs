@@ -143,10 +143,15 @@ fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, St
     if !recipe.model.is_file() {
         return (problems, String::new());
     }
-    let read = data::tokenizer(&recipe, settings).and_then(|engine| match data::asked(&recipe, &engine) {
-        Ok(_) => data::read(&recipe, &engine),
+    documents(&recipe, problems, settings)
+}
+
+/// The data of a recipe, and what is learned of it.
+fn documents(recipe: &recipe::Recipe, mut problems: Problems, settings: &RunSettings) -> (Problems, String) {
+    let read = data::tokenizer(recipe, settings).and_then(|engine| match data::asked(recipe, &engine) {
+        Ok(_) => data::read(recipe, &engine),
         Err(mut found) => {
-            found.append(data::read(&recipe, &engine).err().unwrap_or_default());
+            found.append(data::read(recipe, &engine).err().unwrap_or_default());
             Err(found)
         }
     });

@@ -281,6 +281,11 @@ impl HubProblem {
     /// How to mend it.
     #[must_use]
     pub fn help(&self, model: &str) -> Option<String> {
+        self.help_to_find(model).or_else(|| self.help_to_have(model))
+    }
+
+    /// Of names, ways and doors.
+    fn help_to_find(&self, model: &str) -> Option<String> {
         Some(match self {
             Self::Name { help, .. } => help.clone(),
             Self::NoFileNamed => format!("see what it holds, with sizes: tripos model pull {model}"),
@@ -322,6 +327,13 @@ impl HubProblem {
             Self::NoPart { .. } | Self::Parts { .. } => {
                 "its owner has to mend it; take another file of the repository".into()
             }
+            _ => return None,
+        })
+    }
+
+    /// Of what comes, and where it goes.
+    fn help_to_have(&self, model: &str) -> Option<String> {
+        Some(match self {
             Self::Status { .. } => "check the address; HF_ENDPOINT, where it is set, names the hub".into(),
             Self::Busy { .. } => "try again later; with HF_TOKEN set the hub allows more".into(),
             Self::Server { .. } | Self::Cut { .. } => {
@@ -345,6 +357,7 @@ impl HubProblem {
             Self::NotHere => "see what is: tripos model list".into(),
             Self::InUse => "wait until it is done".into(),
             Self::Setting { .. } => "mend the environment variable, or unset it".into(),
+            _ => return None,
         })
     }
 }

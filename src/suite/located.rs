@@ -208,8 +208,8 @@ matrix: {model: [m.gguf, hf://o/r/m.gguf]}
                 "2:1 hf://o/r/a.gguf",
                 "5:19 hf://o/r/judge.gguf",
                 "6:29 https://h/b.gguf#sha256=0a",
-                "9:28 hf://o/r/b.gguf@v1",
-                "11:27 hf://o/r/m.gguf",
+                "9:30 hf://o/r/b.gguf@v1",
+                "11:26 hf://o/r/m.gguf",
             ]
         );
     }

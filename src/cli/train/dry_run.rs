@@ -143,7 +143,7 @@ fn first(data: &Data) -> Vec<Value> {
 
 fn base(recipe: &Recipe) -> String {
     let Some(nothing) = &recipe.from_nothing else {
-        return recipe.uri.clone().unwrap_or_else(|| recipe.model.display().to_string());
+        return recipe.uri().map_or_else(|| recipe.model.display().to_string(), str::to_owned);
     };
     let Architecture { layers, width, heads, context, .. } = nothing.architecture;
     format!("from nothing: {layers} layers of {width}, {heads} heads, context {context}")

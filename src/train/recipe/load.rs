@@ -136,11 +136,10 @@ impl Loader<'_> {
         let leaks = self.leaks(file);
         let model = if pretrain { None } else { self.model(file.model.as_ref()) };
         let (data, held_out) = (self.data(file, kind), self.held_out(file, kind));
-        let here = model.as_deref().filter(|model| !is_elsewhere(model));
         let architecture = nothing.as_ref().map(|nothing| nothing.architecture);
         let context = match architecture {
             Some(architecture) => Some(architecture.context),
-            None => here.and_then(|model| self.trainable(model)),
+            None => model.as_deref().and_then(|model| self.trainable(model)),
         };
         let sequence = file.sequence.unwrap_or(context.map_or(SEQUENCE, |context| context.min(SEQUENCE)));
         let pace = architecture.map(|architecture| architecture.pace());
@@ -154,7 +153,6 @@ impl Loader<'_> {
             description: file.description.clone(),
             schedule: self.schedule(&file.schedule, pace.map_or_else(|| usual_rate(kind, &train), |pace| pace.rate)),
             model: model.clone().unwrap_or_default(),
-            uri: here.and_then(|model| self.overrides.located.uri(model)).map(str::to_owned),
             located: self.overrides.located.clone(),
             from_nothing: nothing.clone(),
             data,
@@ -180,7 +178,7 @@ impl Loader<'_> {
             output: file.output.as_ref().map(|output| self.join(output)),
             seed: self.overrides.seed.unwrap_or(file.seed),
             labels: self.labels(&file.labels),
-            judging: self.judging(file, kind, here),
+            judging: self.judging(file, kind, model.as_deref()),
             template_vars: file.template_vars.clone(),
             date: file.date.clone(),
             written: Arc::clone(&self.written),
@@ -230,8 +228,11 @@ impl Loader<'_> {
         self.must_be_file("model", "the model", &model).then_some(model)
     }
 
-    /// Looks into the model's header: its context, in tokens, where it can be trained.
+    /// Looks into the model's header: its context, in tokens, where it can be trained and is here.
     fn trainable(&mut self, model: &Path) -> Option<usize> {
+        if is_elsewhere(model) {
+            return None;
+        }
         let gguf = match Gguf::open_checked(model) {
             Ok(gguf) => gguf,
             Err(found) => {
@@ -390,6 +391,7 @@ impl Loader<'_> {
             self.fail(name, &format!("`{name}` belongs to {}", of.join(" and ")), "leave it out");
         }
         let kind = kind.filter(|kind| kind.is_judged())?;
+        let model = model.filter(|model| !is_elsewhere(model));
         let talks = model.and_then(|model| Gguf::open(model).ok()).is_some_and(|gguf| gguf.chat_template().is_some());
         let render = file.render.unwrap_or(if talks { Render::Chat } else { Render::Text });
         if render == Render::Chat && model.is_some() && !talks {
