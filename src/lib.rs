@@ -89,6 +89,8 @@ pub mod repair;
 
 pub mod rank;
 
+pub mod hub;
+
 pub mod import;
 
 pub mod cli;

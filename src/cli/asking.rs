@@ -1,5 +1,6 @@
 //! From a suite's file to the closed folder of its run: what `run` and `gate` do alike.
 
+use super::elsewhere::{Absent, locate};
 use super::failure::{Failure, print_problems};
 use super::interrupt;
 use super::output::complain;
@@ -9,7 +10,7 @@ use crate::engine::KvMode;
 use crate::error::{Place, Problems};
 use crate::run::{Observer, Outcome, Plan, Prepared, RunSettings, StopRule, Watch, execute};
 use crate::store::{Header, Repeat, RunFolder, Status, Trial, read_header, read_samples};
-use crate::suite::{Overrides, Suite, load};
+use crate::suite::{ModelRef, Overrides, Suite, load};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -40,9 +41,18 @@ pub(super) struct Done {
 pub(super) trait Decider: StopRule + Observer {}
 
 impl Asking<'_> {
-    /// The suite, or all that is wrong with it; warnings and notes are printed.
-    pub(super) fn load(&self, path: &Path, overrides: &Overrides) -> Result<Suite, Problems> {
-        let (suite, problems) = load(path, overrides);
+    /// The suite, or all that is wrong with it; warnings and notes are printed. Its models that lie elsewhere are brought, unless
+    /// nothing is to be run: once there is nothing else wrong.
+    pub(super) fn load(&self, path: &Path, overrides: &Overrides) -> Result<Suite, Failure> {
+        let read = |absent| -> Result<_, Failure> {
+            let located = locate(path, overrides.model.as_ref().map(ModelRef::path), absent, self.quiet)?;
+            Ok(load(path, &Overrides { located, ..overrides.clone() }))
+        };
+        let (mut suite, mut problems) = read(if overrides.strict { Absent::Say } else { Absent::Leave })?;
+        let coming = suite.as_ref().is_some_and(|suite| suite.located.coming().next().is_some());
+        if coming && !overrides.strict && !problems.any_error() {
+            (suite, problems) = read(Absent::Bring)?;
+        }
         match suite {
             Some(suite) if !problems.any_error() => {
                 if !self.quiet {
@@ -50,7 +60,7 @@ impl Asking<'_> {
                 }
                 Ok(suite)
             }
-            _ => Err(problems),
+            _ => Err(problems.into()),
         }
     }
 

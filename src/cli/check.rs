@@ -1,6 +1,7 @@
 //! `tripos check`: every problem of suites, their prompts and their cases, and of recipes and their data, at once, without
 //! asking a model anything.
 
+use super::elsewhere::{Absent, locate};
 use super::failure::{Failure, print_problems};
 use super::output::print;
 use super::plan::PlanArgs;
@@ -9,7 +10,7 @@ use crate::error::{Explain, Level, Place, Problems, render};
 use crate::prompt::PromptTemplate;
 use crate::report::thousands;
 use crate::run::{Prepared, RunSettings};
-use crate::suite::{Document, PromptFile, SuiteError, SuiteProblem, load};
+use crate::suite::{Document, Overrides, PromptFile, SuiteError, SuiteProblem, is_elsewhere, load};
 use crate::train::data::{self, Data, Loader};
 use crate::train::pretrain::Base;
 use crate::train::recipe::{self, Kind};
@@ -109,9 +110,18 @@ fn is_recipe(document: &Document) -> bool {
 
 /// A recipe, and its data as the model's tokenizer sees it.
 fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, String) {
-    let overrides = recipe::Overrides { model: plan.model.clone(), seed: plan.seed, ..recipe::Overrides::default() };
+    let located = match locate(file, plan.model.as_deref(), Absent::Say, true) {
+        Ok(located) => located,
+        Err(failure) => return (failure.problems(), String::new()),
+    };
+    let asked = recipe::Overrides { model: plan.model.clone(), seed: plan.seed, ..recipe::Overrides::default() };
+    let overrides = recipe::Overrides { located, ..asked };
     let (recipe, mut problems) = recipe::load(file, &overrides);
     let Some(mut recipe) = recipe else { return (problems, String::new()) };
+    if recipe.located.coming().next().is_some() {
+        let what = format!("recipe: {}; its data is read once its models are here", recipe.kind);
+        return (problems, what);
+    }
     if recipe.kind.practises() {
         return practised(recipe, problems, settings);
     }
@@ -133,10 +143,15 @@ fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, St
     if !recipe.model.is_file() {
         return (problems, String::new());
     }
-    let read = data::tokenizer(&recipe, settings).and_then(|engine| match data::asked(&recipe, &engine) {
-        Ok(_) => data::read(&recipe, &engine),
+    documents(&recipe, problems, settings)
+}
+
+/// The data of a recipe, and what is learned of it.
+fn documents(recipe: &recipe::Recipe, mut problems: Problems, settings: &RunSettings) -> (Problems, String) {
+    let read = data::tokenizer(recipe, settings).and_then(|engine| match data::asked(recipe, &engine) {
+        Ok(_) => data::read(recipe, &engine),
         Err(mut found) => {
-            found.append(data::read(&recipe, &engine).err().unwrap_or_default());
+            found.append(data::read(recipe, &engine).err().unwrap_or_default());
             Err(found)
         }
     });
@@ -201,7 +216,11 @@ fn learned(kind: Kind, data: &Data) -> String {
 }
 
 fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, String) {
-    let (suite, mut problems) = load(file, &plan.overrides(true));
+    let located = match locate(file, plan.model.as_deref(), Absent::Say, true) {
+        Ok(located) => located,
+        Err(failure) => return (failure.problems(), String::new()),
+    };
+    let (suite, mut problems) = load(file, &Overrides { located, ..plan.overrides(true) });
     let Some(suite) = suite else { return (problems, String::new()) };
     let what = format!("{} variants, {} cases", suite.variants.len(), suite.cases.len());
     let picked = match plan.selection() {
@@ -223,7 +242,8 @@ fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, Str
         Err(mut found) => {
             // A model that is not there was reported already, at the line that names it.
             let missing: Vec<&Path> = suite.variants.iter().map(|v| v.model.path()).filter(|p| !p.is_file()).collect();
-            found.retain(|problem| problem.at().is_none_or(|place| !missing.contains(&place.file.as_path())));
+            let reported = |file: &Path| missing.contains(&file) || is_elsewhere(file);
+            found.retain(|problem| problem.at().is_none_or(|place| !reported(&place.file)));
             problems.append(found);
         }
     }

@@ -1,5 +1,6 @@
 //! What the command line learns from its surroundings (contract.md, section 5).
 
+use crate::hub::Settings;
 use anyhow::Context;
 use etcetera::BaseStrategy;
 use std::io::IsTerminal;
@@ -7,6 +8,8 @@ use std::path::PathBuf;
 
 /// Columns where stdout is no terminal.
 const WIDTH: usize = 80;
+/// The hub, where HF_ENDPOINT names no other.
+const HUB: &str = "https://huggingface.co";
 
 /// The folder of the cache: TRIPOS_CACHE, else `tripos` in the system's cache folder.
 pub(super) fn cache_folder() -> anyhow::Result<PathBuf> {
@@ -15,6 +18,33 @@ pub(super) fn cache_folder() -> anyhow::Result<PathBuf> {
     }
     let strategy = etcetera::choose_base_strategy().context("there is no home folder; set TRIPOS_CACHE")?;
     Ok(strategy.cache_dir().join("tripos"))
+}
+
+/// The hub: HF_ENDPOINT, HF_TOKEN (else the file `token` in HF_HOME, where `hf auth login` puts it), HF_HOME, the proxies, and
+/// the folder of what the Hugging Face cache has no place for.
+pub(super) fn hub() -> anyhow::Result<Settings> {
+    let given = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let home = match std::env::var_os("HF_HOME").filter(|folder| !folder.is_empty()) {
+        Some(home) => PathBuf::from(home),
+        None => cache_root().context("there is no home folder; set HF_HOME")?.join("huggingface"),
+    };
+    let kept = || std::fs::read_to_string(home.join("token")).ok().filter(|token| !token.trim().is_empty());
+    let proxy = |name: &str| given(&name.to_lowercase()).or_else(|| given(name));
+    Ok(Settings {
+        endpoint: given("HF_ENDPOINT").unwrap_or_else(|| HUB.to_owned()),
+        token: given("HF_TOKEN").or_else(kept),
+        hub: home.join("hub"),
+        own: cache_folder()?.join("models"),
+        http_proxy: proxy("HTTP_PROXY"),
+        https_proxy: proxy("HTTPS_PROXY"),
+        no_proxy: proxy("NO_PROXY"),
+    })
+}
+
+/// `~/.cache` as XDG_CACHE_HOME may name it, on every system: that is where huggingface_hub looks.
+fn cache_root() -> Option<PathBuf> {
+    let root = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    root.or_else(|| Some(etcetera::home_dir().ok()?.join(".cache")))
 }
 
 /// Whether stdout shows colour: a terminal, and NO_COLOR not set.

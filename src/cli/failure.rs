@@ -29,7 +29,23 @@ impl Failure {
             Self::Code(code) => code,
         }
     }
+
+    /// As problems, to be gathered with others.
+    pub(super) fn problems(self) -> Problems {
+        match self {
+            Self::Problems(problems) => problems,
+            Self::Message(error) => Said(format!("{error:#}")).into(),
+            Self::Code(_) => Said("interrupted".to_owned()).into(),
+        }
+    }
 }
+
+/// A message as a problem.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Said(String);
+
+impl Explain for Said {}
 
 /// Each problem as a block on stderr, in colour where that is a terminal.
 pub(super) fn print_problems(problems: &Problems) {

@@ -1,5 +1,6 @@
 //! `tripos fix`: a failing suite teaches its model, and the paired test judges what came of it.
 
+use super::elsewhere::{Absent, local, locate};
 use super::environment;
 use super::failure::Failure;
 use super::interrupt;
@@ -14,6 +15,7 @@ use crate::error::render;
 use crate::gate::p_text;
 use crate::repair::fix::{Came, Fixed, Judged, Request, Watch, fix, gate_command, unruled};
 use crate::report;
+use crate::suite::Located;
 use serde_json::json;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ pub(super) struct Args {
     /// The suite
     #[arg(value_name = "SUITE")]
     suite: PathBuf,
-    /// Ask and teach this model (a GGUF file) instead of the suite's
+    /// Ask and teach this model (a GGUF file, or hf://…) instead of the suite's
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// The variant that fails, where the suite has several
@@ -65,9 +67,15 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let plan = PlanArgs { threads: args.threads, ..PlanArgs::default() };
     let settings = args.machine.settings(&plan, false)?;
+    let model = args.model.as_deref().map(|model| local(model, quiet)).transpose()?;
+    let mut located = Located::default();
+    for file in std::iter::once(&args.suite).chain(&args.also).chain(&args.recipe) {
+        located.extend(locate(file, model.as_deref(), Absent::Bring, quiet)?);
+    }
     let request = Request {
         suite: args.suite.clone(),
-        model: args.model.clone(),
+        model,
+        located,
         variant: args.variant.clone(),
         scorer: args.scorer.clone(),
         recipe: args.recipe.clone(),

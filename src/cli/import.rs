@@ -41,7 +41,8 @@ struct Peft {
 /// Brings it in.
 pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let From::Peft(args) = &args.from;
-    let imported = peft::import(&args.folder, &args.model, &args.out)?;
+    let model = super::elsewhere::local(&args.model, quiet)?;
+    let imported = peft::import(&args.folder, &model, &args.out)?;
     if !quiet {
         imported.notes.iter().for_each(|note| complain(&format!("note: {note}\n")));
     }

@@ -2,6 +2,8 @@
 
 use super::failure::Failure;
 use super::output::print;
+use crate::hub::Uri;
+use crate::suite::is_elsewhere;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,11 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let model = args.model.clone().or_else(|| Path::new(BUNDLED).is_file().then(|| BUNDLED.into()));
     let model_line = match &model {
+        // It is looked for when the suite is run.
+        Some(uri) if is_elsewhere(uri) => {
+            let uri = Uri::parse(&uri.to_string_lossy())?;
+            format!("model: {}", serde_json::to_string(&uri.to_string()).context("the model's name is not text")?)
+        }
         Some(path) => {
             let path = path.canonicalize().with_context(|| format!("the model {} cannot be opened", path.display()))?;
             format!("model: {}", serde_json::to_string(&path).context("the model's path is not text")?)

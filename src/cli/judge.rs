@@ -1,5 +1,6 @@
 //! `tripos judge`: how good a reward model finds answers.
 
+use super::elsewhere::local;
 use super::environment;
 use super::failure::Failure;
 use super::interrupt;
@@ -60,7 +61,9 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
         (None, None) => Vec::new(),
     };
     let settings = args.machine.settings(&PlanArgs::default(), false)?;
-    let appraiser = Appraiser::open(&args.reward, args.model.as_deref(), &settings)?;
+    let reward = local(&args.reward, quiet)?;
+    let base = args.model.as_deref().map(|model| local(model, quiet)).transpose()?;
+    let appraiser = Appraiser::open(&reward, base.as_deref(), &settings)?;
     let rewards = appraiser.judge(&items, &settings, interrupt::listen())?;
     for (at, reason) in rewards.iter().enumerate().filter_map(|(at, reward)| Some((at, reward.as_ref().err()?))) {
         if !quiet {

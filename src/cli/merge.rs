@@ -1,5 +1,6 @@
 //! `tripos merge`: an adapter worked into its model.
 
+use super::elsewhere::local;
 use super::failure::Failure;
 use super::number_format::NumberFormat;
 use super::rewriting::{Format, say, watched};
@@ -40,6 +41,7 @@ fn scale(text: &str) -> Result<f32, String> {
 /// Merges.
 pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let Args { base, adapter, out, kind, scale, format } = args;
+    let (base, adapter) = (&local(base, quiet)?, &local(adapter, quiet)?);
     let request = Merge { base, adapter, out, kind: *kind, scale: *scale };
     let written = watched(quiet, |watch| merge(&request, watch))?;
     say(&written, out, *format, quiet)

@@ -8,6 +8,7 @@ mod cache;
 mod check;
 mod compare;
 mod completions;
+mod elsewhere;
 mod environment;
 mod failure;
 mod fix;
@@ -79,7 +80,7 @@ enum Command {
     Merge(merge::Args),
     /// Bring a model to another number format
     Quantize(quantize::Args),
-    /// Look at a model or an adapter
+    /// Look at a model, download one, see and remove those of the cache
     Model(model::Args),
     /// Let people put the answers of a run in order, on a page; or sum up what they said
     Rank(Box<rank::Args>),
@@ -145,7 +146,7 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Train(args) => train::run(&args, quiet),
         Command::Merge(args) => merge::run(&args, quiet),
         Command::Quantize(args) => quantize::run(&args, quiet),
-        Command::Model(args) => model::run(&args),
+        Command::Model(args) => model::run(&args, quiet),
         Command::Rank(args) => rank::run(&args, quiet),
         Command::Preferences(args) => preferences::run(&args, quiet),
         Command::Judge(args) => judge::run(&args, quiet),

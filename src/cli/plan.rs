@@ -7,7 +7,7 @@ use crate::engine::KvMode;
 use crate::error::{Place, Problems};
 use crate::run::{RunError, RunSettings, Selection};
 use crate::store::{Header, Repeat, Trial, read_samples};
-use crate::suite::{AdapterRef, ModelRef, Overrides, split_scale};
+use crate::suite::{AdapterRef, Located, ModelRef, Overrides, split_scale};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,7 +22,7 @@ const PARALLEL: u32 = 8;
 #[derive(Debug, Clone, Default, clap::Args, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct PlanArgs {
-    /// Ask this model (a GGUF file) instead of every model of the suite
+    /// Ask this model (a GGUF file, or hf://owner/repo/file.gguf) instead of every model of the suite
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<PathBuf>,
@@ -183,6 +183,7 @@ impl PlanArgs {
             context: self.context,
             seed: self.seed,
             models_beside: None,
+            located: Located::default(),
             output: None,
             strict,
         }

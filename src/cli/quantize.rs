@@ -1,5 +1,6 @@
 //! `tripos quantize`: a model in another number format.
 
+use super::elsewhere::local;
 use super::failure::Failure;
 use super::number_format::NumberFormat;
 use super::rewriting::{Format, say, watched};
@@ -29,6 +30,7 @@ pub(super) struct Args {
 
 /// Quantises.
 pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
-    let written = watched(quiet, |watch| quantize(&args.source, &args.out, args.kind, watch))?;
+    let source = local(&args.source, quiet)?;
+    let written = watched(quiet, |watch| quantize(&source, &args.out, args.kind, watch))?;
     say(&written, &args.out, args.format, quiet)
 }

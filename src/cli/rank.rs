@@ -62,7 +62,7 @@ pub(super) struct Args {
     /// Moves the order of cases and answers (and sampling, where a suite is run)
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Where a suite is run: ask this model (a GGUF file) instead of its own
+    /// Where a suite is run: ask this model (a GGUF file, or hf://…) instead of its own
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use crate::engine::llama::probe::Probe;
 use crate::error::Problems;
 use crate::ggml;
 use crate::report;
-use crate::run::{Outcome, Prepared, RunSettings};
+use crate::run::{Outcome, RunSettings};
 use crate::suite::Suite;
 use crate::summary::RunSummary;
 use anyhow::Context;
@@ -95,6 +95,7 @@ impl MachineArgs {
             probe: Some(Probe { program, arguments: vec!["probe-model".into()] }),
             memory,
             use_cache: !self.no_cache,
+            kept: super::elsewhere::kept(),
             allow_commands: self.allow_commands,
             llama_cpp: ggml::version(),
             features: ggml::features().into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
@@ -115,33 +116,39 @@ pub(super) fn run(args: &Args, verbose: bool, quiet: bool) -> Result<(), Failure
         return finish(args, &done);
     }
     for suite in &load_all(&asking, args)? {
-        let prepared = asking.prepare(suite)?;
         if args.dry_run {
-            dry_run(&prepared, args.format)?;
+            dry_run(&asking, suite, args.format)?;
         } else {
-            finish(args, &asking.ask(&prepared, None)?)?;
+            finish(args, &asking.ask(&asking.prepare(suite)?, None)?)?;
         }
     }
     Ok(())
 }
 
 /// All suites, or all that is wrong with any of them.
-pub(super) fn load_all(asking: &Asking, args: &Args) -> Result<Vec<Suite>, Problems> {
+pub(super) fn load_all(asking: &Asking, args: &Args) -> Result<Vec<Suite>, Failure> {
     let mut suites = Vec::new();
     let mut problems = Problems::new();
     for path in &args.suites {
         match asking.load(path, &args.plan.overrides(args.dry_run)) {
             Ok(suite) => suites.push(suite),
-            Err(found) => problems.append(found),
+            Err(Failure::Problems(found)) => problems.append(found),
+            Err(other) => return Err(other),
         }
     }
-    problems.or_ok(suites)
+    Ok(problems.or_ok(suites)?)
 }
 
-/// Prints the plan and the first prompt of each variant.
-pub(super) fn dry_run(prepared: &Prepared, format: Format) -> Result<(), Failure> {
+/// Prints the plan and the first prompt of each variant; of a suite whose models are not all here, what would be downloaded.
+pub(super) fn dry_run(asking: &Asking, suite: &Suite, format: Format) -> Result<(), Failure> {
+    let coming: Vec<(&str, &str)> = suite.located.coming().collect();
+    if !coming.is_empty() {
+        let trials = asking.picked(suite)?.len();
+        return print(&super::show::coming(&suite.name, trials, &coming, format));
+    }
+    let prepared = asking.prepare(suite)?;
     prepared.prompts()?;
-    print(&super::show::plan(prepared, format, environment::stdout_colour())?)
+    print(&super::show::plan(&prepared, format, environment::stdout_colour())?)
 }
 
 /// Prints the result of a run that is closed, and writes its page. A run in which nothing could be scored is a failure.

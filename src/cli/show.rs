@@ -66,6 +66,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     print(&out)
 }
 
+/// What would be downloaded before a suite could be run.
+pub(super) fn coming(suite: &str, trials: usize, coming: &[(&str, &str)], format: Format) -> String {
+    if format == Format::Json {
+        let downloads: Vec<_> = coming.iter().map(|(uri, what)| json!({"uri": uri, "what": what})).collect();
+        return format!("{}\n", json!({"schema": 1, "suite": suite, "trials": trials, "downloads": downloads}));
+    }
+    let lines: String = coming.iter().map(|(uri, what)| format!("  {uri}: {what}\n")).collect();
+    format!("{suite}: {trials} trials; models that are not here yet:\n{lines}the prompts can be shown once they are\n")
+}
+
 /// The plan, and the first prompt of each variant with its few-shot block and its case told apart.
 pub(super) fn plan(prepared: &Prepared, format: Format, colour: bool) -> Result<String, Problems> {
     let plan = &prepared.plan;
@@ -90,7 +100,8 @@ pub(super) fn plan(prepared: &Prepared, format: Format, colour: bool) -> Result<
             "sampling": sampling, "text": prompt.text, "case_start": prompt.case_start, "tokens": tokens,
         }));
         let _ = writeln!(out, "\n── variant {} · case {}", trial.variant, trial.case);
-        let (path, stored, context) = (facts.path.display(), &facts.quantisation, model.context);
+        let path = model.uri.clone().unwrap_or_else(|| facts.path.display().to_string());
+        let (stored, context) = (&facts.quantisation, model.context);
         let (most, heat) = (sampling.max_tokens, sampling.temperature);
         let _ = writeln!(out, "{path} · {stored} · context {context} · max_tokens {most} · temperature {heat}");
         out += &told_apart(&prompt.text, prompt.case_start, colour);

@@ -28,7 +28,7 @@ pub use verdict::{Came, Found, Judged};
 use crate::error::{Explain, Place, Problems};
 use crate::run::{Observer, RunSettings};
 use crate::store::training::read_training;
-use crate::suite::{self, ModelRef, Overrides, Suite};
+use crate::suite::{self, Located, ModelRef, Overrides, Suite};
 use crate::train::trainer::Ended;
 use crate::train::{Prepared, Sitting, TrainObserver};
 use apart::Apart;
@@ -47,6 +47,8 @@ pub struct Request {
     pub suite: PathBuf,
     /// Asked and taught instead of the suite's model.
     pub model: Option<PathBuf>,
+    /// The files of models that lie elsewhere.
+    pub located: Located,
     /// The variant that fails; may be left out where the suite has one.
     pub variant: Option<String>,
     /// The scorer that says what fails; the first that passes or fails where it is left out.
@@ -193,7 +195,8 @@ fn keep(judged: &mut Judged, asker: &Asker, suite: &Suite, file: &Path) {
 fn suites(request: &Request, watch: Watch) -> Result<(Suite, Vec<Suite>), Problems> {
     let mut problems = Problems::new();
     let mut load = |path: &Path, model: Option<PathBuf>| {
-        let overrides = Overrides { model: model.map(ModelRef::Gguf), ..Overrides::default() };
+        let located = request.located.clone();
+        let overrides = Overrides { model: model.map(ModelRef::Gguf), located, ..Overrides::default() };
         let (suite, found) = suite::load(path, &overrides);
         problems.append(found);
         suite

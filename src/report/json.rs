@@ -1,6 +1,7 @@
 //! The run as one JSON document: contract.md, section 3.
 
 use crate::gate::probes;
+use crate::store::ModelRecord;
 use crate::summary::{RunSummary, VariantSummary};
 use serde_json::{Value, json};
 
@@ -31,11 +32,20 @@ pub fn json(run: &RunSummary, by_tag: bool) -> Value {
     document
 }
 
+/// A model's file and hash, and where it came from.
+fn named(model: &ModelRecord) -> Value {
+    let mut named = json!({"path": model.facts.path, "sha256": model.facts.sha256});
+    if let Some(uri) = &model.uri {
+        named["uri"] = json!(uri);
+    }
+    named
+}
+
 fn variant(run: &RunSummary, variant: &VariantSummary) -> Value {
     let model = run.header.models.get(&variant.name);
     json!({
         "name": variant.name,
-        "model": model.map(|m| json!({"path": m.facts.path, "sha256": m.facts.sha256})),
+        "model": model.map(named),
         "metrics": variant.metrics,
         "confusion": variant.confusions.iter().map(|(scorer, confusion)| (scorer.clone(), json!({
             "labels": confusion.labels,

@@ -1,6 +1,6 @@
 //! The table as GitHub-flavoured Markdown.
 
-use super::table::{Standing, costs, counts, decoded, headlines, own_n, standings, value_text};
+use super::table::{Standing, costs, counts, decoded, elsewhere, headlines, own_n, standings, value_text};
 use super::{probe, reliability};
 use crate::gate::{ProbeComparison, probes};
 use crate::stats::ReliabilityBin;
@@ -20,7 +20,7 @@ pub fn markdown(run: &RunSummary, by_tag: bool) -> String {
         "\n95 % intervals in brackets; \\* best, = not told apart from the best. Run `{}`.",
         run.header.run
     );
-    for line in decoded(run) {
+    for line in elsewhere(run).into_iter().chain(decoded(run)) {
         let _ = writeln!(out, "\n{line}.");
     }
     out += &groups(&probes(run));

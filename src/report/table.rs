@@ -4,7 +4,7 @@ use super::layout::{Align, Cell, Column, tables};
 use super::{probe, reliability, repeats};
 use crate::gate::probes;
 use crate::stats::{Confusion, Metric, better, tie};
-use crate::store::Status;
+use crate::store::{ModelRecord, Status};
 use crate::summary::{RunSummary, VariantSummary, part_of};
 use std::fmt::Write;
 
@@ -243,6 +243,18 @@ pub(super) fn decoded(run: &RunSummary) -> Vec<String> {
     lines
 }
 
+/// What models were named as that lie elsewhere, and which bytes those are; their files are in the run's header.
+pub(super) fn elsewhere(run: &RunSummary) -> Vec<String> {
+    let line = |model: &ModelRecord| {
+        let sha256 = model.facts.sha256.get(..12).unwrap_or(&model.facts.sha256);
+        Some(format!("model {} (sha256 {sha256}…)", model.uri.as_ref()?))
+    };
+    let mut lines: Vec<String> = run.header.models.values().filter_map(line).collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
 /// What the marks mean and where the numbers come from.
 fn legend(run: &RunSummary) -> String {
     let mut out = String::from("\n95 % intervals in brackets");
@@ -255,7 +267,7 @@ fn legend(run: &RunSummary) -> String {
     if cached > 0 {
         let _ = writeln!(out, "{cached} of {trials} answers came from the cache");
     }
-    for line in decoded(run) {
+    for line in elsewhere(run).into_iter().chain(decoded(run)) {
         let _ = writeln!(out, "{line}");
     }
     if run.header.status == Status::Complete && trials < run.header.trials && !run.header.flags.contains_key(EARLY) {

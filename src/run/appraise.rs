@@ -30,7 +30,7 @@ impl std::fmt::Debug for Appraiser {
 }
 
 impl Appraiser {
-    /// Opens a reward model and finds its base: the one given, else one of its hash beside it or in `models/`.
+    /// Opens a reward model and finds its base: the one given, else one of its hash beside it, in `models/` or among those kept.
     ///
     /// # Errors
     /// A file that cannot be read or is no reward model; a base that is not found, or another.
@@ -52,7 +52,7 @@ impl Appraiser {
             kind: ScorerKind::Reward(spec),
             place: Place::file(file),
         };
-        let need = match need_of_head(&scorer, &[], settings.memory.as_deref()) {
+        let need = match need_of_head(&scorer, &[], settings) {
             Some(Ok(need)) => need,
             Some(Err(error)) => return Err((*error).into()),
             None => return Err(fault(crate::engine::HeadFault::NoRewardHead).into()),

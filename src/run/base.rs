@@ -1,8 +1,7 @@
 //! The model that a classifier or a reward model sits on: looked for by name, known by hash.
 
 use super::error::RunError;
-use super::models::Need;
-use crate::engine::cache::Cache;
+use super::models::{Need, RunSettings};
 use crate::engine::llama::hash;
 use crate::engine::{Base, Classifier, RewardModel};
 use crate::error::Place;
@@ -48,7 +47,7 @@ fn seated(scorer: &ScorerSpec) -> Option<Seated<'_>> {
 pub(super) fn need_of_head(
     scorer: &ScorerSpec,
     asked: &[&ModelRef],
-    memory: Option<&Cache>,
+    settings: &RunSettings,
 ) -> Option<Result<Need, Box<RunError>>> {
     let spec = seated(scorer)?;
     let on = |model, adapter| Need { model, adapter, context: spec.context };
@@ -60,21 +59,22 @@ pub(super) fn need_of_head(
             named.map_or(Ok(whole), |model| Err(Box::new(RunError::Whole { file, model, by: spec.by, place }))),
         );
     };
-    let found = find(&spec, base, asked, memory, &scorer.place);
+    let found = find(&spec, base, asked, settings, &scorer.place);
     Some(found.map(|model| on(model, Some((spec.file.to_path_buf(), 1.0)))))
 }
 
-/// The base: the model that the suite names, else the first of that hash beside the classifier, in `models/` and among the
-/// models that are asked.
+/// The base: the model that the suite names, else the first of that hash beside the classifier, in `models/`, among the
+/// models that are asked and in the cache of those from elsewhere.
 fn find(
     spec: &Seated,
     base: &Base,
     asked: &[&ModelRef],
-    memory: Option<&Cache>,
+    settings: &RunSettings,
     place: &Place,
 ) -> Result<ModelRef, Box<RunError>> {
     let mut other: Option<(PathBuf, String)> = None;
-    for model in candidates(spec, base, asked).into_iter().filter(|model| model.path().is_file()) {
+    let memory = settings.memory.as_deref();
+    for model in candidates(spec, base, asked, &settings.kept).into_iter().filter(|model| model.path().is_file()) {
         let Ok(sha256) = hash(model.path(), memory) else { continue };
         if sha256 == base.sha256 {
             return Ok(model);
@@ -96,7 +96,7 @@ fn find(
     }))
 }
 
-fn candidates(spec: &Seated, base: &Base, asked: &[&ModelRef]) -> Vec<ModelRef> {
+fn candidates(spec: &Seated, base: &Base, asked: &[&ModelRef], kept: &[PathBuf]) -> Vec<ModelRef> {
     if let Some(model) = spec.named {
         return vec![model.clone()];
     }
@@ -108,5 +108,22 @@ fn candidates(spec: &Seated, base: &Base, asked: &[&ModelRef]) -> Vec<ModelRef> 
         Some(ending) if ending == "yaml" || ending == "yml" => ModelRef::Scripted(path),
         _ => ModelRef::Gguf(path),
     };
-    named.map(model).chain(asked.iter().map(|&model| model.clone())).collect()
+    // Hashing takes time: of the cache only what is called so.
+    let kept = kept.iter().filter(|path| path.file_name() == name).cloned().map(ModelRef::Gguf);
+    named.map(model).chain(asked.iter().map(|&model| model.clone())).chain(kept).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_cache_only_what_is_called_so_is_looked_at() {
+        let base = Base { file: "elsewhere/base.gguf".into(), sha256: String::new() };
+        let spec = Seated { file: Path::new("a/adapter.gguf"), named: None, context: None, base: None, by: "" };
+        let kept = ["/hub/other.gguf".into(), "/hub/base.gguf".into()];
+        let found = candidates(&spec, &base, &[], &kept);
+        let paths: Vec<&Path> = found.iter().map(ModelRef::path).collect();
+        assert_eq!(paths, ["a/base.gguf", "models/base.gguf", "/hub/base.gguf"].map(Path::new));
+    }
 }

@@ -32,6 +32,8 @@ pub struct RunSettings {
     pub memory: Option<Arc<Cache>>,
     /// Answers are looked up and kept; needs `memory`.
     pub use_cache: bool,
+    /// Models elsewhere on this machine, among which the base of an adapter is looked for by its name.
+    pub kept: Vec<PathBuf>,
     /// `command` scorers may run.
     pub allow_commands: bool,
     /// The build of llama.cpp's kernels.
@@ -75,7 +77,7 @@ impl Models {
         let variants: Vec<&Variant> = variants.collect();
         let asked: Vec<_> = variants.iter().map(|variant| &variant.model).collect();
         for scorer in &suite.scorers {
-            match need_of_head(scorer, &asked, settings.memory.as_deref()) {
+            match need_of_head(scorer, &asked, settings) {
                 Some(Ok(need)) => models.heads.push((scorer.name.clone(), need)),
                 Some(Err(error)) => problems.push(*error),
                 None => {}
@@ -88,7 +90,10 @@ impl Models {
                 continue;
             }
             match open(&need, suite.kv_type, settings) {
-                Ok((engine, record)) => models.engines.push((need, engine, record)),
+                Ok((engine, mut record)) => {
+                    record.uri = suite.located.uri(need.model.path()).map(str::to_owned);
+                    models.engines.push((need, engine, record));
+                }
                 Err(found) => {
                     problems.append(found);
                     failed.push(need);
@@ -172,6 +177,7 @@ pub(super) fn open(
         Some((path, scale)) => Some((path.clone(), hash(path, memory)?, *scale)),
         None => None,
     };
-    let record = ModelRecord { facts: engine.facts().clone(), adapter, context: engine.context(), policy };
+    let (facts, context) = (engine.facts().clone(), engine.context());
+    let record = ModelRecord { facts, uri: None, adapter, context, policy };
     Ok((engine, record))
 }

@@ -178,6 +178,9 @@ pub struct ModelRecord {
     /// The model.
     #[serde(flatten)]
     pub facts: ModelFacts,
+    /// What it was named as, where it lies elsewhere: `hf://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
     /// The adapter's file, SHA-256 and scale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter: Option<(PathBuf, String, f32)>,

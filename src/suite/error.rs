@@ -24,7 +24,9 @@ impl SuiteError {
 impl Explain for SuiteError {
     fn level(&self) -> Level {
         match self.problem {
-            SuiteProblem::FewExamples { .. } | SuiteProblem::FewUnits { .. } => Level::Note,
+            SuiteProblem::FewExamples { .. }
+            | SuiteProblem::FewUnits { .. }
+            | SuiteProblem::Elsewhere { fate: Some(_), .. } => Level::Note,
             SuiteProblem::MissingTargets { strict: false, .. }
             | SuiteProblem::SameRepeats { .. }
             | SuiteProblem::Unfit { error: false, .. }
@@ -108,6 +110,14 @@ pub enum SuiteProblem {
         path: String,
         /// serde's words.
         reason: String,
+    },
+    /// A model that lies elsewhere, and has no file here.
+    #[error("`{uri}` is not on this machine{}", fate.as_ref().map_or_else(String::new, |fate| format!(": {fate}")))]
+    Elsewhere {
+        /// As it is named.
+        uri: String,
+        /// What would become of it in a run; `None` where nobody looked for it.
+        fate: Option<String>,
     },
     /// Part of the agreed format, but not of this version.
     #[error("`{feature}` is not in this version of Tripos yet")]
@@ -296,6 +306,7 @@ impl SuiteProblem {
             }
             Self::MissingField { field, .. } => format!("add `{field}: …`"),
             Self::WrongValue { .. } | Self::OutOfRange(_) => return None,
+            Self::Elsewhere { uri, .. } => format!("to have it now: tripos model pull {uri}"),
             Self::NotYet { .. } => "leave it out; a later version brings it".into(),
             Self::Duplicate { what, .. } => format!("give each {what} a name of its own"),
             Self::Unknown { name, known, .. } => {

@@ -36,12 +36,13 @@ pub(super) struct SuiteFile {
     pub max_unscored: Option<f64>,
 }
 
-/// `model:` a path, `{scripted: FILE}`, or what later versions bring.
+/// `model:` a path, `hf://…`, an address with a hash, `{scripted: FILE}`, or what later versions bring.
 #[derive(Debug, Clone)]
 pub(super) enum ModelEntry {
+    /// Also of a model that lies elsewhere, as one text.
     Path(String),
     Scripted(String),
-    /// `hf://…` or `{endpoint: …}`: agreed, not yet here.
+    /// `{endpoint: …}`: agreed, not yet here.
     NotYet(String),
 }
 

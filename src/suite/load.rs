@@ -7,6 +7,7 @@ use super::check_scorers;
 use super::error::{SuiteError, SuiteProblem};
 use super::file::{Generate, RuleEntry, SuiteFile};
 use super::generate::generate;
+use super::located::{Located, is_elsewhere};
 use super::matrix::matrix;
 use super::prune::Pruned;
 use super::rows::{self, Placed};
@@ -37,6 +38,8 @@ pub struct Overrides {
     pub models_beside: Option<PathBuf>,
     /// The file that a recipe trains.
     pub output: Option<Output>,
+    /// The files of models that lie elsewhere.
+    pub located: Located,
     /// Cases without a target are errors rather than unscored.
     pub strict: bool,
     /// Fresh cases of a generator: the seed that they are drawn with, and how many.
@@ -176,6 +179,7 @@ impl<'a> Loader<'a> {
             gate,
             max_unscored: file.max_unscored,
             path: self.path.to_path_buf(),
+            located: self.overrides.located.clone(),
         };
         check::suite(&suite, self.document, &written, self.overrides.strict, &mut self.problems);
         check_scorers::scorers(&suite, &places, self.overrides.strict, &mut self.problems);
@@ -205,6 +209,9 @@ impl<'a> Loader<'a> {
 
     /// The same for a model or an adapter, which may lie beside another suite.
     pub(super) fn model_path(&self, written: &str) -> PathBuf {
+        if is_elsewhere(Path::new(written)) {
+            return self.overrides.located.local(Path::new(written));
+        }
         let path = self.join(written);
         match self.overrides.models_beside.as_deref().and_then(Path::parent) {
             Some(folder) if !path.exists() => tidy(folder.join(written)),

@@ -17,6 +17,7 @@ mod file;
 mod generate;
 mod judge;
 mod load;
+mod located;
 mod matrix;
 mod probe;
 mod prune;
@@ -39,6 +40,7 @@ pub use error::{SuiteError, SuiteProblem};
 pub use file::Generate;
 pub use judge::JudgeModel;
 pub use load::{Output, Overrides, beside, load, load_text, split_scale};
+pub use located::{FileName, Located, elsewhere, is_elsewhere};
 pub use probe::{Counterpart, Probe, Unit};
 pub use prune::Pruned;
 pub use repeats::Reduce;
@@ -97,6 +99,9 @@ pub struct Suite {
     pub max_unscored: Option<f64>,
     /// The suite's file.
     pub path: PathBuf,
+    /// The files of its models that lie elsewhere.
+    #[serde(skip)]
+    pub located: Located,
 }
 
 /// One way of asking; what a table compares.

@@ -5,6 +5,7 @@ use super::choice::Choice;
 use super::classifier::LabelEntry;
 use super::file::{AnswerEntry, ExamplesEntry, ModelEntry, Split};
 use super::judge::JudgeEntry;
+use super::located::Address;
 use super::reward::RewardEntry;
 use super::scorer::{
     Chrf, Command, Contains, EditDistance, Exact, Json, Number, Perplexity, Regex, RougeL, ScorerKind, Stopped,
@@ -62,19 +63,18 @@ impl<'de> Deserialize<'de> for ModelEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         UntaggedEnumVisitor::new()
             .expecting("the path of a GGUF file")
-            .string(|path| {
-                let remote = ["hf://", "https://", "http://"].iter().find(|scheme| path.starts_with(**scheme));
-                Ok(match remote {
-                    Some(scheme) => Self::NotYet(format!("model: {scheme}…")),
-                    None => Self::Path(path.to_owned()),
-                })
-            })
+            .string(|path| Ok(Self::Path(path.to_owned())))
             .map(|map| {
                 let map: serde_yaml::Mapping = map.deserialize()?;
+                if map.contains_key("url") {
+                    let address = serde_yaml::from_value::<Address>(Value::Mapping(map));
+                    let wrong = |e| serde_untagged::de::Error::custom(format!("{e}; write {{url: https://…, sha256: …}}"));
+                    return address.map(|address| Self::Path(address.text())).map_err(wrong);
+                }
                 match (map.get("scripted").and_then(Value::as_str), map.contains_key("endpoint")) {
                     (Some(path), false) if map.len() == 1 => Ok(Self::Scripted(path.to_owned())),
                     (None, true) => Ok(Self::NotYet("model: {endpoint: …}".to_owned())),
-                    _ => Err(serde_untagged::de::Error::custom("expected a path, {scripted: FILE} or {endpoint: URL}")),
+                    _ => Err(serde_untagged::de::Error::custom("expected a path, hf://owner/repo/file.gguf, {url: …, sha256: …}, {scripted: FILE} or {endpoint: URL}")),
                 }
             })
             .deserialize(deserializer)

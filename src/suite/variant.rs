@@ -5,6 +5,7 @@ use super::cases::Cases;
 use super::error::{SuiteError, SuiteProblem};
 use super::file::{AnswerEntry, ModelEntry, StageEntry, SuiteFile, VariantEntry};
 use super::load::{Loader, split_scale};
+use super::located::is_elsewhere;
 use super::matrix::{empty_lists, matrix};
 use super::shape::ExamplesWanted;
 use super::{AdapterRef, Answer, ExampleChoice, ModelRef, PromptFile, Stage, Variant, check};
@@ -153,8 +154,12 @@ impl Loader<'_> {
 
     fn model(&mut self, path: &str, entry: Option<&ModelEntry>) -> Option<ModelRef> {
         if let Some(model) = &self.overrides.model {
-            self.model_file(self.place(path), model);
-            return Some(model.clone());
+            let model = match model {
+                ModelRef::Gguf(file) => ModelRef::Gguf(self.overrides.located.local(file)),
+                ModelRef::Scripted(_) => model.clone(),
+            };
+            self.model_file(self.place(path), &model);
+            return Some(model);
         }
         let model = match entry {
             Some(ModelEntry::Path(path)) => ModelRef::Gguf(self.model_path(path)),
@@ -164,6 +169,8 @@ impl Loader<'_> {
                 self.push(SuiteError::new(place, SuiteProblem::NotYet { feature: feature.clone() }));
                 return None;
             }
+            // What serde refused was reported, and is not left out.
+            None if self.refused("model") || self.refused(&format!("{path}.model")) => return None,
             None => {
                 self.fail_once(
                     path,
@@ -201,6 +208,13 @@ impl Loader<'_> {
 
     /// Whether there is such a file; reported once where there is none.
     pub(super) fn file_is_there(&mut self, place: Place, kind: &str, path: &Path) -> bool {
+        if is_elsewhere(path) {
+            // Where it may be fetched, the rest of the suite is looked at as if it were here.
+            let uri = path.display().to_string();
+            let fate = self.overrides.located.fate(&uri).map(str::to_owned);
+            self.push_once(SuiteError::new(place, SuiteProblem::Elsewhere { uri, fate }));
+            return true;
+        }
         let reason = match std::fs::metadata(path) {
             Ok(meta) if meta.is_file() => return true,
             Ok(_) => "it is not a file".to_owned(),
@@ -223,7 +237,9 @@ impl Loader<'_> {
         }
         let (file, scale) = split_scale(written?);
         let adapter = AdapterRef { path: self.model_path(file), scale };
-        if !adapter.path.is_file() {
+        if is_elsewhere(&adapter.path) {
+            self.file_is_there(self.place(at), "adapter", &adapter.path);
+        } else if !adapter.path.is_file() {
             self.fail(
                 at,
                 SuiteProblem::Unreadable {

@@ -120,6 +120,7 @@ pub(crate) fn settings() -> RunSettings {
         probe: None,
         memory: None,
         use_cache: false,
+        kept: Vec::new(),
         allow_commands: false,
         llama_cpp: tripos::ggml::version(),
         features: Vec::new(),

@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
         _ => run::load_all(&asking, &args.run)?,
     };
     if args.run.dry_run {
-        return suites.iter().try_for_each(|suite| run::dry_run(&asking.prepare(suite)?, args.run.format));
+        return suites.iter().try_for_each(|suite| run::dry_run(&asking, suite, args.run.format));
     }
     if args.update_baseline.is_some() && args.run.plan.picks_cases() {
         let what = "a baseline is of a whole suite: give --update-baseline without --case, --tag, --variant, --limit, --sample and --filter-failing";

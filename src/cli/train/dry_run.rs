@@ -142,7 +142,9 @@ fn first(data: &Data) -> Vec<Value> {
 }
 
 fn base(recipe: &Recipe) -> String {
-    let Some(nothing) = &recipe.from_nothing else { return recipe.model.display().to_string() };
+    let Some(nothing) = &recipe.from_nothing else {
+        return recipe.uri().map_or_else(|| recipe.model.display().to_string(), str::to_owned);
+    };
     let Architecture { layers, width, heads, context, .. } = nothing.architecture;
     format!("from nothing: {layers} layers of {width}, {heads} heads, context {context}")
 }

@@ -8,6 +8,7 @@ mod text;
 mod work;
 
 use super::compare;
+use super::elsewhere::{Absent, locate};
 use super::failure::{Failure, print_problems};
 use super::interrupt;
 use super::output::{complain, print};
@@ -37,7 +38,7 @@ pub(super) struct Args {
     /// The recipe
     #[arg(value_name = "RECIPE")]
     recipe: PathBuf,
-    /// Teach this model (a GGUF file) instead of the recipe's
+    /// Teach this model (a GGUF file, or hf://…) instead of the recipe's
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Folder that gets the folder of the run [default: reports/train]; the recipe's output is left alone
@@ -170,7 +171,8 @@ impl Args {
     }
 
     fn overrides(&self) -> Overrides {
-        Overrides { model: self.model.clone(), steps: self.steps, lr: self.lr, seed: self.seed }
+        let Self { model, steps, lr, seed, .. } = self;
+        Overrides { model: model.clone(), steps: *steps, lr: *lr, seed: *seed, ..Overrides::default() }
     }
 
     /// The flags that shape a run, as its header keeps them.
@@ -204,16 +206,30 @@ impl Args {
             steps: flag("steps").and_then(Value::as_u64),
             lr: flag("lr").and_then(Value::as_f64),
             seed: flag("seed").and_then(Value::as_u64),
+            ..Overrides::default()
         })?)
     }
 
     /// The recipe with its data, or all that is wrong with either.
     fn prepare(&self, overrides: &Overrides, settings: &RunSettings, quiet: bool) -> Result<Work, Failure> {
-        let (recipe, problems) = load(&self.recipe, overrides);
+        let read = |absent| -> Result<_, Failure> {
+            let located = locate(&self.recipe, overrides.model.as_deref(), absent, quiet)?;
+            Ok(load(&self.recipe, &Overrides { located, ..overrides.clone() }))
+        };
+        let (mut recipe, mut problems) = read(if self.dry_run { Absent::Say } else { Absent::Leave })?;
+        let coming = recipe.as_ref().is_some_and(|recipe| recipe.located.coming().next().is_some());
+        if coming && !self.dry_run && !problems.any_error() {
+            (recipe, problems) = read(Absent::Bring)?;
+        }
         let recipe: Recipe = match recipe {
             Some(recipe) if !problems.any_error() => recipe,
             _ => return Err(problems.into()),
         };
+        let coming: Vec<(&str, &str)> = recipe.located.coming().collect();
+        if !coming.is_empty() {
+            print(&text::coming(&recipe, &coming, self.format == Format::Json))?;
+            return Err(Failure::Code(0));
+        }
         let work = Work::new(recipe, settings)?;
         if !quiet {
             print_problems(&problems);

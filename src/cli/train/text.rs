@@ -5,7 +5,8 @@ use crate::store::training::{
     EvaluationRecord, JudgingRecord, MistakeRecord, ParityRecord, PracticeRecord, ShareRecord, StepRecord, Stop,
     SureRecord, TrainingHeader,
 };
-use crate::train::rate_text;
+use crate::train::{Recipe, rate_text};
+use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -16,6 +17,17 @@ const SHOWN: [usize; 2] = [36, 72];
 pub(super) fn facts(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     rows.iter().map(|(name, fact)| format!("{name:<width$}  {fact}\n")).collect()
+}
+
+/// What would be downloaded before a recipe could be looked at further.
+pub(super) fn coming(recipe: &Recipe, coming: &[(&str, &str)], json: bool) -> String {
+    if json {
+        let downloads: Vec<_> = coming.iter().map(|(uri, what)| json!({"uri": uri, "what": what})).collect();
+        return format!("{}\n", json!({"schema": 1, "recipe": recipe.json(), "downloads": downloads}));
+    }
+    let lines: String = coming.iter().map(|(uri, what)| format!("  {uri}: {what}\n")).collect();
+    let Recipe { name, kind, .. } = recipe;
+    format!("{name} ({kind}); models that are not here yet:\n{lines}what it takes can be said once they are\n")
 }
 
 /// `12s`, `4m12s`, `1h02m`.

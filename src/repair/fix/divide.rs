@@ -102,7 +102,9 @@ fn fresh(suite: &Suite, request: &Request) -> Result<(Vec<Case>, Vec<Case>), Pro
     // As many more as could be among the suite's own.
     let drawn = (seed::key(request.seed, &["fix", &suite.name]), wanted + suite.cases.len());
     let model = request.model.clone().map(ModelRef::Gguf);
-    let (again, problems) = suite::load(&suite.path, &Overrides { model, drawn: Some(drawn), ..Overrides::default() });
+    let located = request.located.clone();
+    let overrides = Overrides { model, located, drawn: Some(drawn), ..Overrides::default() };
+    let (again, problems) = suite::load(&suite.path, &overrides);
     let Some(again) = again.filter(|_| !problems.any_error()) else { return Err(problems) };
     let known: HashSet<String> = suite.cases.iter().map(asks).collect();
     let new = again.cases.into_iter().filter(|case| !known.contains(&asks(case))).take(wanted);
@@ -118,6 +120,7 @@ mod tests {
         Request {
             suite: "s.yaml".into(),
             model: None,
+            located: suite::Located::default(),
             variant: None,
             scorer: None,
             recipe: None,

@@ -6,7 +6,8 @@ use super::error::FixError;
 use super::lessons::{Lessons, Pair};
 use crate::error::{Place, Problems};
 use crate::store::Sample;
-use crate::suite::Suite;
+use crate::suite::{Located, Suite};
+use crate::train::recipe::Overrides;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -58,7 +59,7 @@ pub(super) struct Settings {
 /// A recipe that does not pass its check, or teaches in another way than by answers or by pairs.
 pub(super) fn settings(request: &Request) -> Result<Settings, Problems> {
     match &request.recipe {
-        Some(path) => taken(path),
+        Some(path) => taken(path, &request.located),
         None => Ok(Settings { recipe: usual(), by_pairs: false, set_aside: Vec::new() }),
     }
 }
@@ -109,8 +110,9 @@ fn usual() -> Map<String, Value> {
 }
 
 /// The settings of a recipe of the user's.
-fn taken(path: &Path) -> Result<Settings, Problems> {
-    let (read, problems) = crate::train::recipe::load(path, &crate::train::recipe::Overrides::default());
+fn taken(path: &Path, located: &Located) -> Result<Settings, Problems> {
+    let overrides = Overrides { located: located.clone(), ..Overrides::default() };
+    let (read, problems) = crate::train::recipe::load(path, &overrides);
     if read.is_none() || problems.any_error() {
         return Err(problems);
     }

@@ -96,6 +96,15 @@ fn says(header: &TrainingHeader) -> String {
     }
 }
 
+/// The file of a base that lies elsewhere, as it was.
+fn located(header: &TrainingHeader) -> suite::Located {
+    let mut located = suite::Located::default();
+    if let Some(uri) = header.recipe.get("uri").and_then(|uri| uri.as_str()) {
+        located.insert(uri, header.base.path.clone());
+    }
+    located
+}
+
 /// The recipe, read again with what the command line said.
 fn recipe(header: &TrainingHeader) -> Step {
     let path = header.recipe_path.clone();
@@ -105,6 +114,7 @@ fn recipe(header: &TrainingHeader) -> Step {
         model: flag("model").and_then(|model| model.as_str()).map(PathBuf::from),
         steps: flag("steps").and_then(serde_json::Value::as_u64),
         lr: flag("lr").and_then(serde_json::Value::as_f64),
+        located: located(header),
     };
     let state = match recipe::load(&path, &overrides).0 {
         _ if !path.is_file() => State::Gone,

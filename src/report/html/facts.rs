@@ -110,6 +110,7 @@ pub(super) fn made(columns: &Columns) -> Markup {
                         dt { "model" }
                         dd {
                             @if header.models.len() > variants.len() { (variants.join(", ")) ": " }
+                            @if let Some(uri) = &model.uri { code { (uri) } br; }
                             code { (model.facts.path.display()) } br;
                             (about(model)) " · context " (model.context) " · " (model.policy)
                         }

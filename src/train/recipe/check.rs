@@ -176,7 +176,9 @@ impl Loader<'_> {
         }
         let model = (!nothing).then(|| ModelRef::Gguf(recipe.model.clone()));
         let output = recipe.output.clone().map(|path| suite::Output { path, trained: None });
-        let (loaded, mut found) = suite::load(path, &suite::Overrides { model, output, ..suite::Overrides::default() });
+        let located = recipe.located.clone();
+        let asked = suite::Overrides { model, output, located, ..suite::Overrides::default() };
+        let (loaded, mut found) = suite::load(path, &asked);
         found.retain(|problem| problem.level() == Level::Error);
         let sound = found.is_empty();
         self.problems.append(found);

@@ -7,7 +7,7 @@ use super::shape::{AskEntry, ExamplesEntry, Sources, TrainEntry};
 use super::{Shape, TooLong};
 use crate::engine::Render;
 use crate::model::Precision;
-use crate::suite::{Generate, Vars};
+use crate::suite::{FileName, Generate, Vars};
 use crate::train::clean::Rules;
 use crate::train::pretrain::ArchitectureEntry;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ pub(super) struct RecipeFile {
     pub recipe: String,
     pub description: Option<String>,
     pub kind: String,
-    pub model: Option<String>,
+    pub model: Option<FileName>,
     pub depth: Option<usize>,
     pub architecture: Option<ArchitectureEntry>,
     pub tokenizer: Option<TokenizerEntry>,

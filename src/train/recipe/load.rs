@@ -10,7 +10,7 @@ use crate::engine::Render;
 use crate::error::{Place, Problems};
 use crate::gguf::Gguf;
 use crate::model::{LoraSettings, Trained};
-use crate::suite::{Document, beside, text_of};
+use crate::suite::{Document, FileName, Located, SuiteError, SuiteProblem, beside, is_elsewhere, text_of};
 use crate::train::clean::Rules;
 use crate::train::error::{TrainError, TrainProblem};
 use std::path::{Path, PathBuf};
@@ -44,6 +44,8 @@ pub struct Overrides {
     pub lr: Option<f64>,
     /// The seed.
     pub seed: Option<u64>,
+    /// The files of models that lie elsewhere.
+    pub located: Located,
 }
 
 /// Reads a recipe. `None` where it is too broken to describe; the problems hold everything that was found, that of the
@@ -132,7 +134,7 @@ impl Loader<'_> {
         let nothing = self.made_from_nothing(file, pretrain);
         let clean = self.clean(file, pretrain);
         let leaks = self.leaks(file);
-        let model = if pretrain { None } else { self.model(file.model.as_deref()) };
+        let model = if pretrain { None } else { self.model(file.model.as_ref()) };
         let (data, held_out) = (self.data(file, kind), self.held_out(file, kind));
         let architecture = nothing.as_ref().map(|nothing| nothing.architecture);
         let context = match architecture {
@@ -152,6 +154,7 @@ impl Loader<'_> {
             description: file.description.clone(),
             schedule: self.schedule(&file.schedule, pace.map_or_else(|| usual_rate(kind, &train), |pace| pace.rate)),
             model: model.clone().unwrap_or_default(),
+            located: self.overrides.located.clone(),
             from_nothing: nothing.clone(),
             data,
             checkpoint: checkpoint(file, practice.as_ref()),
@@ -201,15 +204,12 @@ impl Loader<'_> {
         }
     }
 
-    fn model(&mut self, written: Option<&str>) -> Option<PathBuf> {
+    fn model(&mut self, written: Option<&FileName>) -> Option<PathBuf> {
+        let located = &self.overrides.located;
         let model = match (&self.overrides.model, written) {
-            (Some(model), _) => model.clone(),
-            (None, Some(remote)) if ["hf://", "https://", "http://"].iter().any(|start| remote.starts_with(start)) => {
-                let help = "download the GGUF and write its path";
-                self.fail("model", "models from elsewhere come with a later version of Tripos", help);
-                return None;
-            }
-            (None, Some(written)) => self.join(written),
+            (Some(model), _) => located.local(model),
+            (None, Some(FileName(uri))) if is_elsewhere(Path::new(uri)) => located.local(Path::new(uri)),
+            (None, Some(FileName(written))) => self.join(written),
             (None, None) => {
                 if !self.refused("model") {
                     self.fail("", "the recipe has no `model`", "add `model: FILE.gguf`, or give --model FILE.gguf");
@@ -217,11 +217,20 @@ impl Loader<'_> {
                 return None;
             }
         };
+        if is_elsewhere(&model) {
+            let uri = model.display().to_string();
+            let fate = located.fate(&uri).map(str::to_owned);
+            self.problems.push(SuiteError::new(self.place("model"), SuiteProblem::Elsewhere { uri, fate }));
+            return Some(model);
+        }
         self.must_be_file("model", "the model", &model).then_some(model)
     }
 
-    /// Looks into the model's header: its context, in tokens, where it can be trained.
+    /// Looks into the model's header: its context, in tokens, where it can be trained and is here.
     fn trainable(&mut self, model: &Path) -> Option<usize> {
+        if is_elsewhere(model) {
+            return None;
+        }
         let gguf = match Gguf::open_checked(model) {
             Ok(gguf) => gguf,
             Err(found) => {
@@ -380,6 +389,7 @@ impl Loader<'_> {
             self.fail(name, &format!("`{name}` belongs to {}", of.join(" and ")), "leave it out");
         }
         let kind = kind.filter(|kind| kind.is_judged())?;
+        let model = model.filter(|model| !is_elsewhere(model));
         let talks = model.and_then(|model| Gguf::open(model).ok()).is_some_and(|gguf| gguf.chat_template().is_some());
         let render = file.render.unwrap_or(if talks { Render::Chat } else { Render::Text });
         if render == Render::Chat && model.is_some() && !talks {

@@ -19,7 +19,7 @@ pub use source::{Examples, Origin, Source};
 use crate::engine::Render;
 use crate::error::Place;
 use crate::model::{Precision, Trained};
-use crate::suite::{Document, PromptFile, Pruned, Vars, beside};
+use crate::suite::{Document, Located, PromptFile, Pruned, Vars, beside};
 use crate::train::clean::Rules;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -43,6 +43,9 @@ pub struct Recipe {
     /// The base: a GGUF file. Empty where it is made from nothing first.
     #[serde(skip_serializing_if = "no_path")]
     pub model: PathBuf,
+    /// The files of models that lie elsewhere.
+    #[serde(skip)]
+    pub located: Located,
     /// How it is made from nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_nothing: Option<FromNothing>,
@@ -349,7 +352,18 @@ impl Recipe {
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         // By way of a text: values would show 32-bit numbers with the digits of 64-bit ones.
-        serde_json::to_string(&self.portable()).and_then(|text| serde_json::from_str(&text)).unwrap_or_default()
+        let text = serde_json::to_string(&self.portable());
+        let mut json: serde_json::Value = text.and_then(|text| serde_json::from_str(&text)).unwrap_or_default();
+        if let (Some(uri), Some(map)) = (self.uri(), json.as_object_mut()) {
+            map.insert("uri".to_owned(), uri.into());
+        }
+        json
+    }
+
+    /// What the base was named as, where it lies elsewhere.
+    #[must_use]
+    pub fn uri(&self) -> Option<&str> {
+        self.located.uri(&self.model)
     }
 
     /// Without the file of a base that was made from nothing, which lies anywhere.
@@ -363,6 +377,10 @@ impl Recipe {
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut portable = Self { description: None, output: None, ..self.portable() };
+        // Where the cache lies is of no matter.
+        if let Some(uri) = self.uri() {
+            portable.model = uri.into();
+        }
         let folder = beside(&self.path, ".");
         let seen = |path: &mut PathBuf| *path = seen_from(&folder, path);
         if !portable.model.as_os_str().is_empty() {

@@ -60,8 +60,13 @@ fn what_is_written_is_taken() {
 
 #[test]
 fn the_command_line_comes_first() {
-    let overrides =
-        Overrides { model: Some(root().join("models/tripos-tiny.gguf")), steps: Some(3), lr: Some(0.5), seed: Some(9) };
+    let overrides = Overrides {
+        model: Some(root().join("models/tripos-tiny.gguf")),
+        steps: Some(3),
+        lr: Some(0.5),
+        seed: Some(9),
+        ..Overrides::default()
+    };
     let (recipe, problems) = read(
         &format!("{}epochs: 1\nseed: 2\n", SHORT.replace("model: ../../models/tripos-tiny.gguf\n", "")),
         &overrides,
@@ -253,9 +258,9 @@ fn fields_that_do_not_belong_together_are_refused() {
       help: write `{share: 0.05}`, or `{data: …}` with sources of its own
     ");
     insta::assert_snapshot!(refused(&SHORT.replace("../../models/tripos-tiny.gguf", "hf://a/b")), @r"
-    error: models from elsewhere come with a later version of Tripos
+    error: `hf://a/b` is not on this machine
       --> recipes/tiny/r.yaml:3:1
-      help: download the GGUF and write its path
+      help: to have it now: tripos model pull hf://a/b
     ");
     insta::assert_snapshot!(refused(&format!("{SHORT}output: ../../models/tripos-tiny.gguf\n")), @r"
     error: the output would take the place of the base model

@@ -61,7 +61,8 @@ impl Ready {
         let Some(practice) = recipe.practice.clone() else {
             return Err(refused(&recipe, "practice", "there is nothing to practise", "add `practice: {suite: FILE}`"));
         };
-        let asked = Overrides { model: Some(suite::ModelRef::Gguf(recipe.model.clone())), ..Overrides::default() };
+        let model = Some(suite::ModelRef::Gguf(recipe.model.clone()));
+        let asked = Overrides { model, located: recipe.located.clone(), ..Overrides::default() };
         let (read, mut warnings) = suite::load(&practice.suite, &asked);
         let mut suite = match read {
             Some(suite) if !warnings.any_error() => suite,

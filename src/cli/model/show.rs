@@ -1,43 +1,21 @@
-//! `tripos model`: what a model or an adapter is.
+//! `tripos model show`: what a model or an adapter is.
 
-use super::environment;
-use super::failure::Failure;
-use super::output::print;
-use super::rewriting::{Format, shares, size};
+use super::super::environment;
+use super::super::failure::Failure;
+use super::super::output::print;
+use super::super::rewriting::{Format, shares, size};
 use crate::model::{AdapterFacts, Description, Tokenizer, describe};
 use crate::report::thousands;
-use clap::Subcommand;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Lines of a chat template that are shown.
 const TEMPLATE: usize = 4;
 /// Where values begin.
 const COLUMN: usize = 16;
 
-/// Arguments of `model`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Debug, Subcommand)]
-enum Action {
-    /// What a model or an adapter is, and what can be done with it
-    Show {
-        /// The file
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// What is printed
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
-}
-
 /// Describes it. A file with problems is described as far as its header goes, and then is an error.
-pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Action::Show { file, format } = &args.action;
+pub(super) fn run(file: &Path, format: Format) -> Result<(), Failure> {
     let (description, problems) = describe(file)?;
     print(&match format {
         Format::Text => page(&description, environment::width().clamp(40, 120)),
@@ -164,7 +142,6 @@ fn wrapped(text: &str, room: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[test]
     fn the_bundled_model_fits_80_columns() {
