@@ -26,6 +26,8 @@ mod fixing;
 mod gating;
 mod goldens;
 mod html_report;
+mod importing;
+mod importing_mistakes;
 mod likelihoods;
 mod lineage;
 mod models;
