@@ -13,7 +13,7 @@ const MODEL: &str = "\
 answers:
   - {when: 'French', say: Bonjour le monde}
   - {when: 'Verdict:', say: 'Yes'}
-otherwise: 'The answer is 36. Dónde está la biblioteca'
+otherwise: 'The answer is 36. Dónde está la estación'
 context: 16384
 chat_template: \"{% for m in messages %}[{{ m.role }}] {{ m.content }}\\n{% endfor %}\"
 ";
@@ -125,16 +125,16 @@ fn tests_that_assert_otherwise_become_suites_of_their_own() {
     scorers:
     - contains:
         name: icontains
-        value: Dónde está la biblioteca
+        value: Dónde está la estación
     variants:
-    - name: convert_this_english_to_language_input
-      prompt: prompts/convert_this_english_to_language_input.txt
+    - name: say_this_in_language_input
+      prompt: prompts/say_this_in_language_input.txt
     - name: translate_to_language_input
       prompt: prompts/translate_to_language_input.txt
     ");
-    let asks = brought.asks("convert_this_english_to_language_input", "1");
-    assert_eq!(asks, "Convert this English to French: Hello world");
-    assert_eq!(brought.asks("translate_to_language_input", "2"), "Translate to Spanish: Where is the library?");
+    let asks = brought.asks("say_this_in_language_input", "1");
+    assert_eq!(asks, "Say this in French: Good day, world");
+    assert_eq!(brought.asks("translate_to_language_input", "2"), "Translate to Spanish: Where is the station?");
     assert_eq!((brought.score("1", "contains"), brought.score("2", "icontains")), (true.into(), true.into()));
     insta::assert_snapshot!(brought.listed().join("\n"), @r"
     left_out provider `openai:gpt-4.1` 7:5

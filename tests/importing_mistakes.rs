@@ -58,7 +58,7 @@ fn a_provider_that_cannot_be_asked_needs_a_model() {
     ");
     insta::assert_snapshot!(refused("promptfoo", "c.yaml", "prompts: [a]\ntests: [{vars: {q: a}}]\n", &[]), @r"
     error: the file names no model to ask
-      --> 
+      --> c.yaml:1:1
       help: name one: --model FILE.gguf
     ");
     insta::assert_snapshot!(refused("promptfoo", "c.yaml", config, &["--model", "nowhere.gguf"]), @r"
@@ -161,14 +161,14 @@ fn nothing_is_written_over() {
 #[test]
 fn functions_of_python_are_refused_by_name_and_place() {
     insta::assert_snapshot!(task("winogrande.yaml", &["--data", &data("winogrande.jsonl")]), @r"
-    note: `should_decontaminate`, `doc_to_decontamination_query`, `metadata` is left out: no score depends on it
+    note: `should_decontaminate`, `doc_to_decontamination_query`, `metadata` are left out: no score depends on them
       --> /tests/fixtures/import/lm_eval/winogrande.yaml:10:1
     error: `doc_to_text: !function preprocess_winogrande.doc_to_text` is a program, and none is run
       --> /tests/fixtures/import/lm_eval/winogrande.yaml:7:1
       help: write it as a template, or put what it makes into a column and name that: `doc_to_text: COLUMN`
     ");
     insta::assert_snapshot!(task("hellaswag.yaml", &["--data", &data("hellaswag.raw.jsonl")]), @r"
-    note: `tag`, `metadata` is left out: no score depends on it
+    note: `tag`, `metadata` are left out: no score depends on them
       --> /tests/fixtures/import/lm_eval/hellaswag.yaml:1:1
     warning: `process_docs: !function utils.process_docs` is left out: it is a program, and none is run; the rows are taken as if it had been
       --> /tests/fixtures/import/lm_eval/hellaswag.yaml:10:1
@@ -185,7 +185,7 @@ fn data(name: &str) -> String {
 #[test]
 fn rows_on_the_hub_are_said_with_where_to_fetch_them() {
     insta::assert_snapshot!(task("arc_easy.yaml", &[]), @r"
-    note: `tag`, `should_decontaminate`, `doc_to_decontamination_query`, `metadata` is left out: no score depends on it
+    note: `tag`, `should_decontaminate`, `doc_to_decontamination_query`, `metadata` are left out: no score depends on them
       --> /tests/fixtures/import/lm_eval/arc_easy.yaml:1:1
     error: the rows are on the hub: data set `allenai/ai2_arc`, configuration `ARC-Easy`, split `test`
       --> /tests/fixtures/import/lm_eval/arc_easy.yaml:4:1
@@ -198,14 +198,14 @@ fn rows_on_the_hub_are_said_with_where_to_fetch_them() {
 #[test]
 fn rows_that_do_not_fit_their_task_are_said_with_their_place() {
     insta::assert_snapshot!(task("arc_easy.yaml", &["--data", &data("boolq.csv")]), @r"
-    note: `tag`, `should_decontaminate`, `doc_to_decontamination_query`, `metadata` is left out: no score depends on it
+    note: `tag`, `should_decontaminate`, `doc_to_decontamination_query`, `metadata` are left out: no score depends on them
       --> /tests/fixtures/import/lm_eval/arc_easy.yaml:1:1
     error: `doc_to_choice` cannot be made of the row at /tests/fixtures/import/lm_eval/boolq.csv:2:1: undefined value
       --> /tests/fixtures/import/lm_eval/arc_easy.yaml:12:1
       help: the row has the columns `question`, `passage`, `idx`, `label`
     ");
     insta::assert_snapshot!(task("arc_easy.yaml", &["--data", "m.yaml"]), @r"
-    note: `tag`, `should_decontaminate`, `doc_to_decontamination_query`, `metadata` is left out: no score depends on it
+    note: `tag`, `should_decontaminate`, `doc_to_decontamination_query`, `metadata` are left out: no score depends on them
       --> /tests/fixtures/import/lm_eval/arc_easy.yaml:1:1
     error: the ending says how rows are read, and this one is unknown
       --> m.yaml
@@ -214,9 +214,9 @@ fn rows_that_do_not_fit_their_task_are_said_with_their_place() {
     insta::assert_snapshot!(task("mmlu/_mmlu.yaml", &["--data", &data("mmlu/dev")]), @r"
     warning: `aggregate_metric_list` of the group is left out: each task has a table of its own, and none is made of several
       --> /tests/fixtures/import/lm_eval/mmlu/_mmlu.yaml:5:1
-    note: `metadata`, `tag` is left out: no score depends on it (2 times; the first is here)
+    note: `metadata`, `tag` are left out: no score depends on them (2 times; the first is here)
       --> /tests/fixtures/import/lm_eval/mmlu/_default_template_yaml:14:1
-    warning: the 1 examples is left out: the rows are on the hub: data set `cais/mmlu`, configuration `virology`, split `dev`; the prompts are written without
+    warning: `num_fewshot: 1` is left out: the rows are on the hub: data set `cais/mmlu`, configuration `virology`, split `dev`; the prompts are written without
       --> /tests/fixtures/import/lm_eval/mmlu/_default_template_yaml:1:1
       help: fetch hf://datasets/cais/mmlu@~parquet/virology/dev as JSON lines or CSV, or 100 rows at a time as they are:
         curl -o rows.json 'https://datasets-server.huggingface.co/rows?dataset=cais%2Fmmlu&config=virology&split=dev&offset=0&length=100'

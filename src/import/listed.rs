@@ -93,7 +93,9 @@ impl List {
     pub(super) fn harmless(&mut self, keys: &[String], place: &Place) {
         if !keys.is_empty() {
             let names: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-            let why = "is left out: no score depends on it";
+            let several = keys.len() > 1;
+            let why =
+                if several { "are left out: no score depends on them" } else { "is left out: no score depends on it" };
             self.push(Fate::Harmless, names.join(", "), why.to_owned(), None, place);
         }
     }

@@ -330,7 +330,7 @@ impl Importer<'_> {
             Found::Remote(remote) => {
                 let why = format!("{}; the prompts are written without", remote.what());
                 let help = remote.help("--examples");
-                self.list.left_out_but(format!("the {count} examples"), why, help, &remote.place);
+                self.list.left_out_but(format!("`num_fewshot: {count}`"), why, help, &remote.place);
                 Ok((0, "first", Vec::new()))
             }
         }

@@ -65,9 +65,8 @@ fn read(file: &Path, model: Option<&Path>, out: &Path, list: &mut List) -> Resul
     let root = configuration(file)?;
     let instead = model.map(Model::named).transpose()?;
     let repeats = top_level(&root, list);
-    let providers = root.get("providers").or_else(|| root.get("targets"));
     let prompts = root.get("prompts").map(|node| prompts::read(&node, list)).unwrap_or_default();
-    let providers = providers::read(providers.as_ref(), instead.as_ref(), list)?;
+    let providers = providers::read(&root, instead.as_ref(), list)?;
     let mut tests = cases::read(&root, list)?;
     if tests.is_empty() {
         let place = root.get("tests").unwrap_or_else(|| root.clone()).place();
@@ -104,7 +103,8 @@ fn read(file: &Path, model: Option<&Path>, out: &Path, list: &mut List) -> Resul
         let how = "nothing judges its answer but `stopped`: whether the model ended it itself";
         list.changed("a test without an assertion", how, &one.test.place);
     }
-    let mut writer = Writer { folder: Folder::new(out), providers, questions, repeats, out };
+    let place = Place::file(file);
+    let mut writer = Writer { folder: Folder::new(out), providers, questions, repeats, out, place };
     writer.folder.make()?;
     let drafts = writer.drafts(&suite_name(file), root.text_at("description").as_deref(), shapes(judged, list))?;
     for draft in drafts {
@@ -206,6 +206,8 @@ struct Writer<'a> {
     questions: Vec<Question>,
     repeats: Option<u64>,
     out: &'a Path,
+    /// The configuration as a whole.
+    place: Place,
 }
 
 impl Writer<'_> {
@@ -273,7 +275,7 @@ impl Writer<'_> {
         }
         if variants.is_empty() {
             let help = "`prompts` of a provider holds labels of prompts";
-            return Err(ImportError::new(&Place::default(), "no provider is asked any of the prompts", help));
+            return Err(ImportError::new(&self.place, "no provider is asked any of the prompts", help));
         }
         Ok(variants)
     }

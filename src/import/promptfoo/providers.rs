@@ -64,13 +64,10 @@ struct Written {
 
 /// The providers that can be asked. `instead` is asked once in all for those that are no files here, which is listed;
 /// without it one that cannot be asked is an error.
-pub(super) fn read(
-    node: Option<&Node>,
-    instead: Option<&Model>,
-    list: &mut List,
-) -> Result<Vec<Provider>, ImportError> {
+pub(super) fn read(root: &Node, instead: Option<&Model>, list: &mut List) -> Result<Vec<Provider>, ImportError> {
+    let node = root.get("providers").or_else(|| root.get("targets"));
     let mut written = Vec::new();
-    for item in node.map(Node::items).unwrap_or_default() {
+    for item in node.as_ref().map(Node::items).unwrap_or_default() {
         gather(&item, list, &mut written, 0);
     }
     let mut found: Vec<Provider> = Vec::new();
@@ -113,8 +110,8 @@ pub(super) fn read(
             Ok(vec![Provider { label: "model".to_owned(), model, sampling, prompts }])
         }
         (None, None) if found.is_empty() => {
-            let place = node.map(Node::place).unwrap_or_default();
-            Err(ImportError::new(&place, "the file names no model to ask", "name one: --model FILE.gguf"))
+            let node = node.as_ref().unwrap_or(root);
+            Err(node.error("the file names no model to ask", "name one: --model FILE.gguf"))
         }
         (None, _) => Ok(found),
     }
