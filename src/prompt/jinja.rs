@@ -106,7 +106,7 @@ fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> Resul
         (None, _) if value.kind() == ValueKind::Seq => value.try_iter()?.position(|item| item == *wanted),
         _ => return Err(Error::from(ErrorKind::UnknownMethod)),
     };
-    let missing = || Error::new(ErrorKind::InvalidOperation, format!("{wanted:?} is not in {value:?}"));
+    let missing = || Error::new(ErrorKind::InvalidOperation, format!("{} is not in {}", python(wanted), python(value)));
     found.map(Value::from).ok_or_else(missing)
 }
 
@@ -261,7 +261,7 @@ mod tests {
     fn says_what_is_undefined_and_what_does_not_parse() {
         let fails = |source: &str| rendered(source, Dialect::Python, json!({"a": 1})).unwrap_err();
         assert!(fails("{{ b }}").contains("undefined"));
-        assert!(fails("{{ ['x'].index('y') }}").contains("\"y\" is not in [\"x\"]"));
+        assert!(fails("{{ ['x'].index('y') }}").contains("'y' is not in ['x']"));
         assert!(fails("{{ a").starts_with("syntax error"));
     }
 
