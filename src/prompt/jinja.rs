@@ -67,7 +67,7 @@ impl Jinja {
             }
             Dialect::Nunjucks => {
                 environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-                environment.set_formatter(write_nunjucks);
+                environment.set_formatter(|out, _, value| write_nunjucks(out, value));
                 environment.add_filter(PAIRS, pairs);
                 environment
                     .add_filter("dump", |value: &Value| serde_json::to_string(value).map_err(|error| failed(&error)));
@@ -187,14 +187,14 @@ fn quoted(text: &str) -> String {
 }
 
 /// As Nunjucks prints without escaping; maps as JSON, where JavaScript would say `[object Object]`.
-fn write_nunjucks(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+fn write_nunjucks(out: &mut Output, value: &Value) -> Result<(), Error> {
     match value.kind() {
         ValueKind::None | ValueKind::Undefined => {}
         ValueKind::Bool => out.write_str(if value.is_true() { "true" } else { "false" })?,
         ValueKind::Seq => {
             for (at, item) in value.try_iter()?.enumerate() {
                 out.write_str(if at > 0 { "," } else { "" })?;
-                write_nunjucks(out, state, &item)?;
+                write_nunjucks(out, &item)?;
             }
         }
         ValueKind::Map => out.write_str(&serde_json::to_string(value).map_err(|error| failed(&error))?)?,
