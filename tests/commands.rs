@@ -89,6 +89,8 @@ fn the_readme_shows_the_help_that_the_program_prints() {
         "fix",
         "lineage",
         "import peft",
+        "import promptfoo",
+        "import lm-eval",
         "cache",
     ];
     for command in commands {

@@ -30,6 +30,8 @@ mod hub;
 mod hub_faults;
 mod hub_kills;
 mod hub_server;
+mod importing;
+mod importing_mistakes;
 mod likelihoods;
 mod lineage;
 mod models;

@@ -3,9 +3,10 @@
 use super::failure::Failure;
 use super::output::{complain, print};
 use super::rewriting::Format;
-use crate::import::peft;
+use crate::error::{Explain, render};
+use crate::import::{Imported, Listed, lm_eval, peft, promptfoo};
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Arguments of `import`.
@@ -19,6 +20,10 @@ pub(super) struct Args {
 enum From {
     /// A LoRA adapter of Hugging Face's PEFT becomes an adapter GGUF
     Peft(Peft),
+    /// A configuration of promptfoo becomes a suite, with its prompts and cases
+    Promptfoo(Promptfoo),
+    /// A task (or a group of tasks) of lm-evaluation-harness becomes a suite, with its prompt and cases
+    LmEval(LmEval),
 }
 
 /// Arguments of `import peft`.
@@ -38,9 +43,71 @@ struct Peft {
     format: Format,
 }
 
+/// Arguments of `import promptfoo`.
+#[derive(Debug, clap::Args)]
+struct Promptfoo {
+    /// The configuration: promptfooconfig.yaml
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The model to ask instead of providers that are no GGUF files
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// The folder to write
+    #[arg(short, long, value_name = "DIR")]
+    out: PathBuf,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Arguments of `import lm-eval`.
+#[derive(Debug, clap::Args)]
+struct LmEval {
+    /// The task's or the group's YAML
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The model to ask
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// The rows to ask (.jsonl, .csv, .json), or a folder with such a file for each task
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// The rows that examples are taken from, in the same shapes
+    #[arg(long, value_name = "FILE")]
+    examples: Option<PathBuf>,
+    /// Examples in a prompt, whatever the task says
+    #[arg(long, alias = "num_fewshot", value_name = "N")]
+    num_fewshot: Option<usize>,
+    /// The folder to write
+    #[arg(short, long, value_name = "DIR")]
+    out: PathBuf,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
 /// Brings it in.
 pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
-    let From::Peft(args) = &args.from;
+    match &args.from {
+        From::Peft(args) => adapter(args, quiet),
+        From::Promptfoo(args) => {
+            let imported = promptfoo::import(&args.file, args.model.as_deref(), &args.out)?;
+            say(&imported, args.format, quiet)
+        }
+        From::LmEval(args) => {
+            let options = lm_eval::Options {
+                model: args.model.as_deref(),
+                out: &args.out,
+                data: args.data.as_deref(),
+                examples: args.examples.as_deref(),
+                num_fewshot: args.num_fewshot,
+            };
+            say(&lm_eval::import(&args.file, &options)?, args.format, quiet)
+        }
+    }
+}
+
+fn adapter(args: &Peft, quiet: bool) -> Result<(), Failure> {
     let model = super::elsewhere::local(&args.model, quiet)?;
     let imported = peft::import(&args.folder, &model, &args.out)?;
     if !quiet {
@@ -65,4 +132,50 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
             )
         }
     })
+}
+
+/// What is not in the suites as it was, on stderr; the suites on stdout. What is left out is said under `--quiet`, too.
+fn say(imported: &Imported, format: Format, quiet: bool) -> Result<(), Failure> {
+    let colour = super::environment::stderr_colour();
+    for one in imported.listed.iter().filter(|one| !quiet || one.level() == crate::error::Level::Warning) {
+        complain(&render(one, colour));
+    }
+    print(&match format {
+        Format::Json => format!("{}\n", document(imported)),
+        Format::Text => lines(imported),
+    })
+}
+
+fn document(imported: &Imported) -> Value {
+    let suites: Vec<Value> = imported
+        .suites
+        .iter()
+        .map(|one| json!({"path": one.path, "cases": one.cases, "variants": one.variants, "scorers": one.scorers}))
+        .collect();
+    let listed = |one: &Listed| {
+        json!({
+            "name": one.name, "fate": one.fate, "why": one.why, "help": one.help, "times": one.times,
+            "file": one.place.file, "line": one.place.line, "column": one.place.column,
+        })
+    };
+    let metric = |(there, here): &(String, String)| json!({"source": there, "metric": here});
+    json!({
+        "schema": 1, "suites": suites, "metrics": imported.metrics.iter().map(metric).collect::<Vec<_>>(),
+        "listed": imported.listed.iter().map(listed).collect::<Vec<_>>(),
+    })
+}
+
+fn lines(imported: &Imported) -> String {
+    let mut text = String::new();
+    let counted = |count: usize, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
+    for suite in &imported.suites {
+        let (cases, variants) = (counted(suite.cases, "case"), counted(suite.variants.len(), "variant"));
+        text +=
+            &format!("wrote {}: {cases}, {variants}, scored by {}\n", suite.path.display(), suite.scorers.join(", "));
+    }
+    for (there, here) in imported.metrics.iter().filter(|(there, here)| there != here) {
+        text += &format!("`{there}` is called {here} here\n");
+    }
+    let paths: Vec<String> = imported.suites.iter().map(|suite| suite.path.display().to_string()).collect();
+    text + &format!("now: tripos run {}\n", paths.join(" "))
 }

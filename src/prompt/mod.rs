@@ -11,6 +11,7 @@ mod data;
 mod error;
 mod examples;
 mod given;
+mod jinja;
 mod lesson;
 mod render;
 mod strftime;
@@ -23,6 +24,7 @@ pub use chat_template::{ChatFailure, ChatSettings, ChatTemplate, DEFAULT_DATE, M
 pub use control::Controls;
 pub use error::PromptError;
 pub use examples::{ExampleOrder, Nearest};
+pub use jinja::{Dialect, Jinja, JinjaError};
 pub use lesson::{Asked, Lesson};
 pub use render::Renderer;
 pub use template::TextTemplate;
