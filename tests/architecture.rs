@@ -37,7 +37,7 @@ const ROOMS: [(&str, &str); 22] = [
 ];
 
 /// Crates that are known in few places, as module paths without `.rs`.
-const SEALS: [(&str, &str); 13] = [
+const SEALS: [(&str, &str); 14] = [
     ("llama_cpp_2", "src/engine/llama"),
     ("llama_cpp_sys_2", "src/ggml"),
     ("tera", "src/prompt src/suite/generate"),
@@ -45,6 +45,7 @@ const SEALS: [(&str, &str); 13] = [
     ("minijinja_contrib", "src/prompt"),
     ("clap", "src/cli src/main"),
     ("clap_complete", "src/cli"),
+    ("rustyline", "src/cli/chat"),
     ("rusqlite", "src/engine/cache"),
     ("comfy_table", "src/report"),
     ("reqwest", "src/engine/endpoint src/hub"),
