@@ -30,6 +30,7 @@
 //! | prompt | what is sent, rendered once and kept verbatim | [`prompt::Prompt`] |
 //! | sampling | how tokens are drawn | [`sampling::Sampling`] |
 //! | completion | what the model said | [`engine::Completion`] |
+//! | talk | a model that is asked again behind its own answers, and reads only what is new | [`engine::Talk`] |
 //! | score | what a scorer says of one completion | [`score::Score`] |
 //! | unscored | could not be judged, for a reason outside the model; it is not "wrong" | [`score::ScoreValue`] |
 //! | sample | one recorded trial: prompt, completion, scores | [`store::Sample`] |

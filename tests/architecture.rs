@@ -45,6 +45,7 @@ const SEALS: [(&str, &str); 14] = [
     ("minijinja_contrib", "src/prompt"),
     ("clap", "src/cli src/main"),
     ("clap_complete", "src/cli"),
+    ("rustyline", "src/cli/chat"),
     ("rusqlite", "src/engine/cache"),
     ("comfy_table", "src/report"),
     ("reqwest", "src/engine/endpoint src/hub"),

@@ -11,7 +11,7 @@ const TOKENS: [u32; 24] =
     [0, 40, 312, 77, 5, 600, 213, 44, 44, 9, 700, 12, 300, 301, 302, 18, 90, 91, 500, 77, 3, 250, 61, 8];
 
 /// A random adapter for a model, with a classifier's head: every matrix of every layer, rank 4.
-fn random_adapter(base: &Path, path: &Path) {
+pub(crate) fn random_adapter(base: &Path, path: &Path) {
     let gguf = Gguf::open_checked(base).unwrap();
     let mut saved = Vec::new();
     let mut state = 0.5_f32;

@@ -66,6 +66,18 @@ pub(crate) fn write(kind: Kind, path: &Path) {
     tripos::gguf::write(path, &metadata(kind), &tensors(kind)).unwrap();
 }
 
+/// The same, a llama with a chat template, which never ends an answer by itself: the row of the end token tells nothing.
+pub(crate) fn write_talking(path: &Path) {
+    let template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:";
+    let mut metadata = metadata(Kind::Llama);
+    metadata.set("tokenizer.chat_template", template.into());
+    let mut tensors = tensors(Kind::Llama);
+    let output = tensors.iter_mut().find(|tensor| tensor.name == "output.weight").unwrap();
+    let row = usize::try_from(WIDTH).unwrap() * size_of::<f32>();
+    output.bytes.to_mut()[row..2 * row].fill(0);
+    tripos::gguf::write(path, &metadata, &tensors).unwrap();
+}
+
 /// The same with one row of one tensor scaled: for tests that must notice.
 pub(crate) fn write_bent(kind: Kind, path: &Path, (name, row): (&str, usize), factor: f32) {
     write_changed(kind, path, name, |numbers, len| {

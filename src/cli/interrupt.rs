@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static STOP: AtomicBool = AtomicBool::new(false);
 static QUIET: AtomicBool = AtomicBool::new(false);
+/// Work is done in turns, and none is under way.
+static BETWEEN: AtomicBool = AtomicBool::new(false);
 
 /// Starts listening; the flag turns true at the first Ctrl-C (or SIGTERM).
 pub(super) fn listen() -> &'static AtomicBool {
     let _ = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
+        if STOP.swap(true, Ordering::Relaxed) || BETWEEN.load(Ordering::Relaxed) {
             end();
         }
         if QUIET.load(Ordering::Relaxed) {
@@ -24,6 +26,30 @@ pub(super) fn listen() -> &'static AtomicBool {
 pub(super) fn stop_quietly() -> &'static AtomicBool {
     QUIET.store(true, Ordering::Relaxed);
     listen()
+}
+
+/// One of several pieces of work: Ctrl-C stops it and not the program. Between two it ends the program.
+#[derive(Debug)]
+pub(super) struct Turn(&'static AtomicBool);
+
+impl Turn {
+    /// Begins one.
+    pub(super) fn begin() -> Self {
+        BETWEEN.store(false, Ordering::Relaxed);
+        Self(stop_quietly())
+    }
+
+    /// Turns true at the first Ctrl-C.
+    pub(super) fn stop(&self) -> &'static AtomicBool {
+        self.0
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        BETWEEN.store(true, Ordering::Relaxed);
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 #[expect(clippy::exit, reason = "a second Ctrl-C means now: samples are flushed one by one, so nothing is lost")]

@@ -5,10 +5,12 @@
 
 mod asking;
 mod cache;
+mod chat;
 mod check;
 mod compare;
 mod completions;
 mod elsewhere;
+mod direct;
 mod environment;
 mod failure;
 mod fix;
@@ -19,6 +21,7 @@ mod init;
 mod interrupt;
 mod judge;
 mod lineage;
+mod lm;
 mod merge;
 mod model;
 mod number_format;
@@ -34,6 +37,7 @@ mod rewriting;
 mod run;
 mod show;
 mod threads;
+mod tokens;
 mod train;
 
 pub use output::complain;
@@ -92,6 +96,12 @@ enum Command {
     Fix(Box<fix::Args>),
     /// Go back from a trained file or a run to what it was made from, and see what of it has changed
     Lineage(lineage::Args),
+    /// Talk with a model
+    Chat(Box<chat::Args>),
+    /// Ask a model how natural texts are, what comes next, or which of several texts it prefers
+    Lm(lm::Args),
+    /// See how a model cuts texts into tokens
+    Tokens(tokens::Args),
     /// Bring in what other tools made
     Import(import::Args),
     /// Look at or empty the cache of answers
@@ -152,6 +162,9 @@ pub fn dispatch(cli: Cli) -> u8 {
         Command::Judge(args) => judge::run(&args, quiet),
         Command::Fix(args) => fix::run(&args, quiet),
         Command::Lineage(args) => lineage::run(&args),
+        Command::Chat(args) => chat::run(&args, quiet),
+        Command::Lm(args) => lm::run(&args, quiet),
+        Command::Tokens(args) => tokens::run(&args, quiet),
         Command::Import(args) => import::run(&args, quiet),
         Command::Cache(args) => cache::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),

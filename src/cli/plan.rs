@@ -81,7 +81,7 @@ pub(super) struct PlanArgs {
 }
 
 /// An adapter and its scale. A file's name may hold `=`.
-fn adapter(written: &str) -> Result<String, String> {
+pub(super) fn adapter(written: &str) -> Result<String, String> {
     match written.rsplit_once('=') {
         Some((file, scale)) if split_scale(written).0 == written && Path::new(file).is_file() => {
             Err(format!("`{scale}` is no number to scale it by"))

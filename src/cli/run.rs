@@ -51,10 +51,10 @@ pub(super) struct Args {
 pub(super) struct MachineArgs {
     /// Neither read nor keep answers
     #[arg(long)]
-    no_cache: bool,
+    pub(super) no_cache: bool,
     /// Let `command` scorers run programs
     #[arg(long)]
-    allow_commands: bool,
+    pub(super) allow_commands: bool,
 }
 
 /// What is printed at the end.

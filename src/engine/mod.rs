@@ -11,11 +11,13 @@ mod error;
 pub mod llama;
 mod reward;
 pub mod scripted;
+mod talk;
 
 pub use answered::{Answered, end_of_text, without_bos};
 pub use classifier::{Base, Classifier, HeadFault, Render};
 pub use error::EngineError;
 pub use reward::RewardModel;
+pub use talk::Talk;
 
 use crate::sampling::Sampling;
 use serde::{Deserialize, Serialize};
@@ -228,6 +230,16 @@ pub trait Engine: Send + Sync {
         stop: &AtomicBool,
     ) -> Result<Effort, EngineError> {
         self.answer(requests, done, stop)
+    }
+
+    /// Lends a [`Talk`] for as long as `with` takes: it keeps what it has read from text to text, and is heard while it
+    /// speaks, where the engine can do so. Nothing else is to be asked of the engine meanwhile.
+    ///
+    /// # Errors
+    /// When the model cannot be loaded.
+    fn talk(&self, with: &mut dyn FnMut(&mut dyn Talk)) -> Result<(), EngineError> {
+        with(&mut talk::Forgetful(self));
+        Ok(())
     }
 
     /// Gives the memory of the weights back; the next [`Engine::answer`] loads them again.

@@ -244,7 +244,7 @@ impl Controls {
     }
 }
 
-fn reserved(what: &str) -> PromptError {
+pub(super) fn reserved(what: &str) -> PromptError {
     PromptError::Reserved { what: what.to_owned() }
 }
 

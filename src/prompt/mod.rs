@@ -7,6 +7,7 @@
 mod chat;
 mod chat_template;
 mod control;
+mod conversation;
 mod data;
 mod error;
 mod examples;

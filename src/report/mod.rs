@@ -2,7 +2,8 @@
 //!
 //! A [`RunSummary`](crate::summary::RunSummary) is laid out by [`table`], [`markdown`], [`json`], [`csv()`] and [`junit()`], the
 //! comparison of two by [`comparison`], a gate's verdict by [`gate()`], the runs of one suite over time by
-//! [`history()`], and whole runs with their samples by [`html()`]. How a model was taught is shown by [`training::page`].
+//! [`history()`], and whole runs with their samples by [`html()`]. How a model was taught is shown by [`training::page`],
+//! what it says when it is asked directly by [`lm`].
 
 mod arithmetic;
 mod compare;
@@ -16,6 +17,7 @@ mod json;
 mod judged;
 mod junit;
 pub mod layout;
+pub mod lm;
 mod markdown;
 mod numbers;
 mod probe;

@@ -3,7 +3,7 @@
 use super::asking::Asking;
 use super::base::need_of_head;
 use super::error::RunError;
-use super::models::{RunSettings, open};
+use super::models::{RunSettings, identity, open};
 use super::rewards::judged_tokens;
 use crate::engine::cache::Identity;
 use crate::engine::{Answer, Ask, Engine, Render, Request, RewardModel};
@@ -68,11 +68,7 @@ impl Appraiser {
         let template = facts.chat_template.as_ref().filter(|_| model.render == Render::Chat);
         let chat = template.map(|source| ChatTemplate::compile(source, &chat)).transpose()?;
         let controls = Controls::new(&facts.controls)?;
-        let identity = Identity {
-            model: facts.sha256.clone(),
-            adapter: record.adapter.as_ref().map(|(_, sha256, scale)| (sha256.clone(), *scale)),
-            policy: format!("{} | tripos {} | {}", record.policy, env!("CARGO_PKG_VERSION"), settings.llama_cpp),
-        };
+        let identity = identity(&record, &settings.llama_cpp);
         Ok(Self { model, engine, identity, controls, chat })
     }
 

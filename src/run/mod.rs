@@ -8,6 +8,7 @@ mod ask;
 mod asking;
 mod base;
 mod classify;
+pub mod direct;
 mod error;
 mod execute;
 mod header;

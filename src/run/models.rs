@@ -1,7 +1,7 @@
 //! Opens each model of a plan once.
 
 use super::base::need_of_head;
-use crate::engine::cache::Cache;
+use crate::engine::cache::{Cache, Identity};
 use crate::engine::llama::probe::Probe;
 use crate::engine::llama::{KvStorage, Llama, LlamaSettings, hash};
 use crate::engine::scripted::Scripted;
@@ -180,4 +180,13 @@ pub(super) fn open(
     let (facts, context) = (engine.facts().clone(), engine.context());
     let record = ModelRecord { facts, uri: None, adapter, context, policy };
     Ok((engine, record))
+}
+
+/// What the answers of a model are remembered under; `build` is that of llama.cpp's kernels.
+pub(super) fn identity(record: &ModelRecord, build: &str) -> Identity {
+    Identity {
+        model: record.facts.sha256.clone(),
+        adapter: record.adapter.as_ref().map(|(_, sha256, scale)| (sha256.clone(), *scale)),
+        policy: format!("{} | tripos {} | {build}", record.policy, env!("CARGO_PKG_VERSION")),
+    }
 }

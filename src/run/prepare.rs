@@ -5,7 +5,7 @@ use super::asking::Asking;
 use super::classify::Reader;
 use super::error::RunError;
 use super::judges::Bench;
-use super::models::{Models, RunSettings};
+use super::models::{Models, RunSettings, identity};
 use super::rewards::Rewarder;
 use super::select::{Cell, Plan};
 use super::similar::Similar;
@@ -264,11 +264,7 @@ impl<'a> Prepared<'a> {
 
     /// What the answers of a model are remembered under.
     pub(super) fn identity(&self, record: &ModelRecord) -> Identity {
-        Identity {
-            model: record.facts.sha256.clone(),
-            adapter: record.adapter.as_ref().map(|(_, sha256, scale)| (sha256.clone(), *scale)),
-            policy: format!("{} | tripos {} | {}", record.policy, env!("CARGO_PKG_VERSION"), self.build),
-        }
+        identity(record, &self.build)
     }
 }
 
@@ -293,7 +289,7 @@ fn model_parts(
 }
 
 /// Architectures that learned each position: beyond their context there is nothing to look up, and ggml aborts.
-const LEARNED_POSITIONS: [&str; 2] = ["gpt2", "starcoder"];
+pub(super) const LEARNED_POSITIONS: [&str; 2] = ["gpt2", "starcoder"];
 
 fn beyond_training(variant: &Variant, engine: &dyn Engine) -> Option<RunError> {
     let (context, facts) = (engine.context(), engine.facts());

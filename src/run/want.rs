@@ -15,6 +15,19 @@ pub struct Want {
     pub(super) request: Request,
 }
 
+impl Want {
+    /// The tokens whose likelihood is asked, where they are of one text.
+    pub(super) fn continuation(&self) -> Option<&[Token]> {
+        match &self.request.ask {
+            Ask::Likelihood { continuations } => match continuations.as_slice() {
+                [one] => Some(one),
+                _ => None,
+            },
+            Ask::Generate { .. } | Ask::Embed | Ask::State => None,
+        }
+    }
+}
+
 /// What an answer is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {

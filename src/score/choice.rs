@@ -2,7 +2,7 @@
 
 use super::candidate::{Behind, Distribution, first_best};
 use super::judgement::{Judgement, clip};
-use super::{Candidate, Judged, Likelihood, ScoreValue};
+use super::{Candidate, Judged, Likelihood, Readings, ScoreValue};
 use crate::suite::{Case, Choice, Choices};
 
 /// Compares the choices of a case by their log-probabilities behind the prompt.
@@ -62,18 +62,17 @@ impl ChoiceScorer {
 
 /// The judgement with what the other readings would say.
 fn otherwise(judgement: Judgement, choices: &Choices, measured: &[&Likelihood]) -> Judgement {
-    let right = |values: Vec<f64>| f64::from(u8::from(first_best(&values) == choices.right));
-    let per = |length: fn(&str) -> usize| {
-        let pairs = measured.iter().zip(&choices.texts);
-        right(pairs.map(|(likelihood, text)| likelihood.logprob / length(text) as f64).collect())
+    let readings: Vec<Readings> =
+        measured.iter().zip(&choices.texts).map(|(likelihood, text)| Readings::of(text, likelihood)).collect();
+    let right = |by: fn(&Readings) -> f64| {
+        let values: Vec<f64> = readings.iter().map(by).collect();
+        f64::from(u8::from(first_best(&values) == choices.right))
     };
-    let judgement = judgement.with("acc_norm", per(|text| text.chars().count())).with("acc_bytes", per(str::len));
-    let gain = |likelihood: &&Likelihood| {
-        likelihood.unconditional.map(|bare| likelihood.logprob - bare).filter(|gain| gain.is_finite())
-    };
-    match measured.iter().map(gain).collect::<Option<Vec<f64>>>() {
-        Some(gains) => judgement.with("acc_mi", right(gains)),
-        None => judgement,
+    let judgement = judgement.with("acc_norm", right(|of| of.per_character)).with("acc_bytes", right(|of| of.per_byte));
+    if readings.iter().all(|of| of.gain.is_some()) {
+        judgement.with("acc_mi", right(|of| of.gain.unwrap_or_default()))
+    } else {
+        judgement
     }
 }
 

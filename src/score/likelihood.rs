@@ -1,5 +1,6 @@
 //! How likely a model finds a text: what scorers by likelihood judge.
 
+use super::candidate::Behind;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One candidate continuation of a prompt (or one window of a long text) and its log-probability.
@@ -38,6 +39,22 @@ pub struct Candidate {
     pub text: String,
     /// Whether its likelihood without the prompt is needed, too.
     pub unconditional: bool,
+}
+
+impl Candidate {
+    /// A text behind a completion prompt, as the scorer `choice` puts its choices there; the likelihood without the prompt is
+    /// wanted, too.
+    ///
+    /// ```
+    /// use tripos::score::Candidate;
+    /// assert_eq!(Candidate::behind("The sky is", "blue").text, " blue");
+    /// assert_eq!(Candidate::behind("The sky is ", "blue").text, "blue");
+    /// ```
+    #[must_use]
+    pub fn behind(prompt: &str, text: &str) -> Self {
+        let behind = Behind { prompt, chat: false, delimiter: None };
+        Self { text: behind.text(text), unconditional: true }
+    }
 }
 
 fn number_or_impossible<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {

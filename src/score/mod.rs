@@ -42,12 +42,14 @@ mod likelihood;
 mod normalise;
 mod number;
 mod perplexity;
+mod readings;
 mod reduce;
 mod regex;
 mod reward;
 mod rouge_l;
 mod scorer;
 mod stopped;
+mod surprisal;
 mod value;
 
 pub use classifier::Classifying;
@@ -55,7 +57,9 @@ pub use error::{ScoreError, ScoreProblem};
 pub use extract::{CompiledAnswer, extract, strip_think};
 pub use judge::{Found, Judge, Verdict};
 pub use likelihood::{Candidate, Likelihood};
+pub use readings::{Readings, shares};
 pub use reward::Rewarding;
+pub use surprisal::Surprisal;
 pub use value::{Score, ScoreValue};
 
 use crate::engine::Completion;

@@ -1,10 +1,9 @@
 //! `perplexity`: how much the target, or a long text, surprises the model.
 
-use super::candidate::{Behind, checked};
+use super::candidate::Behind;
 use super::judgement::Judgement;
-use super::{Candidate, Judged, Likelihood};
+use super::{Candidate, Judged, Likelihood, Surprisal};
 use crate::suite::{Case, Perplexity};
-use std::f64::consts::LN_2;
 
 /// The perplexity `exp(−Σ log p / tokens)` of a case's target behind the prompt; of a case without a target, which is a
 /// long text, over all of its windows.
@@ -45,23 +44,16 @@ fn measured<'l>(judged: &Judged<'l>, behind: Behind) -> Result<Vec<&'l Likelihoo
         Some(target) if target.is_empty() => Err("the target is empty".to_owned()),
         Some(target) => behind.find(std::slice::from_ref(target), judged.likelihood),
         None if judged.likelihood.is_empty() => Err("the case has no target".to_owned()),
-        None => judged.likelihood.iter().map(checked).collect(),
+        None => Ok(judged.likelihood.iter().collect()),
     }
 }
 
 fn summed(measured: &[&Likelihood]) -> Result<Judgement, String> {
-    // Rounding may leave a sum of certain tokens a little above 0.
-    let logprob: f64 = measured.iter().map(|likelihood| likelihood.logprob).sum::<f64>().min(0.0);
-    let tokens: usize = measured.iter().map(|likelihood| likelihood.tokens).sum();
-    let bytes: usize = measured.iter().map(|likelihood| likelihood.bytes).sum();
-    if tokens == 0 || bytes == 0 {
-        return Err("no token was scored".to_owned());
-    }
-    let mut judgement = Judgement::number((-logprob / tokens as f64).exp())
-        .with("logprob", logprob)
-        .with("bits_per_byte", -logprob / LN_2 / bytes as f64);
-    judgement.parts.insert("tokens".to_owned(), tokens.into());
-    judgement.parts.insert("bytes".to_owned(), bytes.into());
+    let sums = Surprisal::of(measured.iter().copied())?;
+    let mut judgement =
+        Judgement::number(sums.perplexity()).with("logprob", sums.logprob).with("bits_per_byte", sums.bits_per_byte());
+    judgement.parts.insert("tokens".to_owned(), sums.tokens.into());
+    judgement.parts.insert("bytes".to_owned(), sums.bytes.into());
     Ok(judgement)
 }
 
@@ -69,6 +61,7 @@ fn summed(measured: &[&Likelihood]) -> Result<Judgement, String> {
 mod tests {
     use super::*;
     use crate::score::ScoreValue;
+    use std::f64::consts::LN_2;
 
     const BEHIND: Behind = Behind { prompt: "The sky is", chat: false, delimiter: None };
 
@@ -97,7 +90,7 @@ mod tests {
     /// By hand: 1 + 3 bits over 4 + 4 tokens: 2^(4/8).
     #[test]
     fn a_long_text_is_the_ratio_of_the_sums_over_its_windows() {
-        let windows = [likelihood("ab", -std::f64::consts::LN_2, 4), likelihood("cd", -3.0 * LN_2, 4)];
+        let windows = [likelihood("ab", -LN_2, 4), likelihood("cd", -3.0 * LN_2, 4)];
         let ScoreValue::Number(value) = judge(None, &windows).value else { panic!("no number") };
         assert!((value - 2.0_f64.sqrt()).abs() < 1e-12);
     }

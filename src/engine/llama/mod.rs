@@ -15,12 +15,13 @@ pub mod probe;
 mod scheduler;
 mod slot;
 mod state;
+mod talk;
 mod tells;
 mod tokens;
 mod tree;
 mod walk;
 
-use super::{Answer, Ask, Effort, Engine, EngineError, KvMode, ModelFacts, Request, Token, cache::Cache};
+use super::{Answer, Ask, Effort, Engine, EngineError, KvMode, ModelFacts, Request, Talk, Token, cache::Cache};
 use crate::error::{Place, Problems};
 use crate::gguf::{self, Gguf};
 use crate::sampling::{Sampling, check_grammar};
@@ -34,8 +35,9 @@ use scheduler::Scheduler;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use talk::LlamaTalk;
 use tokens::Tokenizer;
 
 pub use scheduler::BATCH;
@@ -223,12 +225,8 @@ impl Llama {
         if requests.is_empty() {
             return Ok(Effort::default());
         }
-        // A thread that panicked while it held the lock left nothing half-done behind: the weights are read-only.
-        let mut guard = self.weights.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let weights = match guard.take() {
-            Some(weights) => guard.insert(weights),
-            None => guard.insert(self.load_weights()?),
-        };
+        let mut guard = self.lock();
+        let weights = self.loaded(&mut guard)?;
         let (texts, rest): (Vec<Request>, Vec<Request>) =
             requests.into_iter().partition(|request| request.ask == Ask::Embed);
         let (heads, lines): (Vec<Request>, Vec<Request>) =
@@ -242,6 +240,20 @@ impl Llama {
             effort = Effort { tokens_decoded: effort.tokens_decoded + more.tokens_decoded, ..more };
         }
         Ok(effort)
+    }
+
+    /// The place of the weights. A thread that panicked while it held the lock left nothing half-done behind: the weights
+    /// are read-only.
+    fn lock(&self) -> MutexGuard<'_, Option<Weights>> {
+        self.weights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The weights, loaded if they are not there yet.
+    fn loaded<'g>(&self, place: &'g mut Option<Weights>) -> Result<&'g mut Weights, EngineError> {
+        Ok(match place.take() {
+            Some(weights) => place.insert(weights),
+            None => place.insert(self.load_weights()?),
+        })
     }
 
     /// Loads the weights and the adapter.
@@ -317,8 +329,17 @@ impl Engine for Llama {
         self.answer_as(KvMode::Exact, requests, done, stop)
     }
 
+    fn talk(&self, with: &mut dyn FnMut(&mut dyn Talk)) -> Result<(), EngineError> {
+        let mut guard = self.lock();
+        let weights = self.loaded(&mut guard)?;
+        let cells = self.context();
+        let context = context(weights, self, (cells, 1), Purpose::Logits)?;
+        with(&mut LlamaTalk::new(context, &self.tokenizer, cells));
+        Ok(())
+    }
+
     fn unload(&self) {
-        *self.weights.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        *self.lock() = None;
     }
 }
 

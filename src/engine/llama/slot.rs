@@ -38,9 +38,14 @@ pub(super) enum Outcome {
 impl Slot {
     /// A slot for the request of that index.
     pub(super) fn new(index: usize, request: &Request, sampling: &Sampling, drawer: Drawer) -> Self {
+        Self { request: index, ..Self::behind(request.tokens.len(), sampling, drawer) }
+    }
+
+    /// A slot for the only request there is, behind a prompt of so many tokens.
+    pub(super) fn behind(prompt_tokens: usize, sampling: &Sampling, drawer: Drawer) -> Self {
         Self {
-            request: index,
-            prompt_tokens: request.tokens.len(),
+            request: 0,
+            prompt_tokens,
             drawer,
             drawn: Vec::new(),
             bytes: Vec::new(),
@@ -85,13 +90,16 @@ impl Slot {
         stops.filter_map(|stop| find(tail, stop.as_bytes())).min().map(|at| from + at)
     }
 
+    /// The bytes drawn so far, up to a stop text.
+    pub(super) fn said(&self) -> &[u8] {
+        self.bytes.get(..self.stop_at(0).unwrap_or(self.bytes.len())).unwrap_or_default()
+    }
+
     /// The completion; the account says what it cost.
     pub(super) fn finish(self, account: &Account) -> Completion {
-        let stop = self.stop_at(0);
-        let cut = self.is_full() && stop.is_none();
-        let bytes = self.bytes.get(..stop.unwrap_or(self.bytes.len())).unwrap_or_default();
+        let cut = self.is_full() && self.stop_at(0).is_none();
         Completion {
-            text: String::from_utf8_lossy(bytes).into_owned(),
+            text: String::from_utf8_lossy(self.said()).into_owned(),
             stop_reason: if cut { StopReason::Length } else { StopReason::Stop },
             prompt_tokens: self.prompt_tokens,
             prompt_tokens_decoded: account.decoded,
