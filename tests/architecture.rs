@@ -37,7 +37,7 @@ const ROOMS: [(&str, &str); 22] = [
 ];
 
 /// Crates that are known in few places, as module paths without `.rs`.
-const SEALS: [(&str, &str); 13] = [
+const SEALS: [(&str, &str); 14] = [
     ("llama_cpp_2", "src/engine/llama"),
     ("llama_cpp_sys_2", "src/ggml"),
     ("tera", "src/prompt src/suite/generate"),
@@ -48,8 +48,9 @@ const SEALS: [(&str, &str); 13] = [
     ("rusqlite", "src/engine/cache"),
     ("comfy_table", "src/report"),
     ("reqwest", "src/engine/endpoint src/hub"),
+    ("rustls", "src/engine/endpoint src/hub"),
     ("axum", "src/rank/page"),
-    ("tokio", "src/rank/page"),
+    ("tokio", "src/rank/page src/engine/endpoint"),
     ("getrandom", "src/rank/page"),
 ];
 

@@ -17,6 +17,11 @@ pub(super) fn cache_folder() -> anyhow::Result<PathBuf> {
     Ok(strategy.cache_dir().join("tripos"))
 }
 
+/// What a variable holds that a suite names (`key_env`); nothing where it is empty.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// Whether stdout shows colour: a terminal, and NO_COLOR not set.
 pub(super) fn stdout_colour() -> bool {
     std::io::stdout().is_terminal() && !no_colour()

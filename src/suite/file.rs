@@ -4,6 +4,7 @@
 use super::answer::{Answer, Which};
 use super::case::Vars;
 use super::cases::Cases;
+use super::endpoint::EndpointEntry;
 use super::shape::{ExamplesWanted, ScorerEntry, Text};
 use super::{KvType, Reduce, Select};
 use crate::sampling::SamplingSpec;
@@ -41,7 +42,8 @@ pub(super) struct SuiteFile {
 pub(super) enum ModelEntry {
     Path(String),
     Scripted(String),
-    /// `hf://…` or `{endpoint: …}`: agreed, not yet here.
+    Endpoint(Box<EndpointEntry>),
+    /// `hf://…`: agreed, not yet here.
     NotYet(String),
 }
 
