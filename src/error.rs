@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// assert_eq!(Place::new("a.yaml", 3, 7).to_string(), "a.yaml:3:7");
 /// assert_eq!(Place::file("a.yaml").to_string(), "a.yaml");
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Place {
     /// The file, as the user named it.
     pub file: PathBuf,

@@ -1,7 +1,7 @@
 //! Tripos examines a local language model, teaches it, and examines it again.
 //!
-//! A suite (YAML) declares cases and several ways of asking. Tripos renders the prompts, runs them on a GGUF model,
-//! judges the answers, and compares the ways in one table with honest error bars. What was asked and answered is kept in
+//! A suite (YAML) declares cases and several ways of asking. Tripos renders the prompts, runs them on a GGUF model (or has
+//! a server run them), judges the answers, and compares the ways in one table with honest error bars. What was asked and answered is kept in
 //! a run folder, from which everything later is computed: comparisons with another run, the decision whether a change may
 //! ship, and pages to look at. A recipe (YAML) teaches a model: its data is rendered by the code that renders prompts, a
 //! decoder on ggml learns from it, and what comes out is a GGUF that goes straight back into the suite. People may order the

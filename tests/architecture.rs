@@ -51,7 +51,7 @@ const SEALS: [(&str, &str); 14] = [
     ("reqwest", "src/engine/endpoint src/hub"),
     ("rustls", "src/engine/endpoint src/hub"),
     ("axum", "src/rank/page"),
-    ("tokio", "src/rank/page src/hub"),
+    ("tokio", "src/rank/page src/engine/endpoint src/hub"),
     ("getrandom", "src/rank/page"),
 ];
 

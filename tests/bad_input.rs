@@ -70,13 +70,6 @@ fn no_suite_runs_while_another_has_errors() {
 }
 
 #[test]
-fn what_later_versions_bring_is_refused_by_name() {
-    let stderr = checked("{scripted: model.yaml}", "{endpoint: 'http://localhost:1'}");
-    assert!(stderr.contains("`model: {endpoint: …}` is not in this version of Tripos yet"), "{stderr}");
-    assert_eq!(stderr.matches("error:").count(), 1, "{stderr}");
-}
-
-#[test]
 fn a_grammar_is_checked_where_it_stands() {
     let grammar = "sampling:\n  max_tokens: 64\n  grammar: |\n    root ::= digit+\n    # a digit\n    digt ::= [0-9]";
     insta::assert_snapshot!(checked("sampling: {max_tokens: 64}", grammar), @r"

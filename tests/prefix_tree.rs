@@ -110,7 +110,7 @@ fn every_shared_beginning_is_decoded_once_and_the_answers_are_those_of_one_at_a_
     let told = |answer: &Answer| match answer {
         Answer::Completion(c) => c.prompt_tokens_decoded,
         Answer::Likelihood(l) => l.tokens_decoded,
-        Answer::Embedding(_) | Answer::State(_) => 0,
+        Answer::Embedding(_) | Answer::State(_) | Answer::Failed { .. } => 0,
     };
     assert_eq!(together.values().map(told).sum::<usize>(), effort.tokens_decoded, "each token is on one account");
 }
@@ -124,7 +124,7 @@ fn the_same_requests_give_the_same_answers_in_the_same_order() {
         let mut done = |id, answer| match answer {
             Answer::Completion(c) => order.push((id, c.text, Vec::new())),
             Answer::Likelihood(l) => order.push((id, String::new(), l.logprobs)),
-            Answer::Embedding(_) | Answer::State(_) => {}
+            Answer::Embedding(_) | Answer::State(_) | Answer::Failed { .. } => {}
         };
         tree.answer(requests.clone(), &mut done, &AtomicBool::new(false)).unwrap();
         order

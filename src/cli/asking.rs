@@ -111,8 +111,16 @@ impl Asking<'_> {
         };
         match execute(prepared, &mut folder, answered, self.settings, watch) {
             Ok(outcome) => {
+                let unanswered = folder.unanswered();
                 let ended = if outcome == Outcome::Interrupted { Status::Interrupted } else { Status::Complete };
                 let (path, _) = folder.close(ended)?;
+                if unanswered > 0 && !self.quiet {
+                    let (trials, them) = if unanswered == 1 { ("trial has", "it") } else { ("trials have", "them") };
+                    complain(&format!(
+                        "warning: {unanswered} {trials} no answer\n  help: tripos run --resume {} asks {them} again\n",
+                        path.display()
+                    ));
+                }
                 Ok(Done { path, outcome })
             }
             Err(problems) => {
@@ -160,6 +168,6 @@ fn has_repeats(header: &Header) -> bool {
 
 fn count_samples(run: &Path) -> Result<usize, Problems> {
     let mut count = 0;
-    read_samples(run, |sample| count += usize::from(sample.trial.repeat != Repeat::Reduced))?;
+    read_samples(run, |sample| count += usize::from(sample.trial.repeat != Repeat::Reduced && !sample.unanswered))?;
     Ok(count)
 }

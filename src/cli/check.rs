@@ -9,7 +9,7 @@ use super::run::MachineArgs;
 use crate::error::{Explain, Level, Place, Problems, render};
 use crate::prompt::PromptTemplate;
 use crate::report::thousands;
-use crate::run::{Prepared, RunSettings};
+use crate::run::{Prepared, RunSettings, Servers};
 use crate::suite::{Document, Overrides, PromptFile, SuiteError, SuiteProblem, is_elsewhere, load};
 use crate::train::data::{self, Data, Loader};
 use crate::train::pretrain::Base;
@@ -45,7 +45,7 @@ enum Format {
 
 /// Checks each file; exit code 2 if any has an error.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let settings = args.machine.settings(&args.plan, false)?;
+    let settings = RunSettings { servers: Servers::Unasked, ..args.machine.settings(&args.plan, false)? };
     let mut reports = Vec::new();
     let mut failed = false;
     for file in &args.files {
@@ -241,7 +241,8 @@ fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, Str
         }
         Err(mut found) => {
             // A model that is not there was reported already, at the line that names it.
-            let missing: Vec<&Path> = suite.variants.iter().map(|v| v.model.path()).filter(|p| !p.is_file()).collect();
+            let missing: Vec<&Path> =
+                suite.variants.iter().filter_map(|v| v.model.path()).filter(|p| !p.is_file()).collect();
             let reported = |file: &Path| missing.contains(&file) || is_elsewhere(file);
             found.retain(|problem| problem.at().is_none_or(|place| !reported(&place.file)));
             problems.append(found);

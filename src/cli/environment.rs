@@ -47,6 +47,11 @@ fn cache_root() -> Option<PathBuf> {
     root.or_else(|| Some(etcetera::home_dir().ok()?.join(".cache")))
 }
 
+/// What a variable holds that a suite names (`key_env`); nothing where it is empty.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// Whether stdout shows colour: a terminal, and NO_COLOR not set.
 pub(super) fn stdout_colour() -> bool {
     std::io::stdout().is_terminal() && !no_colour()

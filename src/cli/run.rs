@@ -11,7 +11,7 @@ use crate::engine::llama::probe::Probe;
 use crate::error::Problems;
 use crate::ggml;
 use crate::report;
-use crate::run::{Outcome, RunSettings};
+use crate::run::{Outcome, Prepared, RunSettings, Servers};
 use crate::suite::Suite;
 use crate::summary::RunSummary;
 use anyhow::Context;
@@ -99,6 +99,7 @@ impl MachineArgs {
             allow_commands: self.allow_commands,
             llama_cpp: ggml::version(),
             features: ggml::features().into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            servers: Servers::Asked { variable: environment::variable },
         };
         Ok(plan.decoding(settings))
     }
@@ -107,6 +108,8 @@ impl MachineArgs {
 /// Runs each suite, once all of them are read without errors; a suite that fails ends the command.
 pub(super) fn run(args: &Args, verbose: bool, quiet: bool) -> Result<(), Failure> {
     let settings = args.machine.settings(&args.plan, true)?;
+    // A dry run asks nobody anything.
+    let settings = if args.dry_run { RunSettings { servers: Servers::Unasked, ..settings } } else { settings };
     if verbose {
         complain(&machine(&settings));
     }

@@ -90,9 +90,10 @@ pub(super) fn plan(prepared: &Prepared, format: Format, colour: bool) -> Result<
             let (trial, windows) = (prepared.trial(cell), asked.wants.len());
             let _ = writeln!(out, "\n── variant {} · text {}: {windows} windows", trial.variant, trial.case);
         }
-        let (Some((prompt, tokens)), Some((_, _, model))) = (asked.prompt, prepared.models.of(variant)) else {
+        let (Some((prompt, tokens)), Some((_, engine, model))) = (asked.prompt, prepared.models.of(variant)) else {
             continue;
         };
+        let tokens = Some(tokens).filter(|_| engine.knows_tokens());
         let trial = prepared.trial(cell);
         let (facts, sampling) = (&model.facts, &variant.sampling);
         documents.push(json!({
@@ -102,10 +103,13 @@ pub(super) fn plan(prepared: &Prepared, format: Format, colour: bool) -> Result<
         let _ = writeln!(out, "\n── variant {} · case {}", trial.variant, trial.case);
         let path = model.uri.clone().unwrap_or_else(|| facts.path.display().to_string());
         let (stored, context) = (&facts.quantisation, model.context);
+        let held =
+            if tokens.is_some() { format!("{stored} · context {context}") } else { "behind a server".to_owned() };
         let (most, heat) = (sampling.max_tokens, sampling.temperature);
-        let _ = writeln!(out, "{path} · {stored} · context {context} · max_tokens {most} · temperature {heat}");
+        let _ = writeln!(out, "{path} · {held} · max_tokens {most} · temperature {heat}");
         out += &told_apart(&prompt.text, prompt.case_start, colour);
-        let _ = writeln!(out, "{}", dim(&format!(" ⟵ {} tokens", tokens.len()), colour));
+        let length = tokens.map_or_else(|| "the server's own".to_owned(), |tokens| tokens.len().to_string());
+        let _ = writeln!(out, "{}", dim(&format!(" ⟵ {length} tokens"), colour));
     }
     Ok(match format {
         Format::Json => {

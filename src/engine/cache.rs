@@ -210,7 +210,7 @@ fn free(answer: Answer) -> Answer {
     match answer {
         Answer::Completion(c) => Answer::Completion(Completion { prompt_tokens_decoded: 0, elapsed_s: 0.0, ..c }),
         Answer::Likelihood(l) => Answer::Likelihood(Likelihoods { tokens_decoded: 0, elapsed_s: 0.0, ..l }),
-        answer @ (Answer::Embedding(_) | Answer::State(_)) => answer,
+        answer @ (Answer::Embedding(_) | Answer::State(_) | Answer::Failed { .. }) => answer,
     }
 }
 
@@ -305,7 +305,8 @@ mod tests {
     fn gives_back_what_was_put_and_counts_no_cost() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path()).unwrap();
-        let told = Likelihoods { logprobs: vec![vec![-0.1, -2.5]], tokens_decoded: 4, elapsed_s: 0.5 };
+        let told =
+            Likelihoods { logprobs: vec![vec![-0.1, -2.5]], tokens_decoded: 4, prompt_tokens: None, elapsed_s: 0.5 };
         let put = [([1; 32], Answer::Completion(completion("hi"))), ([2; 32], Answer::Likelihood(told.clone()))];
         cache.put(&put).unwrap();
         let found = Cache::open(dir.path()).unwrap().get(&[[1; 32], [2; 32], [3; 32]]).unwrap();

@@ -1,5 +1,6 @@
 //! What can go wrong with a model.
 
+use super::endpoint::Fault;
 use crate::error::{Explain, Place};
 use std::path::PathBuf;
 
@@ -70,6 +71,14 @@ pub enum EngineError {
         /// Why.
         reason: String,
     },
+    /// A server that cannot be asked, or not that.
+    #[error("{fault}")]
+    Server {
+        /// Where the suite names it.
+        place: Place,
+        /// What is the matter.
+        fault: Box<Fault>,
+    },
     /// The response cache failed.
     #[error("the cache cannot be used: {reason}")]
     Cache {
@@ -86,7 +95,8 @@ impl Explain for EngineError {
             Self::Refused { place, .. }
             | Self::Adapter { place, .. }
             | Self::Context { place, .. }
-            | Self::Script { place, .. } => Some(place),
+            | Self::Script { place, .. }
+            | Self::Server { place, .. } => Some(place),
             Self::Decode { .. }
             | Self::Grammar { .. }
             | Self::Bias { .. }
@@ -110,6 +120,7 @@ impl Explain for EngineError {
             Self::Bias { .. } => "name a single token, with the space before it (`\" Paris\"`), or give its id".into(),
             Self::NoToken { count, .. } => format!("ids are 0 to {}", count.saturating_sub(1)),
             Self::Script { .. } => "a script is {answers: [{when: REGEX, say: TEXT}], otherwise: TEXT}".into(),
+            Self::Server { fault, .. } => fault.help(),
             Self::Cache { path, .. } => {
                 format!(
                     "check that {} can be written, set TRIPOS_CACHE to another folder, or give --no-cache",

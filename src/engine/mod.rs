@@ -1,12 +1,13 @@
 //! Room 3: a prompt becomes a [`Completion`].
 //!
 //! An [`Engine`] sees text, tokens and [`Sampling`]; never a suite, a prompt or a score. [`llama`] runs GGUF files,
-//! [`scripted`] answers from a list (a deterministic fake, for tests of suites), and [`cache`] remembers what either
-//! has said. A [`Classifier`] and a [`RewardModel`] are heads on a model, kept in a GGUF file.
+//! [`endpoint`] asks servers, [`scripted`] answers from a list (a deterministic fake, for tests of suites), and [`cache`]
+//! remembers what was said. A [`Classifier`] and a [`RewardModel`] are heads on a model, kept in a GGUF file.
 
 mod answered;
 pub mod cache;
 mod classifier;
+pub mod endpoint;
 mod error;
 pub mod llama;
 mod reward;
@@ -83,6 +84,9 @@ pub struct Likelihoods {
     /// Tokens that were decoded for it: what it shares with others is counted once, where it was decoded. 0 when it came
     /// from the cache.
     pub tokens_decoded: usize,
+    /// Tokens of the prompt, where only a server can count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<usize>,
     /// Its share, by tokens, of the seconds spent decoding; 0 when it came from the cache.
     pub elapsed_s: f64,
 }
@@ -131,6 +135,32 @@ pub enum Answer {
     Embedding(Vec<f32>),
     /// To [`Ask::State`]: as long as the model is wide.
     State(Vec<f32>),
+    /// To whatever was asked: no answer was to be had, for a reason outside the model. It is never remembered.
+    Failed {
+        /// What happened.
+        reason: String,
+        /// How to mend it.
+        help: String,
+    },
+}
+
+/// What a suite may want of a model beside the completions of whole prompts, and not every engine can give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// How likely given texts are behind a completion prompt.
+    Likelihood,
+    /// The same behind a chat.
+    LikelihoodInChat,
+    /// The windows of a long text.
+    LongText,
+    /// A chat that ends in the answer's first words.
+    Prefill,
+    /// States and embeddings.
+    States,
+    /// A JSON Schema behind a completion prompt.
+    SchemaBehindText,
+    /// Variables of the suite's in the chat template.
+    TemplateVars,
 }
 
 /// What answering took.
@@ -149,7 +179,7 @@ pub struct ModelFacts {
     pub path: PathBuf,
     /// SHA-256 of the file, in hex.
     pub sha256: String,
-    /// `llama`, `qwen2`, … or `scripted`.
+    /// `llama`, `qwen2`, …; `scripted`, or `endpoint`.
     pub architecture: String,
     /// Number of weights.
     pub parameters: u64,
@@ -173,6 +203,17 @@ pub struct ModelFacts {
     /// Numbers in a state; 0 where it is not known.
     #[serde(skip)]
     pub width: usize,
+}
+
+/// The architecture of a model behind a server: which it really is, only the server knows.
+const SERVED: &str = "endpoint";
+
+impl ModelFacts {
+    /// Whether it runs behind a server, which may run something else by the next time it is asked.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        self.architecture == SERVED
+    }
 }
 
 /// Something that answers requests.
@@ -206,8 +247,26 @@ pub trait Engine: Send + Sync {
         Ok(())
     }
 
-    /// Answers the requests and calls `done` as each is complete, in an order that depends on the requests alone. Once
-    /// `stop` is set, nothing new is begun; what is in flight is finished.
+    /// Whether it can give what a suite wants beside completions.
+    ///
+    /// # Errors
+    /// Why not.
+    fn offers(&self, _what: Offer) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// Whether its tokens are the model's. Where they are not, they say nothing to anybody, and no record shows them.
+    fn knows_tokens(&self) -> bool {
+        true
+    }
+
+    /// Whether an answer to this may be remembered for another run.
+    fn may_be_kept(&self, _ask: &Ask) -> bool {
+        true
+    }
+
+    /// Answers the requests and calls `done` as each is complete, in an order that depends on the requests alone (and, where
+    /// servers answer, on how fast they do). Once `stop` is set, nothing new is begun; what is in flight is finished.
     ///
     /// # Errors
     /// When the model cannot be loaded or decoding fails; answers handed out before stay good.

@@ -159,6 +159,7 @@ impl Engine for Scripted {
                 Ask::Likelihood { continuations } => Answer::Likelihood(Likelihoods {
                     logprobs: continuations.iter().map(|c| self.logprobs(&prompt, c)).collect(),
                     tokens_decoded: tokens.len(),
+                    prompt_tokens: None,
                     elapsed_s: 0.0,
                 }),
                 Ask::Embed => Answer::Embedding(letters(&tokens)),

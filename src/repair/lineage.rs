@@ -220,7 +220,14 @@ impl Way {
     fn models(&mut self, role: &str, model: &ModelRecord, step: &mut Step) {
         let facts = &model.facts;
         if !step.from.iter().any(|other| other.sha256.as_ref() == Some(&facts.sha256)) {
-            step.from.push(self.file(role, &facts.path, Some(&facts.sha256)));
+            let made = if facts.is_served() {
+                let (path, says) = (facts.path.clone(), Some("behind a server, which may run another by now".into()));
+                let (role, state) = (role.to_owned(), State::Unrecorded);
+                Step { role, state, sha256: Some(facts.sha256.clone()), says, from: vec![], path }
+            } else {
+                self.file(role, &facts.path, Some(&facts.sha256))
+            };
+            step.from.push(made);
         }
         if let Some((path, sha256, _)) = &model.adapter {
             step.from.push(self.file(&format!("{role}'s adapter"), path, Some(sha256)));

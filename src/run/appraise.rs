@@ -10,7 +10,7 @@ use crate::engine::{Answer, Ask, Engine, Render, Request, RewardModel};
 use crate::error::{Place, Problems};
 use crate::prompt::{Asked, ChatSettings, ChatTemplate, Controls};
 use crate::score::{ScoreError, ScoreProblem};
-use crate::suite::{self, KvType, ModelRef, ScorerKind, ScorerSpec};
+use crate::suite::{self, KvType, ModelRef, ScorerKind, ScorerSpec, Vars};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -57,7 +57,7 @@ impl Appraiser {
             Some(Err(error)) => return Err((*error).into()),
             None => return Err(fault(crate::engine::HeadFault::NoRewardHead).into()),
         };
-        let (engine, record) = open(&need, KvType::default(), settings)?;
+        let (engine, record) = open(&need, (KvType::default(), &Vars::new()), settings)?;
         let (facts, width) = (engine.facts(), engine.facts().width);
         if width != model.width() {
             let (classifier, head, model) = (file.to_path_buf(), model.width(), facts.path.clone());

@@ -41,7 +41,8 @@ impl<'a> Asking<'a> {
         requests: Vec<Repeated>,
         each: &mut dyn FnMut(usize, Answer, bool),
     ) -> Result<(), Problems> {
-        let keys: Vec<Key> = match self.cache {
+        let kept = |(request, _): &Repeated| engine.may_be_kept(&request.ask);
+        let keys: Vec<Key> = match self.cache.filter(|_| requests.iter().all(kept)) {
             Some(_) => requests.iter().map(|(request, repeat)| identity.key(request, *repeat)).collect(),
             None => Vec::new(),
         };
@@ -54,7 +55,7 @@ impl<'a> Asking<'a> {
             }
         }
         let mut done = |id: usize, answer: Answer| {
-            if let Some(key) = keys.get(id) {
+            if let Some(key) = keys.get(id).filter(|_| !matches!(answer, Answer::Failed { .. })) {
                 self.keep(*key, answer.clone());
             }
             each(id, answer, false);

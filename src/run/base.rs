@@ -54,7 +54,7 @@ pub(super) fn need_of_head(
     let Some(base) = &spec.base else {
         let (file, place) = (spec.file.to_path_buf(), scorer.place.clone());
         let whole = on(ModelRef::Gguf(file.clone()), None);
-        let named = spec.named.filter(|named| named.path() != spec.file).map(|named| named.path().to_path_buf());
+        let named = spec.named.and_then(ModelRef::path).filter(|named| *named != spec.file).map(Path::to_path_buf);
         return Some(
             named.map_or(Ok(whole), |model| Err(Box::new(RunError::Whole { file, model, by: spec.by, place }))),
         );
@@ -74,12 +74,13 @@ fn find(
 ) -> Result<ModelRef, Box<RunError>> {
     let mut other: Option<(PathBuf, String)> = None;
     let memory = settings.memory.as_deref();
-    for model in candidates(spec, base, asked, &settings.kept).into_iter().filter(|model| model.path().is_file()) {
-        let Ok(sha256) = hash(model.path(), memory) else { continue };
+    for model in candidates(spec, base, asked, &settings.kept) {
+        let Some(path) = model.path().filter(|path| path.is_file()).map(Path::to_path_buf) else { continue };
+        let Ok(sha256) = hash(&path, memory) else { continue };
         if sha256 == base.sha256 {
             return Ok(model);
         }
-        other.get_or_insert((model.path().to_path_buf(), sha256));
+        other.get_or_insert((path, sha256));
     }
     let (classifier, place, by) = (spec.file.to_path_buf(), place.clone(), spec.by);
     Err(Box::new(match other {

@@ -111,6 +111,32 @@ pub enum RunError {
         /// Its name.
         variant: String,
     },
+    /// What a suite wants does not go with who answers.
+    #[error("{reason}")]
+    Unsuited {
+        /// What, and why not.
+        reason: String,
+        /// How to mend it.
+        help: String,
+        /// What wants it.
+        place: Place,
+        /// The variant, or the judge.
+        about: String,
+        /// Whether the run goes on without it.
+        warning: bool,
+    },
+    /// A trial that nobody has answered, for a reason outside the model. It is asked again when the run goes on.
+    #[error("{reason}")]
+    Unanswered {
+        /// What happened.
+        reason: String,
+        /// How to mend it.
+        help: String,
+        /// The variant.
+        place: Place,
+        /// Variant and case.
+        about: String,
+    },
     /// A prompt that could not be rendered for one case; the run goes on without it.
     #[error("{message}")]
     NotRendered {
@@ -252,6 +278,8 @@ impl Explain for RunError {
             | Self::EmptyPrompt { warning: true, .. }
             | Self::NoTokens { warning: true, .. }
             | Self::EmptyStage { .. }
+            | Self::Unsuited { warning: true, .. }
+            | Self::Unanswered { .. }
             | Self::OtherRender { .. }
             | Self::NotRendered { warning: true, .. } => Level::Warning,
             _ => Level::Error,
@@ -269,6 +297,8 @@ impl Explain for RunError {
             | Self::NoTokens { place, .. }
             | Self::EmptyStage { place, .. }
             | Self::Sampling { place, .. }
+            | Self::Unsuited { place, .. }
+            | Self::Unanswered { place, .. }
             | Self::NoBase { place, .. }
             | Self::OtherBase { place, .. }
             | Self::Whole { place, .. }
@@ -290,6 +320,8 @@ impl Explain for RunError {
             | Self::OtherRender { variant, .. } => Some(format!("variant `{variant}`")),
             Self::NotRendered { about, .. }
             | Self::NoTokens { about, .. }
+            | Self::Unsuited { about, .. }
+            | Self::Unanswered { about, .. }
             | Self::Unreadable { about, .. }
             | Self::EmptyStage { about, .. } => Some(about.clone()),
             _ => None,
@@ -302,7 +334,11 @@ impl Explain for RunError {
                 let known: Vec<&str> = known.iter().map(String::as_str).take(30).collect();
                 crate::error::did_you_mean(name, &known)
             }
-            Self::NothingLeft { help, .. } | Self::NoTokens { help, .. } | Self::Sampling { help, .. } => help.clone(),
+            Self::NothingLeft { help, .. }
+            | Self::NoTokens { help, .. }
+            | Self::Sampling { help, .. }
+            | Self::Unsuited { help, .. }
+            | Self::Unanswered { help, .. } => help.clone(),
             Self::TooLong { prompt, behind, what: "max_tokens", context, .. } if prompt < context => {
                 format!("set `context: {}` or more, or `max_tokens: {}` or less", prompt + behind, context - prompt)
             }

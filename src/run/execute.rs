@@ -68,7 +68,7 @@ pub fn execute(
                 .iter()
                 .try_for_each(|&variant| round.run_until(cells(prepared, &[variant], recorded), &mut recorder, rule)),
         };
-        if settings.kv_check && result.is_ok() && !round.is_over(&recorder) {
+        if settings.kv_check && round.engine.knows_tokens() && result.is_ok() && !round.is_over(&recorder) {
             result = kv_check::run(prepared, (round.engine, &group), &round.stages, stop).map(|found| {
                 observer.kv_checked(&found);
                 recorder.folder.kv_checked(found);
@@ -214,6 +214,14 @@ impl<'a> Round<'a> {
         answered.map(|()| next)
     }
 
+    /// Why a trial has no answer, where its model gave none.
+    fn unanswered(&self, trial: &Underway) -> Option<RunError> {
+        let (reason, help) = trial.failure()?;
+        let place = self.prepared.variant(trial.cell().variant)?.place.clone();
+        let about = self.prepared.about(trial.cell());
+        Some(RunError::Unanswered { reason: reason.to_owned(), help: help.to_owned(), place, about })
+    }
+
     /// The next question of a trial, and what its present stage has told; nothing where that was the last one.
     fn after(&self, trial: &Underway, recorder: &mut Recorder<'a>) -> Option<(Asked, StageRecord)> {
         let then = self.stages.get(&trial.cell().variant)?.then.as_ref().filter(|_| trial.before.is_empty())?;
@@ -252,8 +260,11 @@ impl Stage<'_, '_> {
     /// Takes a trial whose last answer is there onwards: to its next stage, before its judges, or into the record.
     fn settle(&mut self, trial: usize) {
         let Some(place) = self.trials.get_mut(trial) else { return };
-        let Some(trial) = place.take_if(|trial| trial.is_answered()) else { return };
-        if let Some((asked, told)) = self.round.after(&trial, self.recorder) {
+        let Some(mut trial) = place.take_if(|trial| trial.is_answered()) else { return };
+        if let Some(refusal) = self.round.unanswered(&trial) {
+            trial.asked.refusal = Some(refusal);
+            self.recorder.record(trial, &Verdicts::default());
+        } else if let Some((asked, told)) = self.round.after(&trial, self.recorder) {
             self.next.push(trial.next(asked, told));
         } else if self.round.judges.is_empty() {
             self.recorder.record(trial, &Verdicts::default());

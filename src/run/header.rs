@@ -142,7 +142,12 @@ pub fn unchanged(before: &Header, now: &Header) -> BTreeSet<String> {
     // What a program of the user's says may change without a word of the suite.
     let scorers = now.suite.get("scorers").and_then(Value::as_array).into_iter().flatten();
     let programs = scorers.into_iter().any(|scorer| scorer.get("command").is_some());
-    let alike = !programs && whole(before) == whole(now) && before.cases == now.cases && before.build() == now.build();
+    let judged = now.models.iter().any(|(name, model)| name.starts_with("judge ") && model.facts.is_served());
+    let alike = !programs
+        && !judged
+        && whole(before) == whole(now)
+        && before.cases == now.cases
+        && before.build() == now.build();
     let variants = |header: &Header| -> BTreeMap<String, Value> {
         let all = header.suite.get("variants").and_then(Value::as_array).into_iter().flatten();
         all.filter_map(|variant| Some((variant.get("name")?.as_str()?.to_owned(), without_own_paths(variant))))
@@ -151,13 +156,17 @@ pub fn unchanged(before: &Header, now: &Header) -> BTreeSet<String> {
     let (earlier, later) = (variants(before), variants(now));
     let same = |name: &&String| {
         let model = |header: &Header| {
-            let model = header.models.get(*name)?;
+            // What a server runs may change without a word, too.
+            let model = header.models.get(*name).filter(|model| !model.facts.is_served())?;
             let adapter = model.adapter.as_ref().map(|(_, sha256, scale)| (sha256.clone(), scale.to_bits()));
             Some((model.facts.sha256.clone(), adapter, model.context, model.policy.clone()))
         };
         let (Some(was), Some(is)) = (earlier.get(*name), later.get(*name)) else { return false };
         let shows_examples = is.get("examples").is_some_and(|examples| !examples.is_null());
-        was == is && model(before) == model(now) && (!shows_examples || before.examples == now.examples)
+        was == is
+            && model(now).is_some()
+            && model(before) == model(now)
+            && (!shows_examples || before.examples == now.examples)
     };
     let names = now.models.keys().filter(|name| alike && before.models.contains_key(*name));
     names.filter(|name| before.heads() == now.heads() && same(name)).cloned().collect()

@@ -7,8 +7,8 @@ use super::prepare::Prepared;
 use super::rewards::Rewarder;
 use super::underway::Underway;
 use super::want::{self, Unfit, Want, gathered};
-use crate::engine::Engine;
 use crate::engine::cache::Identity;
+use crate::engine::{Answer, Engine};
 use crate::error::Problems;
 use crate::prompt::Renderer;
 use crate::score::{Found, Judge, Likelihood, Verdict};
@@ -23,6 +23,8 @@ pub(super) struct Verdicts {
     pub(super) cut_off: bool,
     /// States that classifiers read: those that came from the cache, and all.
     pub(super) states: (usize, usize),
+    /// A judge gave no answer, for a reason outside the model: the trial is asked again when the run goes on.
+    pub(super) unanswered: bool,
 }
 
 impl Verdicts {
@@ -99,7 +101,12 @@ impl Bench<'_> {
         })?;
         for (((_, found), wants), answers) in trials.iter_mut().zip(asked).zip(&answers) {
             found.cut_off |= answers.iter().any(Option::is_none);
-            let asked = wants.map(|wants| {
+            let failed = answers.iter().flatten().find_map(|answer| match answer {
+                Answer::Failed { reason, help } => Some(format!("{reason}; {help}")),
+                _ => None,
+            });
+            found.unanswered |= failed.is_some();
+            let asked = wants.and_then(|wants| failed.map_or(Ok(wants), Err)).map(|wants| {
                 let told = wants.iter().zip(answers).filter_map(|(want, answer)| Some((want, answer.as_ref()?)));
                 let each = told.map(|told| {
                     let (_, likelihoods, cost) = gathered(std::iter::once(told));

@@ -2,6 +2,7 @@
 
 use super::base::need_of_head;
 use crate::engine::cache::{Cache, Identity};
+use crate::engine::endpoint::{Endpoint, EndpointSettings, Key};
 use crate::engine::llama::probe::Probe;
 use crate::engine::llama::{KvStorage, Llama, LlamaSettings, hash};
 use crate::engine::scripted::Scripted;
@@ -9,9 +10,10 @@ use crate::engine::{Engine, KvMode};
 use crate::error::Problems;
 use crate::score::Judge;
 use crate::store::ModelRecord;
-use crate::suite::{KvType, ScorerKind, ScorerSpec, Suite, Variant};
+use crate::suite::{self, KvType, ScorerKind, ScorerSpec, Suite, Variant, Vars};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a run uses the machine, whatever the suite.
 #[derive(Debug, Clone)]
@@ -40,6 +42,21 @@ pub struct RunSettings {
     pub llama_cpp: String,
     /// Instruction sets and back ends in use.
     pub features: Vec<String>,
+    /// Whether servers are asked.
+    pub servers: Servers,
+}
+
+/// Whether models behind servers are asked anything.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Servers {
+    /// Suites are only looked at.
+    #[default]
+    Unasked,
+    /// They are, and first of all what they are.
+    Asked {
+        /// What a variable of the environment holds: their keys.
+        variable: fn(&str) -> Option<String>,
+    },
 }
 
 /// What decides which engine a variant needs.
@@ -89,9 +106,10 @@ impl Models {
             if models.engines.iter().any(|(other, ..)| *other == need) || failed.contains(&need) {
                 continue;
             }
-            match open(&need, suite.kv_type, settings) {
+            match open(&need, (suite.kv_type, &suite.template_vars), settings) {
                 Ok((engine, mut record)) => {
-                    record.uri = suite.located.uri(need.model.path()).map(str::to_owned);
+                    let uri = need.model.path().and_then(|path| suite.located.uri(path));
+                    record.uri = uri.map(str::to_owned);
                     models.engines.push((need, engine, record));
                 }
                 Err(found) => {
@@ -147,12 +165,17 @@ fn need(variant: &Variant) -> Need {
 
 pub(super) fn open(
     need: &Need,
-    kv_type: KvType,
+    (kv_type, template_vars): (KvType, &Vars),
     settings: &RunSettings,
 ) -> Result<(Box<dyn Engine>, ModelRecord), Problems> {
     let memory = settings.memory.as_deref();
     let (engine, policy): (Box<dyn Engine>, String) = match &need.model {
         crate::suite::ModelRef::Scripted(path) => (Box::new(Scripted::open(path, need.context)?), "scripted".into()),
+        crate::suite::ModelRef::Endpoint(spec) => {
+            let asked = matches!(settings.servers, Servers::Asked { .. });
+            let endpoint = Endpoint::open(endpoint_settings(spec, template_vars, settings.servers), asked)?;
+            (Box::new(endpoint), "endpoint".into())
+        }
         crate::suite::ModelRef::Gguf(path) => {
             let llama = LlamaSettings {
                 context: need.context,
@@ -177,7 +200,8 @@ pub(super) fn open(
         Some((path, scale)) => Some((path.clone(), hash(path, memory)?, *scale)),
         None => None,
     };
-    let (facts, context) = (engine.facts().clone(), engine.context());
+    let facts = engine.facts().clone();
+    let context = if engine.knows_tokens() { engine.context() } else { facts.trained_context as usize };
     let record = ModelRecord { facts, uri: None, adapter, context, policy };
     Ok((engine, record))
 }
@@ -188,5 +212,30 @@ pub(super) fn identity(record: &ModelRecord, build: &str) -> Identity {
         model: record.facts.sha256.clone(),
         adapter: record.adapter.as_ref().map(|(_, sha256, scale)| (sha256.clone(), *scale)),
         policy: format!("{} | tripos {} | {build}", record.policy, env!("CARGO_PKG_VERSION")),
+    }
+}
+
+/// How a suite's server is asked; the key is looked up here, and goes no further than into the requests.
+fn endpoint_settings(spec: &suite::Endpoint, template_vars: &Vars, servers: Servers) -> EndpointSettings {
+    let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+    let value = |name: &str| match servers {
+        Servers::Unasked => None,
+        Servers::Asked { variable } => variable(name),
+    };
+    let key = |name: &String| (name.clone(), value(name).as_deref().and_then(Key::new));
+    EndpointSettings {
+        urls: spec.urls.clone(),
+        name: spec.name.clone(),
+        key: spec.key_env.as_ref().map(key),
+        concurrency: spec.concurrency as usize,
+        retries: spec.retries,
+        timeout: seconds(spec.timeout_s),
+        total: spec.total_s.map(seconds),
+        budget: spec.budget_tokens,
+        stream: spec.stream,
+        takes: spec.takes.clone(),
+        keep: spec.cache,
+        template_vars: template_vars.clone(),
+        place: spec.place.clone(),
     }
 }

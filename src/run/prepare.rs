@@ -6,6 +6,7 @@ use super::classify::Reader;
 use super::error::RunError;
 use super::judges::Bench;
 use super::models::{Models, RunSettings, identity};
+use super::offers;
 use super::rewards::Rewarder;
 use super::select::{Cell, Plan};
 use super::similar::Similar;
@@ -85,7 +86,8 @@ impl<'a> Prepared<'a> {
             let (Ok(scorers), Ok(template), Ok(then), Some((_, engine, _))) = (scorers, template, then, engine) else {
                 continue;
             };
-            once(unsuited(variant, engine, &mut warnings), &mut problems);
+            let stages = [Some(&template), then.as_ref()];
+            once(unsuited((suite, variant), engine, stages, &mut warnings), &mut problems);
             let is_chat = variant.prompt.is_chat() || variant.then.as_ref().is_some_and(|then| then.prompt.is_chat());
             match model_parts(suite, engine, is_chat) {
                 Ok((controls, chat)) => {
@@ -151,6 +153,10 @@ impl<'a> Prepared<'a> {
         for judge in self.parts.first().iter().flat_map(|parts| parts.scorers.judges()) {
             let Some((engine, _)) = self.models.of_judge(&judge) else { continue };
             let is_chat = matches!(judge.template(), PromptTemplate::Chat(_));
+            let spec = self.suite.scorers.iter().find(|scorer| scorer.name == judge.name());
+            if let Some(error) = spec.and_then(|spec| offers::judging(spec, engine, is_chat)) {
+                return Err(error.into());
+            }
             found.push(model_parts(self.suite, engine, is_chat)?);
         }
         Ok(found)
@@ -293,7 +299,8 @@ pub(super) const LEARNED_POSITIONS: [&str; 2] = ["gpt2", "starcoder"];
 
 fn beyond_training(variant: &Variant, engine: &dyn Engine) -> Option<RunError> {
     let (context, facts) = (engine.context(), engine.facts());
-    (context > facts.trained_context as usize && facts.architecture != "scripted").then(|| RunError::BeyondTraining {
+    let known = facts.architecture != "scripted" && engine.knows_tokens();
+    (known && context > facts.trained_context as usize).then(|| RunError::BeyondTraining {
         context,
         trained: facts.trained_context,
         place: variant.place.clone(),
@@ -303,8 +310,21 @@ fn beyond_training(variant: &Variant, engine: &dyn Engine) -> Option<RunError> {
 }
 
 /// What a variant asks of its model that it cannot give; what is only unwise is a warning.
-fn unsuited(variant: &Variant, engine: &dyn Engine, warnings: &mut Problems) -> Problems {
+fn unsuited(
+    (suite, variant): (&Suite, &Variant),
+    engine: &dyn Engine,
+    stages: [Option<&PromptTemplate>; 2],
+    warnings: &mut Problems,
+) -> Problems {
     let mut problems = Problems::new();
+    let first_words = |stage: &PromptTemplate| matches!(stage, PromptTemplate::Chat(_)) && !stage.begins_a_message();
+    let prefilled = stages.into_iter().flatten().any(first_words);
+    for missing in offers::missing(suite, variant, engine, prefilled) {
+        match missing.level() {
+            Level::Error => problems.push(missing),
+            Level::Warning | Level::Note => warnings.push(missing),
+        }
+    }
     if let Some(error) = beyond_training(variant, engine) {
         match error.level() {
             Level::Error => problems.push(error),

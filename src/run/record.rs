@@ -163,6 +163,7 @@ impl<'a> Recorder<'a> {
             judge_tokens_decoded: judges.tokens_decoded,
             pieces: self.pieces(cell, trial.before.iter().map(|stage| &stage.completion).chain(completion)),
             scores,
+            unanswered: judges.unanswered || matches!(trial.asked.refusal, Some(RunError::Unanswered { .. })),
             before: trial.before,
             ..empty(self.prepared.trial(cell), record)
         }
@@ -184,10 +185,12 @@ impl<'a> Recorder<'a> {
         let (prompt, tokens) = asked.prompt.as_ref()?;
         let prefix = self.folder.header().prefixes.iter().find(|(_, text)| prompt.text.starts_with(*text));
         let shared = prefix.map_or(0, |(_, text)| text.len());
+        let engine = self.prepared.variant(asked.cell.variant).and_then(|variant| self.prepared.models.of(variant));
+        let known = engine.is_none_or(|(_, engine, _)| engine.knows_tokens());
         Some(PromptRecord {
             prefix: prefix.map(|(id, _)| id.clone()),
             text: prompt.text.get(shared..).unwrap_or_default().to_owned(),
-            tokens: tokens.clone(),
+            tokens: if known { tokens.clone() } else { Vec::new() },
             case_start: prompt.case_start,
             messages: prompt.messages.iter().map(said).collect(),
         })
@@ -211,6 +214,7 @@ fn empty(trial: Trial, case: CaseRecord) -> Sample {
         judge_tokens_decoded: 0,
         cached: false,
         pieces: BTreeMap::new(),
+        unanswered: false,
         scores: Vec::new(),
     }
 }

@@ -44,6 +44,14 @@ impl Underway {
         }
     }
 
+    /// Why one of the questions of the present stage has no answer: what happened, and how to mend it.
+    pub(super) fn failure(&self) -> Option<(&str, &str)> {
+        self.answers().find_map(|(_, answer)| match answer {
+            Answer::Failed { reason, help } => Some((reason.as_str(), help.as_str())),
+            _ => None,
+        })
+    }
+
     /// Whether nothing is open.
     pub(super) fn is_answered(&self) -> bool {
         self.answers.iter().all(Option::is_some)

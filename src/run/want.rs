@@ -174,7 +174,7 @@ pub(super) fn gathered<'a>(
                 continue;
             }
             Answer::Likelihood(told) => told,
-            Answer::Embedding(_) | Answer::State(_) => continue,
+            Answer::Embedding(_) | Answer::State(_) | Answer::Failed { .. } => continue,
         };
         let cost = cost.get_or_insert_default();
         cost.prompt_tokens_decoded += told.tokens_decoded;
@@ -183,7 +183,7 @@ pub(super) fn gathered<'a>(
         match &want.part {
             Part::Unconditional(which) => bare.extend(which.iter().copied().zip(sums)),
             Part::Candidates(spans) => {
-                cost.prompt_tokens += want.request.tokens.len();
+                cost.prompt_tokens += told.prompt_tokens.unwrap_or(want.request.tokens.len());
                 likelihoods.extend(spans.iter().zip(&told.logprobs).zip(sums).map(entry));
             }
             Part::Window(span) => {

@@ -2,11 +2,13 @@
 //! that keep a bad grammar or schema away from llama.cpp ([`check_grammar`], [`check_schema`]).
 
 mod bias;
+mod extra;
 mod grammar;
 mod range;
 mod schema;
 
 pub use bias::BiasToken;
+pub use extra::Extra;
 pub use grammar::{GrammarProblem, check_grammar};
 pub use range::OutOfRange;
 pub use schema::{SchemaProblem, check_schema};

@@ -24,6 +24,8 @@ pub struct RunFolder {
     header: Header,
     samples: BufWriter<File>,
     written: usize,
+    /// Trials recorded now that nobody has answered.
+    unanswered: usize,
     _lock: File,
 }
 
@@ -41,13 +43,13 @@ impl RunFolder {
         let samples = BufWriter::new(File::create_new(&file).map_err(write(&file))?);
         header.status = Status::Started;
         header.segments = vec![segment(&header, jiff::Timestamp::now().to_string(), 0)];
-        let folder = Self { path, header, samples, written: 0, _lock: lock };
+        let folder = Self { path, header, samples, written: 0, unanswered: 0, _lock: lock };
         folder.write_header()?;
         Ok(folder)
     }
 
-    /// Opens a run to go on with it: a last line cut in half is removed. `build` is the program that goes on. Returns the
-    /// trials that are recorded.
+    /// Opens a run to go on with it: a last line cut in half is removed, and so are trials that nobody has answered. `build`
+    /// is the program that goes on. Returns the trials that are recorded.
     pub fn resume(path: &Path, build: &str) -> Result<(Self, BTreeSet<Trial>), StoreError> {
         // The lock first: another process may be about to write its last word into the header.
         let lock = lock(path)?;
@@ -58,6 +60,9 @@ impl RunFolder {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file).map_err(write)?;
         let whole = whole_lines(&mut samples, |_| true).map_err(write)?;
         samples.set_len(whole).map_err(write)?;
+        if without_unanswered(&file)? {
+            samples = OpenOptions::new().read(true).write(true).open(&file).map_err(write)?;
+        }
         let mut answered = BTreeSet::new();
         read_samples(path, |sample| {
             if sample.trial.repeat != Repeat::Reduced {
@@ -74,6 +79,7 @@ impl RunFolder {
             header,
             samples: BufWriter::new(samples),
             written: answered.len(),
+            unanswered: 0,
             _lock: lock,
         };
         folder.write_header()?;
@@ -112,6 +118,12 @@ impl RunFolder {
         self.written
     }
 
+    /// Trials recorded since it was opened that nobody has answered, for a reason outside the model.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.unanswered
+    }
+
     /// Appends a sample and flushes it to the system.
     pub fn append(&mut self, sample: &Sample) -> Result<(), StoreError> {
         let mut write = || -> std::io::Result<()> {
@@ -122,6 +134,7 @@ impl RunFolder {
         write()
             .map_err(|e| StoreError::Write { place: Place::file(self.path.join(SAMPLES)), reason: e.to_string() })?;
         self.written += usize::from(sample.trial.repeat != Repeat::Reduced);
+        self.unanswered += usize::from(sample.unanswered);
         Ok(())
     }
 
@@ -141,6 +154,50 @@ impl RunFolder {
         let written = write_json(&file, &self.header);
         written.map_err(|e| StoreError::Write { place: Place::file(&file), reason: e.to_string() })
     }
+}
+
+/// The beginning of a line, to leave it out by.
+#[derive(serde::Deserialize)]
+struct Fate {
+    trial: Trial,
+    #[serde(default)]
+    unanswered: bool,
+}
+
+/// Takes the trials that nobody has answered out of a file of samples, with what the repeats of their cases came to, and says
+/// whether there were any. The file changes whole or not at all.
+fn without_unanswered(file: &Path) -> Result<bool, StoreError> {
+    let case = |trial: Trial| (trial.variant, trial.case);
+    let mut open = BTreeSet::new();
+    files::read_lines(file, |line| {
+        let Fate { trial, unanswered } = serde_json::from_slice(line)?;
+        if unanswered {
+            open.insert(case(trial));
+        }
+        Ok(())
+    })?;
+    if open.is_empty() {
+        return Ok(false);
+    }
+    let write = |e: std::io::Error| StoreError::Write { place: Place::file(file), reason: e.to_string() };
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut kept = BufWriter::new(tempfile::NamedTempFile::new_in(folder).map_err(write)?);
+    let mut written = Ok(());
+    files::read_lines(file, |line| {
+        let Fate { trial, unanswered } = serde_json::from_slice(line)?;
+        let stale = trial.repeat == Repeat::Reduced && open.contains(&case(trial));
+        if !unanswered && !stale && written.is_ok() {
+            written = kept.write_all(line);
+        }
+        Ok(())
+    })?;
+    written.map_err(write)?;
+    let kept = kept.into_inner().map_err(|e| write(e.into_error()))?;
+    #[cfg(unix)]
+    std::fs::set_permissions(kept.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).map_err(write)?;
+    kept.as_file().sync_all().map_err(write)?;
+    kept.persist(file).map_err(|e| write(e.error))?;
+    Ok(true)
 }
 
 /// A sitting that begins now, by the program that the header names.
@@ -227,6 +284,7 @@ mod tests {
             judge_tokens_decoded: 0,
             cached: false,
             pieces: BTreeMap::new(),
+            unanswered: false,
             scores: vec![],
         }
     }
@@ -259,6 +317,33 @@ mod tests {
         assert_eq!(text.lines().count(), 2);
         assert_eq!(folder.header().segments.len(), 2);
         assert_eq!(folder.header().segments[1].samples_before, 1);
+    }
+
+    #[test]
+    fn resuming_leaves_out_what_nobody_answered_and_what_its_repeats_came_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = RunFolder::create(dir.path(), header()).unwrap();
+        let repeat = |case: &str, repeat| Sample {
+            trial: Trial { repeat, ..sample(case).trial },
+            unanswered: case == "a" && repeat == Repeat::Number(1),
+            ..sample(case)
+        };
+        for case in ["a", "b"] {
+            for number in [Repeat::Number(0), Repeat::Number(1), Repeat::Reduced] {
+                folder.append(&repeat(case, number)).unwrap();
+            }
+        }
+        assert_eq!((folder.written(), folder.unanswered()), (4, 1));
+        let path = folder.path().to_path_buf();
+        drop(folder);
+        let (mut folder, answered) = RunFolder::resume(&path, "b").unwrap();
+        assert_eq!((answered.len(), folder.written()), (3, 3));
+        folder.append(&Sample { unanswered: false, ..repeat("a", Repeat::Number(1)) }).unwrap();
+        let mut left = Vec::new();
+        read_samples(&path, |sample| left.push((sample.trial.case, sample.trial.repeat))).unwrap();
+        let b = [Repeat::Number(0), Repeat::Number(1), Repeat::Reduced].map(|repeat| ("b".to_owned(), repeat));
+        let a = [Repeat::Number(0), Repeat::Number(1)].map(|repeat| ("a".to_owned(), repeat));
+        assert_eq!(left, [&a[..1], &b[..], &a[1..]].concat());
     }
 
     #[test]

@@ -156,6 +156,9 @@ pub struct Sample {
     /// The answer came from the cache.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
+    /// Nobody has answered it, for a reason outside the model: it is asked again when the run goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unanswered: bool,
     /// The text of every token that `logprobs` of a completion here names, drawn or alternative, as far as it is UTF-8;
     /// that of a control token is empty. Tokens are numbers without it, and no report has the model at hand.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -209,6 +212,7 @@ mod tests {
             judge_tokens_decoded: 0,
             cached: false,
             pieces: BTreeMap::new(),
+            unanswered: false,
             scores: vec![score],
         }
         .passed()

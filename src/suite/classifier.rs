@@ -53,7 +53,7 @@ impl Loader<'_> {
             Some(written) => {
                 let (file, there) = self.trained(&at("classifier"), "classifier", written);
                 self.context(&at("context"), entry.context);
-                let model = entry.model.as_ref().map(|entry| self.named_model(&at("model"), entry));
+                let model = entry.model.as_ref().map(|entry| self.base_model(&at("model"), entry));
                 if !there || model.as_ref().is_some_and(Option::is_none) {
                     return None;
                 }

@@ -119,12 +119,6 @@ pub enum SuiteProblem {
         /// What would become of it in a run; `None` where nobody looked for it.
         fate: Option<String>,
     },
-    /// Part of the agreed format, but not of this version.
-    #[error("`{feature}` is not in this version of Tripos yet")]
-    NotYet {
-        /// The feature as written.
-        feature: String,
-    },
     /// Two things of one name.
     #[error("{what} `{name}` is there twice; the first is at line {first}")]
     Duplicate {
@@ -307,7 +301,6 @@ impl SuiteProblem {
             Self::MissingField { field, .. } => format!("add `{field}: …`"),
             Self::WrongValue { .. } | Self::OutOfRange(_) => return None,
             Self::Elsewhere { uri, .. } => format!("to have it now: tripos model pull {uri}"),
-            Self::NotYet { .. } => "leave it out; a later version brings it".into(),
             Self::Duplicate { what, .. } => format!("give each {what} a name of its own"),
             Self::Unknown { name, known, .. } => {
                 did_you_mean(name, &known.iter().map(String::as_str).collect::<Vec<_>>())

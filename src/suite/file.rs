@@ -4,6 +4,7 @@
 use super::answer::{Answer, Which};
 use super::case::Vars;
 use super::cases::Cases;
+use super::endpoint::EndpointEntry;
 use super::shape::{ExamplesWanted, ScorerEntry, Text};
 use super::{KvType, Reduce, Select};
 use crate::sampling::SamplingSpec;
@@ -36,14 +37,13 @@ pub(super) struct SuiteFile {
     pub max_unscored: Option<f64>,
 }
 
-/// `model:` a path, `hf://…`, an address with a hash, `{scripted: FILE}`, or what later versions bring.
+/// `model:` a path, `hf://…`, an address with a hash, `{scripted: FILE}`, or `{endpoint: URL}`.
 #[derive(Debug, Clone)]
 pub(super) enum ModelEntry {
     /// Also of a model that lies elsewhere, as one text.
     Path(String),
     Scripted(String),
-    /// `{endpoint: …}`: agreed, not yet here.
-    NotYet(String),
+    Endpoint(Box<EndpointEntry>),
 }
 
 /// One case as written in a list, a JSONL line or a YAML file.

@@ -19,7 +19,8 @@ pub(super) fn matrix(file: &SuiteFile) -> Vec<VariantEntry> {
             for example in &examples {
                 for temperature in &temperatures {
                     let model_name = model.map(|m| match m {
-                        ModelEntry::Path(path) | ModelEntry::Scripted(path) | ModelEntry::NotYet(path) => stem(path),
+                        ModelEntry::Path(path) | ModelEntry::Scripted(path) => stem(path),
+                        ModelEntry::Endpoint(entry) => entry.called(),
                     });
                     let parts = [
                         prompt.map(|path| stem(path)),

@@ -12,6 +12,7 @@ mod check_scorers;
 mod choice;
 mod classifier;
 mod constraint;
+mod endpoint;
 mod error;
 mod file;
 mod generate;
@@ -36,6 +37,7 @@ pub use answer::{Answer, Which};
 pub use case::{Case, Vars, text_of};
 pub use choice::{Choice, ChoiceFault, ChoiceTarget, Choices};
 pub use classifier::Classifier;
+pub use endpoint::Endpoint;
 pub use error::{SuiteError, SuiteProblem};
 pub use file::Generate;
 pub use judge::JudgeModel;
@@ -183,14 +185,17 @@ pub enum ModelRef {
     Gguf(PathBuf),
     /// A YAML file of canned answers: the shipped deterministic fake.
     Scripted(PathBuf),
+    /// A model behind a server.
+    Endpoint(Box<Endpoint>),
 }
 
 impl ModelRef {
-    /// The file behind it.
+    /// The file behind it; none behind a server.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Gguf(path) | Self::Scripted(path) => path,
+            Self::Gguf(path) | Self::Scripted(path) => Some(path),
+            Self::Endpoint(_) => None,
         }
     }
 }

@@ -37,7 +37,7 @@ impl Loader<'_> {
         let at = |field: &str| format!("{path}.{field}");
         let (file, there) = self.trained(&at("model"), "reward model", &entry.model);
         self.context(&at("context"), entry.context);
-        let base = entry.base.as_ref().map(|entry| self.named_model(&at("base"), entry));
+        let base = entry.base.as_ref().map(|entry| self.base_model(&at("base"), entry));
         let prompt = entry.prompt.as_ref().map(|written| self.prompt_file(&at("prompt"), written));
         if !there || base.as_ref().is_some_and(Option::is_none) || prompt.as_ref().is_some_and(Option::is_none) {
             return None;

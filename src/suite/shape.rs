@@ -73,8 +73,12 @@ impl<'de> Deserialize<'de> for ModelEntry {
                 }
                 match (map.get("scripted").and_then(Value::as_str), map.contains_key("endpoint")) {
                     (Some(path), false) if map.len() == 1 => Ok(Self::Scripted(path.to_owned())),
-                    (None, true) => Ok(Self::NotYet("model: {endpoint: …}".to_owned())),
-                    _ => Err(serde_untagged::de::Error::custom("expected a path, hf://owner/repo/file.gguf, {url: …, sha256: …}, {scripted: FILE} or {endpoint: URL}")),
+                    (None, true) => serde_yaml::from_value(Value::Mapping(map))
+                        .map(|entry| Self::Endpoint(Box::new(entry)))
+                        .map_err(serde_untagged::de::Error::custom),
+                    _ => Err(serde_untagged::de::Error::custom(
+                        "expected a path, hf://owner/repo/file.gguf, {url: …, sha256: …}, {scripted: FILE} or {endpoint: URL}",
+                    )),
                 }
             })
             .deserialize(deserializer)

@@ -73,6 +73,7 @@ impl Loader<'_> {
             Some(adapter) => self.adapter(&format!("{path}.adapter"), Some(adapter)),
             None => self.adapter("adapter", file.adapter.as_deref()),
         };
+        self.no_adapter_on_a_server(path, model.as_ref(), adapter.as_ref());
         self.asks_nothing(path, entry, file);
         let (repeats, reduce) = self.repeats(path, entry, file);
         let prompt = self.prompt(path, entry, file);
@@ -156,7 +157,7 @@ impl Loader<'_> {
         if let Some(model) = &self.overrides.model {
             let model = match model {
                 ModelRef::Gguf(file) => ModelRef::Gguf(self.overrides.located.local(file)),
-                ModelRef::Scripted(_) => model.clone(),
+                ModelRef::Scripted(_) | ModelRef::Endpoint(_) => model.clone(),
             };
             self.model_file(self.place(path), &model);
             return Some(model);
@@ -164,11 +165,7 @@ impl Loader<'_> {
         let model = match entry {
             Some(ModelEntry::Path(path)) => ModelRef::Gguf(self.model_path(path)),
             Some(ModelEntry::Scripted(path)) => ModelRef::Scripted(self.model_path(path)),
-            Some(ModelEntry::NotYet(feature)) => {
-                let place = self.model_place(path);
-                self.push(SuiteError::new(place, SuiteProblem::NotYet { feature: feature.clone() }));
-                return None;
-            }
+            Some(ModelEntry::Endpoint(entry)) => return self.endpoint(&self.model_at(path), entry),
             // What serde refused was reported, and is not left out.
             None if self.refused("model") || self.refused(&format!("{path}.model")) => return None,
             None => {
@@ -191,10 +188,7 @@ impl Loader<'_> {
         let model = match entry {
             ModelEntry::Path(file) => ModelRef::Gguf(self.model_path(file)),
             ModelEntry::Scripted(file) => ModelRef::Scripted(self.model_path(file)),
-            ModelEntry::NotYet(feature) => {
-                self.fail(at, SuiteProblem::NotYet { feature: feature.clone() });
-                return None;
-            }
+            ModelEntry::Endpoint(entry) => return self.endpoint(at, entry),
         };
         self.model_file(self.place(at), &model);
         Some(model)
@@ -203,7 +197,9 @@ impl Loader<'_> {
     /// Reports a model that is not there, once for all variants that ask it.
     fn model_file(&mut self, place: Place, model: &ModelRef) {
         let kind = if matches!(model, ModelRef::Gguf(_)) { "model" } else { "script" };
-        self.file_is_there(place, kind, model.path());
+        if let Some(path) = model.path() {
+            self.file_is_there(place, kind, path);
+        }
     }
 
     /// Whether there is such a file; reported once where there is none.
@@ -227,8 +223,12 @@ impl Loader<'_> {
 
     /// The variant's `model:`, or the suite's.
     fn model_place(&self, path: &str) -> Place {
-        let own = self.place(&format!("{path}.model"));
-        if own == self.place(path) { self.place("model") } else { own }
+        self.place(&self.model_at(path))
+    }
+
+    fn model_at(&self, path: &str) -> String {
+        let own = format!("{path}.model");
+        if self.place(&own) == self.place(path) { "model".to_owned() } else { own }
     }
 
     fn adapter(&mut self, at: &str, written: Option<&str>) -> Option<AdapterRef> {

@@ -11,6 +11,7 @@ mod bare_loop;
 #[path = "../chromium.rs"]
 mod chromium;
 mod comparing;
+mod endpoint;
 mod generation;
 mod html;
 mod judging;
@@ -21,6 +22,9 @@ mod practice;
 mod quiet;
 mod sharing;
 mod spread;
+#[allow(dead_code, clippy::unwrap_used, reason = "the tests do more with it, and it is one of theirs")]
+#[path = "../stub_server.rs"]
+mod stub_server;
 mod table;
 mod torch;
 mod training;
@@ -33,7 +37,7 @@ use table::Row;
 /// A measurement: its name on the command line, and what does it.
 type Measurement = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const MEASUREMENTS: [Measurement; 11] = [
+const MEASUREMENTS: [Measurement; 12] = [
     ("generation", generation::measure),
     ("sharing", sharing::measure),
     ("planning", planning::measure),
@@ -41,6 +45,7 @@ const MEASUREMENTS: [Measurement; 11] = [
     ("latency", latency::measure),
     ("two_runs", two_runs::measure),
     ("comparing", comparing::measure),
+    ("endpoint", endpoint::measure),
     ("html", html::measure),
     ("judging", judging::measure),
     ("practice", practice::measure),

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tripos::engine::KvMode;
-use tripos::run::RunSettings;
+use tripos::run::{RunSettings, Servers};
 use tripos::suite::{Overrides, Suite, load};
 
 /// Sequences in flight where `run --parallel` says nothing.
@@ -124,6 +124,7 @@ pub(crate) fn settings() -> RunSettings {
         allow_commands: false,
         llama_cpp: tripos::ggml::version(),
         features: Vec::new(),
+        servers: Servers::Unasked,
     }
 }
 

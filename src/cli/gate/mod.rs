@@ -14,7 +14,7 @@ use crate::error::Place;
 use crate::gate::{
     Baseline, Comparison, Decision, Early, Gate, GateRecord, Stopper, alike, check_rules, nothing_changed,
 };
-use crate::run::Outcome;
+use crate::run::{Outcome, RunSettings, Servers};
 use crate::store::read_header;
 use crate::suite::Suite;
 use crate::summary::RunSummary;
@@ -74,6 +74,7 @@ enum OnUndecided {
 /// Gates each suite; the worst verdict is the exit code.
 pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let settings = args.run.machine.settings(&args.run.plan, true)?;
+    let settings = if args.run.dry_run { RunSettings { servers: Servers::Unasked, ..settings } } else { settings };
     let asking = Asking {
         plan: &args.run.plan,
         settings: &settings,

@@ -89,7 +89,12 @@ impl Account {
     pub(super) fn likelihoods(&self) -> Option<Answer> {
         let whole = |part: &Vec<Option<f32>>| part.iter().copied().collect::<Option<Vec<f32>>>();
         let logprobs = self.logprobs.iter().map(whole).collect::<Option<Vec<_>>>()?;
-        Some(Answer::Likelihood(Likelihoods { logprobs, tokens_decoded: self.decoded, elapsed_s: self.elapsed_s }))
+        Some(Answer::Likelihood(Likelihoods {
+            logprobs,
+            tokens_decoded: self.decoded,
+            prompt_tokens: None,
+            elapsed_s: self.elapsed_s,
+        }))
     }
 }
 

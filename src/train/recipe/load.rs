@@ -74,6 +74,11 @@ fn read(path: &Path, document: Document, overrides: &Overrides) -> (Option<Recip
         let help = format!("a suite is run: tripos run {}", path.display());
         return (None, TrainError::new(document.place("suite"), TrainProblem::Setting { what, help }).into());
     }
+    if document.value().get("model").is_some_and(|model| model.get("endpoint").is_some()) {
+        let what = "a recipe teaches a model whose weights are here, and a server keeps those of its own".into();
+        let help = "write `model: FILE.gguf`; suites may ask a server".into();
+        return (None, TrainError::new(document.place("model"), TrainProblem::Setting { what, help }).into());
+    }
     let read = document.read::<RecipeFile>();
     let mut problems = Problems::new();
     problems.extend(read.problems);

@@ -1,0 +1,210 @@
+//! Several servers of one model: work goes to whichever is free; one that is down or has too much to do is left alone for
+//! a while, and then tried with a single request.
+
+use std::time::{Duration, Instant};
+
+/// The first pause after a failure; each further one is twice as long …
+const FIRST: Duration = Duration::from_millis(500);
+/// … up to this.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// The servers, and what each has in flight.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    servers: Vec<Server>,
+    /// Most requests in flight at one server.
+    most: usize,
+    /// Since when none can be reached.
+    down_since: Option<Instant>,
+}
+
+#[derive(Debug, Clone)]
+struct Server {
+    flying: usize,
+    /// How many requests it bears: less than allowed after it has said that it has too much to do.
+    bears: usize,
+    /// Answers since that number last changed.
+    good: usize,
+    /// Failures in a row.
+    failures: u32,
+    down: bool,
+    rests_until: Option<Instant>,
+}
+
+impl Fleet {
+    pub(super) fn new(servers: usize, most: usize) -> Self {
+        let most = most.max(1);
+        let server = Server { flying: 0, bears: most, good: 0, failures: 0, down: false, rests_until: None };
+        Self { servers: vec![server; servers], most, down_since: None }
+    }
+
+    /// The least busy server that may be asked now; it then has one more request in flight.
+    pub(super) fn take(&mut self, now: Instant) -> Option<usize> {
+        let free = |server: &Server| {
+            let most = if server.failures > 0 { 1 } else { server.bears };
+            server.flying < most && server.rests_until.is_none_or(|until| until <= now)
+        };
+        let found = self.servers.iter().enumerate().filter(|(_, server)| free(server));
+        let (index, _) = found.min_by_key(|(_, server)| (server.failures, server.flying))?;
+        self.servers.get_mut(index)?.flying += 1;
+        Some(index)
+    }
+
+    /// A request came back from a server, whatever it brought.
+    pub(super) fn landed(&mut self, index: usize) {
+        if let Some(server) = self.servers.get_mut(index) {
+            server.flying = server.flying.saturating_sub(1);
+        }
+    }
+
+    /// A server has answered as it should: it bears one more, once as many answers as it bears have come.
+    pub(super) fn works(&mut self, index: usize) {
+        self.heard(index);
+        let most = self.most;
+        if let Some(server) = self.servers.get_mut(index) {
+            (server.failures, server.rests_until) = (0, None);
+            server.good += 1;
+            if server.good >= server.bears && server.bears < most {
+                (server.bears, server.good) = (server.bears + 1, 0);
+            }
+        }
+    }
+
+    /// A server is there, for good or ill.
+    pub(super) fn heard(&mut self, index: usize) {
+        if let Some(server) = self.servers.get_mut(index) {
+            server.down = false;
+        }
+        self.down_since = None;
+    }
+
+    /// A server has too much to do: it gets half as much, after the time that it asks for.
+    pub(super) fn rests(&mut self, index: usize, now: Instant, after: Option<Duration>, jitter: f64) {
+        self.heard(index);
+        if let Some(server) = self.servers.get_mut(index) {
+            (server.bears, server.good) = ((server.bears / 2).max(1), 0);
+            server.fails(now, after, jitter);
+        }
+    }
+
+    /// A server cannot be reached.
+    pub(super) fn is_down(&mut self, index: usize, now: Instant, jitter: f64) {
+        if let Some(server) = self.servers.get_mut(index) {
+            server.down = true;
+            server.fails(now, None, jitter);
+        }
+        if self.servers.iter().all(|server| server.down) {
+            self.down_since.get_or_insert(now);
+        }
+    }
+
+    /// How long none has been reached.
+    pub(super) fn silent_for(&self, now: Instant) -> Option<Duration> {
+        self.down_since.map(|since| now.saturating_duration_since(since))
+    }
+
+    /// When the next one has rested.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        self.servers.iter().filter_map(|server| server.rests_until).filter(|until| *until > now).min()
+    }
+
+    /// Nothing is in flight any more: a run may have been left in the middle.
+    pub(super) fn begin(&mut self) {
+        self.servers.iter_mut().for_each(|server| server.flying = 0);
+        self.down_since = None;
+    }
+}
+
+impl Server {
+    fn fails(&mut self, now: Instant, after: Option<Duration>, jitter: f64) {
+        // Requests that were in flight together fail together: that is one failure.
+        if self.rests_until.is_none_or(|until| until <= now) {
+            self.failures = self.failures.saturating_add(1);
+        }
+        let until = now + after.unwrap_or_else(|| pause(self.failures, jitter));
+        self.rests_until = self.rests_until.max(Some(until));
+    }
+}
+
+/// The pause after so many failures in a row: doubled each time, and shortened by up to half (`jitter` from 0 to 1), so that
+/// those who failed together do not come back together.
+pub(super) fn pause(failures: u32, jitter: f64) -> Duration {
+    let whole = FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16))).min(LONGEST);
+    whole.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(fleet: &mut Fleet, now: Instant) -> Vec<usize> {
+        std::iter::from_fn(|| fleet.take(now)).collect()
+    }
+
+    #[test]
+    fn work_goes_to_the_least_busy_up_to_the_limit_of_each() {
+        let now = Instant::now();
+        let mut fleet = Fleet::new(2, 2);
+        assert_eq!(fill(&mut fleet, now), [0, 1, 0, 1]);
+        fleet.landed(1);
+        assert_eq!(fill(&mut fleet, now), [1]);
+    }
+
+    #[test]
+    fn one_that_is_down_is_left_out_and_tried_again_with_one_request() {
+        let now = Instant::now();
+        let mut fleet = Fleet::new(2, 2);
+        assert_eq!(fleet.take(now), Some(0));
+        fleet.landed(0);
+        fleet.is_down(0, now, 0.0);
+        assert_eq!(fill(&mut fleet, now), [1, 1]);
+        assert_eq!((fleet.next(now), fleet.silent_for(now)), (Some(now + FIRST), None));
+        let later = now + FIRST;
+        assert_eq!(fill(&mut fleet, later), [0], "a single request tries it");
+        fleet.landed(0);
+        fleet.is_down(0, later, 0.0);
+        assert_eq!(fleet.next(later), Some(later + FIRST * 2), "the pause doubles");
+        let again = later + FIRST * 2;
+        assert_eq!(fill(&mut fleet, again), [0]);
+        fleet.landed(0);
+        fleet.works(0);
+        assert_eq!(fill(&mut fleet, again), [0, 0]);
+    }
+
+    #[test]
+    fn silence_is_when_none_can_be_reached() {
+        let now = Instant::now();
+        let mut fleet = Fleet::new(2, 1);
+        fleet.is_down(0, now, 0.0);
+        fleet.is_down(1, now, 0.0);
+        let later = now + Duration::from_secs(5);
+        fleet.is_down(0, later, 0.0);
+        assert_eq!(fleet.silent_for(later), Some(Duration::from_secs(5)));
+        fleet.heard(1);
+        assert_eq!(fleet.silent_for(later), None);
+    }
+
+    #[test]
+    fn one_with_too_much_to_do_gets_half_and_then_slowly_more() {
+        let now = Instant::now();
+        let mut fleet = Fleet::new(1, 8);
+        assert_eq!(fill(&mut fleet, now).len(), 8);
+        (0..8).for_each(|_| fleet.landed(0));
+        fleet.rests(0, now, Some(Duration::from_secs(2)), 0.0);
+        assert_eq!(fill(&mut fleet, now), [0; 0]);
+        let later = now + Duration::from_secs(2);
+        assert_eq!(fill(&mut fleet, later).len(), 1);
+        fleet.landed(0);
+        fleet.works(0);
+        assert_eq!(fill(&mut fleet, later).len(), 4);
+        (0..4).for_each(|_| fleet.landed(0));
+        (0..3).for_each(|_| fleet.works(0));
+        assert_eq!(fill(&mut fleet, later).len(), 5);
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_limit_and_differ() {
+        assert_eq!([pause(1, 0.0), pause(2, 0.0), pause(99, 0.0)], [FIRST, FIRST * 2, LONGEST]);
+        assert_eq!(pause(2, 1.0), FIRST);
+    }
+}

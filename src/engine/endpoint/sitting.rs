@@ -1,0 +1,206 @@
+//! Many requests at once: handed to servers as they become free, asked again where that may help, given up where not.
+
+use super::ask::{Answered, Line, Question};
+use super::fault::{Cure, Fault};
+use super::fleet::{Fleet, pause};
+use crate::engine::{Answer, Effort, Request};
+use crate::seed;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// How often it looks whether it is to stop, and whether a server has rested.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What may be asked in all, over all windows of a run.
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    /// Times that a request is asked again.
+    pub(super) retries: u32,
+    /// When the last request may begin, and the seconds that this is after the first.
+    pub(super) until: Option<(Instant, u64)>,
+    /// Most tokens.
+    pub(super) budget: Option<u64>,
+    /// Tokens so far.
+    pub(super) spent: u64,
+    /// How long no server may be reachable before the run ends; also the longest that a server may ask to wait.
+    pub(super) patience: Duration,
+}
+
+/// A request on its way.
+#[derive(Debug)]
+struct Job {
+    id: usize,
+    question: Arc<Question>,
+    /// Tries so far.
+    tries: u32,
+}
+
+/// A request that came back.
+struct Landed {
+    job: Job,
+    server: usize,
+    result: Result<Answered, Fault>,
+}
+
+/// The requests of one window.
+pub(super) struct Sitting<'a> {
+    line: Arc<Line>,
+    urls: &'a [String],
+    fleet: &'a mut Fleet,
+    limits: &'a mut Limits,
+    waiting: VecDeque<Job>,
+    /// Those that are asked again later.
+    later: Vec<(Instant, Job)>,
+    flying: JoinSet<Landed>,
+    effort: Effort,
+    /// What the last server that could not be reached came to.
+    last: Option<Fault>,
+}
+
+impl<'a> Sitting<'a> {
+    pub(super) fn new(
+        (line, urls): (Arc<Line>, &'a [String]),
+        (fleet, limits): (&'a mut Fleet, &'a mut Limits),
+        requests: Vec<Request>,
+    ) -> Self {
+        fleet.begin();
+        let job = |request: Request| Job { id: request.id, question: Arc::new(Question::of(request)), tries: 0 };
+        let waiting = requests.into_iter().map(job).collect();
+        let (later, flying, effort) = (Vec::new(), JoinSet::new(), Effort::default());
+        Self { line, urls, fleet, limits, waiting, later, flying, effort, last: None }
+    }
+
+    /// Has them answered, calling `done` as each is. Nothing new is begun once `stop` is set.
+    ///
+    /// # Errors
+    /// What would befall every other request, too.
+    pub(super) async fn run(mut self, done: &mut dyn FnMut(usize, Answer), stop: &AtomicBool) -> Result<Effort, Fault> {
+        loop {
+            let now = Instant::now();
+            if stop.load(Ordering::Relaxed) {
+                self.waiting.clear();
+                self.later.clear();
+            } else if let Some(fault) = self.over(now) {
+                let left = self.waiting.drain(..).chain(self.later.drain(..).map(|(_, job)| job));
+                left.for_each(|job| done(job.id, failed(&fault)));
+            }
+            self.begin(now);
+            if self.flying.is_empty() && self.waiting.is_empty() && self.later.is_empty() {
+                return Ok(self.effort);
+            }
+            if self.flying.is_empty() {
+                self.given_up(now)?;
+                tokio::time::sleep(self.wait(now)).await;
+            } else if let Ok(Some(landed)) = tokio::time::timeout(self.wait(now), self.flying.join_next()).await {
+                match landed {
+                    Ok(landed) => self.landed(landed, done)?,
+                    Err(error) => return Err(Fault::Client { reason: error.to_string() }),
+                }
+            }
+        }
+    }
+
+    /// Why nothing more may be asked.
+    fn over(&self, now: Instant) -> Option<Fault> {
+        let late = self.limits.until.filter(|(until, _)| *until <= now).map(|(_, seconds)| Fault::Late { seconds });
+        let spent = self.limits.budget.filter(|budget| self.limits.spent >= *budget);
+        late.or(spent.map(|budget| Fault::Spent { budget }))
+    }
+
+    /// Sends what may be sent now.
+    fn begin(&mut self, now: Instant) {
+        let due = self.later.extract_if(.., |(due, _)| *due <= now);
+        self.waiting.extend(due.map(|(_, job)| job));
+        while !self.waiting.is_empty() {
+            let Some(server) = self.fleet.take(now) else { break };
+            let (Some(job), Some(url)) = (self.waiting.pop_front(), self.urls.get(server)) else { break };
+            let (line, url) = (Arc::clone(&self.line), url.clone());
+            self.flying.spawn(async move {
+                let result = line.ask(&url, &job.question).await;
+                Landed { job, server, result }
+            });
+        }
+    }
+
+    /// Until when nothing can happen but an answer.
+    fn wait(&self, now: Instant) -> Duration {
+        let due = self.later.iter().map(|(due, _)| *due).min();
+        let next = due.into_iter().chain(self.fleet.next(now)).min();
+        next.map_or(LOOK, |next| next.saturating_duration_since(now).clamp(Duration::from_millis(1), LOOK))
+    }
+
+    /// No server can be reached, and has not been for too long.
+    fn given_up(&self, now: Instant) -> Result<(), Fault> {
+        match (self.fleet.silent_for(now), &self.last) {
+            (Some(silent), Some(last)) if silent >= self.limits.patience => {
+                Err(Fault::Gone { seconds: silent.as_secs(), last: Box::new(last.clone()) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn landed(&mut self, landed: Landed, done: &mut dyn FnMut(usize, Answer)) -> Result<(), Fault> {
+        let Landed { mut job, server, result } = landed;
+        self.fleet.landed(server);
+        let fault = match result {
+            Ok((answer, took)) => {
+                self.fleet.works(server);
+                self.limits.spent += took;
+                self.effort.tokens_decoded += decoded(&answer);
+                done(job.id, answer);
+                return Ok(());
+            }
+            Err(fault) => fault,
+        };
+        let now = Instant::now();
+        let jitter = jitter(&job);
+        let cure = fault.cure();
+        match cure {
+            Cure::Fatal => return Err(fault),
+            Cure::Down => {
+                self.fleet.is_down(server, now, jitter);
+                self.last = Some(fault);
+                // The request is not to blame: another server takes it, or this one when it is back.
+                self.waiting.push_front(job);
+                return self.given_up(now);
+            }
+            Cure::Rest(after) => self.fleet.rests(server, now, after, jitter),
+            Cure::Never | Cure::Later => self.fleet.heard(server),
+        }
+        job.tries += 1;
+        let waits_too_long = matches!(cure, Cure::Rest(Some(after)) if after > self.limits.patience);
+        if cure == Cure::Never || waits_too_long {
+            done(job.id, failed(&fault));
+        } else if job.tries > self.limits.retries {
+            let fault = if job.tries == 1 { fault } else { Fault::GivenUp { times: job.tries, last: Box::new(fault) } };
+            done(job.id, failed(&fault));
+        } else if cure == Cure::Later {
+            self.later.push((now + pause(job.tries, jitter), job));
+        } else {
+            self.waiting.push_front(job);
+        }
+        Ok(())
+    }
+}
+
+/// A number from 0 to 1 that no other process draws for its own request at the same moment.
+fn jitter(job: &Job) -> f64 {
+    let parts = [job.id.to_string(), job.tries.to_string(), std::process::id().to_string()];
+    let key = seed::key(0, &["retry", &parts[0], &parts[1], &parts[2]]);
+    (key >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn decoded(answer: &Answer) -> usize {
+    match answer {
+        Answer::Completion(said) => said.prompt_tokens_decoded,
+        Answer::Likelihood(told) => told.tokens_decoded,
+        Answer::Embedding(_) | Answer::State(_) | Answer::Failed { .. } => 0,
+    }
+}
+
+fn failed(fault: &Fault) -> Answer {
+    Answer::Failed { reason: fault.to_string(), help: fault.help() }
+}
