@@ -37,7 +37,7 @@ const ROOMS: [(&str, &str); 22] = [
 ];
 
 /// Crates that are known in few places, as module paths without `.rs`.
-const SEALS: [(&str, &str); 14] = [
+const SEALS: [(&str, &str); 15] = [
     ("llama_cpp_2", "src/engine/llama"),
     ("llama_cpp_sys_2", "src/ggml"),
     ("tera", "src/prompt src/suite/generate"),

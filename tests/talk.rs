@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tripos::engine::llama::Llama;
 use tripos::engine::{Answer, Ask, Completion, Engine, EngineError, KvMode, Request, Talk, Token};
-use tripos::run::RunSettings;
 use tripos::run::direct::{Conversation, LanguageModel};
+use tripos::run::{RunSettings, Servers};
 use tripos::sampling::{Sampling, SamplingSpec};
 use tripos::suite::ModelRef;
 
@@ -134,6 +134,8 @@ fn settings() -> RunSettings {
         probe: None,
         memory: None,
         use_cache: false,
+        kept: Vec::new(),
+        servers: Servers::Unasked,
         allow_commands: false,
         llama_cpp: "test".to_owned(),
         features: Vec::new(),

@@ -45,7 +45,7 @@ impl Asking<'_> {
     /// nothing is to be run: once there is nothing else wrong.
     pub(super) fn load(&self, path: &Path, overrides: &Overrides) -> Result<Suite, Failure> {
         let read = |absent| -> Result<_, Failure> {
-            let located = locate(path, overrides.model.as_ref().map(ModelRef::path), absent, self.quiet)?;
+            let located = locate(path, overrides.model.as_ref().and_then(ModelRef::path), absent, self.quiet)?;
             Ok(load(path, &Overrides { located, ..overrides.clone() }))
         };
         let (mut suite, mut problems) = read(if overrides.strict { Absent::Say } else { Absent::Leave })?;

@@ -35,9 +35,9 @@ pub(super) struct DirectArgs {
 impl DirectArgs {
     /// The model, without its weights, and how the machine is used. What is unwise is a warning.
     pub(super) fn open(&self, model: &Path, quiet: bool) -> Result<(LanguageModel, RunSettings), Failure> {
-        let model = &super::elsewhere::local(model, quiet)?;
+        let model = super::elsewhere::local(model, quiet)?;
         let plan = PlanArgs {
-            model: Some(model.to_path_buf()),
+            model: Some(model.clone()),
             adapter: self.adapter.clone(),
             context: self.context,
             threads: self.threads,
@@ -47,7 +47,7 @@ impl DirectArgs {
         let machine = MachineArgs { no_cache: self.no_cache, allow_commands: false };
         let settings = machine.settings(&plan, false)?;
         let named = plan.overrides(false);
-        let model = named.model.unwrap_or_else(|| ModelRef::Gguf(model.to_path_buf()));
+        let model = named.model.unwrap_or(ModelRef::Gguf(model));
         let opened = LanguageModel::open(&model, named.adapter.as_ref(), self.context, &settings)?;
         if let Some(warning) = opened.beyond_training().filter(|_| !quiet) {
             print_problems(&warning.into());

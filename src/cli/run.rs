@@ -11,7 +11,7 @@ use crate::engine::llama::probe::Probe;
 use crate::error::Problems;
 use crate::ggml;
 use crate::report;
-use crate::run::{Outcome, Prepared, RunSettings, Servers};
+use crate::run::{Outcome, RunSettings, Servers};
 use crate::suite::Suite;
 use crate::summary::RunSummary;
 use anyhow::Context;

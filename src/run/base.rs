@@ -124,7 +124,7 @@ mod tests {
         let spec = Seated { file: Path::new("a/adapter.gguf"), named: None, context: None, base: None, by: "" };
         let kept = ["/hub/other.gguf".into(), "/hub/base.gguf".into()];
         let found = candidates(&spec, &base, &[], &kept);
-        let paths: Vec<&Path> = found.iter().map(ModelRef::path).collect();
+        let paths: Vec<&Path> = found.iter().filter_map(ModelRef::path).collect();
         assert_eq!(paths, ["a/base.gguf", "models/base.gguf", "/hub/base.gguf"].map(Path::new));
     }
 }

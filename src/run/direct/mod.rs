@@ -23,7 +23,7 @@ use super::prepare::LEARNED_POSITIONS;
 use crate::engine::cache::{Cache, Identity};
 use crate::engine::{Answer, Engine, Request, Token};
 use crate::error::{Explain, Level, Place, Problems};
-use crate::suite::{AdapterRef, KvType, ModelRef};
+use crate::suite::{AdapterRef, KvType, ModelRef, Vars};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -55,7 +55,8 @@ impl LanguageModel {
         settings: &RunSettings,
     ) -> Result<Self, Problems> {
         let adapter = adapter.map(|adapter| (adapter.path.clone(), adapter.scale));
-        let (engine, record) = open(&Need { model: model.clone(), adapter, context }, KvType::default(), settings)?;
+        let (engine, record) =
+            open(&Need { model: model.clone(), adapter, context }, (KvType::default(), &Vars::new()), settings)?;
         let identity = identity(&record, &settings.llama_cpp);
         let cache = settings.memory.clone().filter(|_| settings.use_cache);
         let opened = Self { engine, identity, cache, controls: OnceLock::new() };
