@@ -45,7 +45,7 @@ recipes/tiny/figures/%.json:
 	@mkdir -p $(@D)
 	target/release/tripos train recipes/tiny/$(firstword $(subst -, ,$*)).yaml --seed $(lastword $(subst -, ,$*)) \
 		--out reports/figures/$* $$(ls -d reports/figures/$*/*/ >/dev/null 2>&1 && echo --resume) --format json >$@.part
-	mv $@.part $@
+	sed 's|$(CURDIR)/||g' $@.part >$@ && rm $@.part
 
 test: deps flags browser ## run the tests
 	$(cargo) test --release --locked

@@ -226,8 +226,8 @@ fn a_gate_refuses_the_judge_that_trained_a_policy() {
 }
 
 /// What is said of a recipe and its suite.
-fn checked(recipe: String, suite: String) -> String {
-    let workspace = practice(&recipe, &suite);
+fn checked(recipe: &str, suite: &str) -> String {
+    let workspace = practice(recipe, suite);
     workspace.tripos(&["check", "policy.yaml"]).stderr
 }
 
@@ -237,13 +237,13 @@ fn says_what_no_policy_can_learn_from() {
         .replace("- number: {name: exact}", "- choice: {choices: c}")
         .replace("vars: {question", "vars: {c: [a, b], question")
         .replace("\"{{ a + b }}\"", "a");
-    insta::assert_snapshot!(checked(GRPO.into(), silent), @r"
+    insta::assert_snapshot!(checked(GRPO, &silent), @r"
     error: no scorer of the suite judges what the policy says
       --> policy.yaml:4:12
       help: name scorers of the completion: exact, number, label by its text, reward …
     ");
     let dropped = GRPO.replace("alpha: 16}", "alpha: 16, dropout: 0.1}");
-    insta::assert_snapshot!(checked(dropped, PRACTICE.into()), @r"
+    insta::assert_snapshot!(checked(&dropped, PRACTICE), @r"
     error: a policy that practises has no dropout
       --> policy.yaml:6:36
       help: leave it out: what is learned from would not be the policy that drew
@@ -255,7 +255,7 @@ fn says_what_is_wrong_with_practice() {
     let wrong = GRPO
         .replace("prompts: 4, answers: 4", "prompts: 0, answers: 1, clip: 2, rewards: {exact: 0}")
         .replace("steps: 6\n", "steps: 6\ndata: {file: pairs.jsonl}\n");
-    insta::assert_snapshot!(checked(wrong, PRACTICE.into()), @r"
+    insta::assert_snapshot!(checked(&wrong, PRACTICE), @r"
     error: a policy learns from its own answers, and not from data
       --> policy.yaml:11:1
       help: leave it out: what is practised is a suite's cases (`practice: {suite: FILE}`)
@@ -273,7 +273,7 @@ fn says_what_is_wrong_with_practice() {
       help: give one of them a weight: `rewards: {exact: 1}`
     ");
     let strange = GRPO.replace("passes: 2", "variant: other, rewards: {exakt: 1}");
-    insta::assert_snapshot!(checked(strange, PRACTICE.into()), @r"
+    insta::assert_snapshot!(checked(&strange, PRACTICE), @r"
     error: variant `other` does not exist
       --> policy.yaml:4:58
       help: known here: at_once
@@ -283,19 +283,19 @@ fn says_what_is_wrong_with_practice() {
     ");
     let several = PRACTICE
         .replace("- {name: at_once, prompt: qa.txt}", "- {name: a, prompt: qa.txt}\n  - {name: b, prompt: qa.txt}");
-    insta::assert_snapshot!(checked(GRPO.into(), several), @r"
+    insta::assert_snapshot!(checked(GRPO, &several), @r"
     error: the suite has several variants
       --> policy.yaml:4:1
       help: say which asks: `variant: NAME` (a, b)
     ");
     let steered = PRACTICE.replace("temperature: 0,", "temperature: 0, presence_penalty: 1,");
-    insta::assert_snapshot!(checked(GRPO.into(), steered), @r"
+    insta::assert_snapshot!(checked(GRPO, &steered), @r"
     error: the variant's sampling steers what is drawn, and the policy would learn from what it would not have said
       --> policy.yaml:4:1
       help: leave grammar, schema, penalties and biases out; temperature, top_k, top_p and min_p are set aside by themselves
     ");
     let without = GRPO.replace("practice: {suite: practice.yaml, prompts: 4, answers: 4, passes: 2}\n", "");
-    insta::assert_snapshot!(checked(without, PRACTICE.into()), @r"
+    insta::assert_snapshot!(checked(&without, PRACTICE), @r"
     error: the recipe has no `practice`
       --> policy.yaml:1:1
       help: name a suite whose cases it practises: `practice: {suite: FILE}`
