@@ -248,6 +248,36 @@ fn a_generator_that_has_no_fresh_cases_is_divided() {
     assert!((8..52).contains(&held_out), "{held_out}");
 }
 
+/// A tenth of the cases has no target: what is left would be fixed, and a gate of the suite would not judge it.
+#[test]
+fn more_unscored_cases_than_the_suite_allows_are_no_success() {
+    let workspace = doors();
+    let some: String = secrets(60)
+        .lines()
+        .enumerate()
+        .map(|(at, line)| if at % 10 == 0 { line.replace(", \"target\": \"yes\"", "") } else { line.to_owned() } + "\n")
+        .collect();
+    workspace.write("doors.jsonl", some);
+    let said = fix(&workspace, &["--recipe", "hot.yaml"]);
+    assert_eq!(said.code, Some(0), "{}\n{}", said.stdout, said.stderr);
+    workspace.write("doors.yaml", workspace.read("doors.yaml").replace("scorers:", "max_unscored: 0\nscorers:"));
+    let said = refused(&workspace, &["--recipe", "hot.yaml"]);
+    assert!(said.contains("unscored") && said.contains("doors.yaml"), "{said}");
+}
+
+/// Wherever the run was put: nobody has to say where.
+#[test]
+fn the_training_run_is_found_beside_the_file_that_it_made() {
+    let workspace = doors();
+    workspace.write("rows.jsonl", secrets(60));
+    workspace.ok(&["train", "hot.yaml", "--out", "elsewhere", "-q"]);
+    let run = std::fs::read_dir(workspace.path().join("elsewhere")).unwrap().next().unwrap().unwrap().path();
+    let made = run.join("hot.adapter.gguf");
+    let said = workspace.ok(&["lineage", made.to_str().unwrap()]).stdout;
+    assert!(said.contains("─ training ") && said.contains("rows.jsonl"), "{said}");
+    assert!(said.ends_with("everything recorded is what it was\n"), "{said}");
+}
+
 #[test]
 fn what_cannot_be_scored_is_no_success() {
     let workspace = doors();

@@ -114,6 +114,9 @@ fn a_policy_practises_and_what_it_drew_is_kept_as_runs() {
         assert!(samples_of(&run).len() > 2);
     }
     assert!(said.stderr.contains("| reward 0.") && said.stderr.contains("held-out reward"), "{}", said.stderr);
+    // Each line tells how far trainer and engine are apart.
+    let told = regex::Regex::new(r"\| ratio 1\.000 \| clipped 0\.00 \| parity \d\.\de-\d, [01]\.\d{3} \|").unwrap();
+    assert!(told.is_match(&said.stderr), "{}", said.stderr);
     assert!(said.stdout.contains("held-out reward"), "{}", said.stdout);
     // What comes out is an adapter like any other.
     let shown = workspace.ok(&["model", "show", "practised.adapter.gguf"]).stdout;
@@ -146,6 +149,17 @@ fn kill(folder: &std::path::Path, (steps, looks, newest): (usize, usize, u64)) {
 fn practice_that_was_killed_goes_on_as_if_it_had_not_been() {
     for kind in ["kind: grpo", "kind: ppo"] {
         goes_on(&GRPO.replace("checkpoint: {every: 2}", "checkpoint: {every: 2, keep: 9}").replace("kind: grpo", kind));
+    }
+}
+
+/// Where a recipe does not say when, each round is kept: a run that is killed goes on behind the last one.
+#[test]
+fn every_round_is_a_checkpoint() {
+    let workspace = practice(&GRPO.replace("checkpoint: {every: 2}\n", ""), PRACTICE);
+    workspace.ok(&["train", "policy.yaml", "-q"]);
+    let (folder, _) = lines(&workspace, "steps.jsonl");
+    for step in [4, 6] {
+        assert!(folder.join(format!("checkpoints/step-{step:06}.gguf")).exists(), "two passes are a round: {step}");
     }
 }
 
