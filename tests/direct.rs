@@ -104,9 +104,8 @@ fn next_tells_probabilities_that_are_those_of_each_token_asked_for_by_itself() {
     }
     assert!(next.iter().map(|one| number(&one["probability"])).sum::<f64>() <= 1.0 + 1e-6);
     // To the end of the word: as a completion goes on.
-    let two = json(&workspace, &["lm", "next", "Q: What is the cap", "-k", "1"]);
-    let (token, text) = (two["next"][0]["token"].as_str().unwrap(), two["next"][0]["text"].as_str().unwrap());
-    assert_eq!(format!("cap{text}"), "capital", "{token}");
+    let two = json(&workspace, &["lm", "next", "The capital of France is", "-k", "1"]);
+    assert_eq!((&two["next"][0]["token"], &two["next"][0]["text"]), (&" P".into(), &" Paris".into()));
 }
 
 fn json_tokens(workspace: &Workspace, text: &str) -> Value {
@@ -194,8 +193,9 @@ fn an_adapter_changes_what_is_likely_and_belongs_on_its_base() {
     let tokens = [&[0], &tokens_of(&found["texts"][0]["pieces"])[..]].concat();
     let sum = |adapter| logprobs(&model(), adapter, &tokens).iter().map(|logprob| f64::from(*logprob)).sum::<f64>();
     let said = number(&found["texts"][0]["logprob"]);
-    assert!((said - sum(Some(path.as_path()))).abs() < 0.2, "{said}");
-    assert!((said - sum(None)).abs() > 1.0, "the adapter changes much: {said}");
+    let (with, without) = (sum(Some(path.as_path())), sum(None));
+    // The program keeps keys and values in fewer bits.
+    assert!((said - with).abs() < (said - without).abs() / 2.0, "{said}: {with} with the adapter, {without} without");
     // On another base it is refused, whoever asks.
     let base = root().join("models/tripos-tiny-base.gguf").display().to_string();
     let next = workspace.tripos(&["lm", "next", "Hello", "--model", &base, "--adapter", adapter]);
@@ -263,7 +263,7 @@ fn the_three_uses_are_read_at_80_columns() {
         assert!(!said.contains('\x1b'), "{said:?}");
         said
     };
-    let natural = said(&["natural", "The answer is 85.", "85 answer the is."]);
+    let natural = said(&["natural", "Q: What is 47 + 38?", "Q: 38 47 is + What?"]);
     let ranks: Vec<&str> = natural.lines().skip(2).take(2).map(str::trim_start).collect();
     assert!(ranks[0].starts_with("1 ") && ranks[1].starts_with("2 "), "{natural}");
     assert!(natural.contains("1: bits of each token"), "{natural}");
@@ -274,20 +274,19 @@ fn the_three_uses_are_read_at_80_columns() {
     assert!(rank.contains("log p ↓") && rank.lines().nth(2).unwrap().contains("85"), "{rank}");
 }
 
+/// What a command says that refuses.
+fn refused(workspace: &Workspace, arguments: &[&str]) -> String {
+    let said = workspace.tripos(arguments);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+    said.stderr
+}
+
 #[test]
-fn what_cannot_be_asked_says_why_and_how_to_mend_it() {
-    let workspace = Workspace::scripted();
+fn a_text_that_cannot_be_asked_says_why_and_how_to_mend_it() {
+    let workspace = Workspace::new();
     let model = model().display().to_string();
-    let long = "one ".repeat(600);
-    workspace.write("text.gguf", "This is text.");
     workspace.write("latin.txt", b"caf\xe9\n");
-    let refused = |arguments: &[&str]| {
-        let said = workspace.tripos(arguments);
-        assert_eq!(said.code, Some(2), "{arguments:?} {}", said.stdout);
-        assert_eq!(said.stdout, "");
-        said.stderr.replace(&model, "MODEL")
-    };
-    let lm = |arguments: &[&str]| refused(&[&["lm"], arguments, &["--model", &model]].concat());
+    let lm = |arguments: &[&str]| refused(&workspace, &[&["lm"], arguments, &["--model", &model]].concat());
     insta::assert_snapshot!(lm(&["next", ""]), @r"
     error: the text is empty
       help: give at least one character
@@ -316,14 +315,24 @@ fn what_cannot_be_asked_says_why_and_how_to_mend_it() {
     error: the candidate `one` is given twice
       help: leave one of them out
     ");
-    insta::assert_snapshot!(refused(&["lm", "next", "x", "--model", "model.yaml"]), @r"
+    insta::assert_snapshot!(refused(&workspace, &["tokens", &model, ""]), @r"
+    error: the text is empty
+      help: give at least one character
+    ");
+}
+
+#[test]
+fn a_model_that_cannot_be_asked_and_a_text_too_long_say_why_and_how_to_mend_it() {
+    let workspace = Workspace::scripted();
+    let model = model().display().to_string();
+    let long = "one ".repeat(600);
+    workspace.write("text.gguf", "This is text.");
+    let of = |arguments: &[&str]| refused(&workspace, arguments);
+    let lm = |arguments: &[&str]| of(&[&["lm"], arguments, &["--model", &model]].concat());
+    insta::assert_snapshot!(of(&["lm", "next", "x", "--model", "model.yaml"]), @r"
     error: this model does not say how likely its tokens are
       --> model.yaml
       help: name a GGUF model
-    ");
-    insta::assert_snapshot!(refused(&["tokens", &model, ""]), @r"
-    error: the text is empty
-      help: give at least one character
     ");
     for (said, wanted) in [
         (lm(&["next", &long]), "error: the text does not fit: "),
@@ -331,9 +340,9 @@ fn what_cannot_be_asked_says_why_and_how_to_mend_it() {
         (lm(&["next", &long]), "  help: shorten it by "),
         (lm(&["rank", &long, "--candidates", "one", "two"]), " of a candidate > 512 context tokens ("),
         (lm(&["rank", "Q:", "--candidates", "one", "two", "--by", "reward"]), "--reward <FILE>"),
-        (refused(&["lm", "next", "x", "--model", "text.gguf"]), "not a GGUF"),
-        (refused(&["lm", "next", "x", "--model", "nowhere.gguf"]), "there is no such model file"),
-        (refused(&["tokens", "text.gguf", "x"]), "not a GGUF"),
+        (of(&["lm", "next", "x", "--model", "text.gguf"]), "not a GGUF"),
+        (of(&["lm", "next", "x", "--model", "nowhere.gguf"]), "there is no such model file"),
+        (of(&["tokens", "text.gguf", "x"]), "not a GGUF"),
     ] {
         assert!(said.contains(wanted), "{wanted:?} is not in\n{said}");
     }

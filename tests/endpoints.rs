@@ -171,7 +171,7 @@ const CHOICES: &str = "\
 suite: choices
 model: {MODEL}
 cases:
-  - {id: a, vars: {q: Say, choices: [ab, abcdef]}, target: ab}
+  - {id: a, vars: {q: Say, choices: [ab, uvwxyz]}, target: ab}
   - {id: b, vars: {q: Say it, choices: [abc def, x]}, target: abc def}
 scorers:
   - choice: {name: pick}
@@ -203,7 +203,7 @@ fn scorers_by_likelihood_read_echoes() {
         sample["likelihood"].as_array().unwrap().iter().map(one).collect()
     };
     let expected = [
-        vec![(" ab", logprob(" ab"), 1), (" abcdef", logprob(" abcdef"), 1)],
+        vec![(" ab", logprob(" ab"), 1), (" uvwxyz", logprob(" uvwxyz"), 1)],
         vec![(" abc def", logprob(" abc") + logprob(" def"), 2), (" x", logprob(" x"), 1)],
     ];
     for (sample, expected) in samples.iter().zip(expected) {

@@ -156,14 +156,14 @@ fn prompts_are_split_and_what_every_test_inherits_is_asked_of_every_test() {
       --> /tests/fixtures/import/promptfoo/self-hosted/promptfooconfig.yaml:32:1
     note: `maxConcurrency` is left out: no score depends on it
       --> /tests/fixtures/import/promptfoo/self-hosted/promptfooconfig.yaml:19:1
-    warning: provider `ollama:chat:llama3.2` is left out: it is a server, which suites of this version cannot name; asked instead is model: model.yaml
+    warning: provider `ollama:chat:llama3.2` is left out: --model was given; asked instead is model: model.yaml
       --> /tests/fixtures/import/promptfoo/self-hosted/promptfooconfig.yaml:5:5
-      help: where suites can name servers, it is `model: {endpoint: http://localhost:11434/v1, name: llama3.2}`
+      help: without --model it is `model: {endpoint: http://localhost:11434/v1, name: llama3.2}`
     warning: `num_ctx` of a provider is left out: Tripos has no such setting
       --> /tests/fixtures/import/promptfoo/self-hosted/promptfooconfig.yaml:9:7
-    warning: provider `localai:chat:phi-4` is left out: it is a server, which suites of this version cannot name; asked instead is model: model.yaml
+    warning: provider `localai:chat:phi-4` is left out: --model was given; asked instead is model: model.yaml
       --> /tests/fixtures/import/promptfoo/self-hosted/promptfooconfig.yaml:10:5
-      help: where suites can name servers, it is `model: {endpoint: http://localhost:8080/v1, name: phi-4}`
+      help: without --model it is `model: {endpoint: http://localhost:8080/v1, name: phi-4}`
     warning: assertion `latency` is left out: times are kept with every sample, and judged by no scorer (3 times; the first is here)
       --> /tests/fixtures/import/promptfoo/self-hosted/promptfooconfig.yaml:15:7
     warning: assertion `javascript` is left out: it is a program, and suites run none; a `command` scorer can run yours (3 times; the first is here)

@@ -1,6 +1,9 @@
 //! Sources that cannot be brought in, or not as they are: what, where, and how to mend it.
 
+use crate::endpoints::tripos;
+use crate::stub_server::{Reply, Stub};
 use crate::workspace::{Workspace, root};
+use serde_json::Value;
 
 fn workspace() -> Workspace {
     let workspace = Workspace::new();
@@ -273,5 +276,32 @@ fn a_task_without_a_model_a_metric_or_a_known_output_is_an_error() {
     error: there is no file `none.yaml` to include
       --> t.yaml:6:1
       help: the path is seen from the file that includes it
+    ");
+}
+
+#[test]
+fn the_files_own_servers_are_asked_where_no_model_is_named() {
+    let stub = Stub::start(|seen| Reply::say(seen, "A tweet about it."));
+    let workspace = workspace();
+    let file = "prompts: ['Write of {{ topic }}.']\nproviders:\n  - id: vllm:chat:stub\n    config: {apiBaseUrl: 'URL', temperature: 0.5}\n\
+                tests: [{vars: {topic: tea}, assert: [{type: icontains, value: tweet}]}]\n";
+    workspace.write("promptfooconfig.yaml", file.replace("URL", &stub.url()));
+    let import = ["import", "promptfoo", "promptfooconfig.yaml", "--out", "out", "--format", "json"];
+    let document: Value = serde_json::from_str(&workspace.ok(&import).stdout).unwrap();
+    let suite = document["suites"][0]["path"].as_str().unwrap().to_owned();
+    workspace.ok(&["check", &suite]);
+    let ran = tripos(&workspace, &["run", "--quiet", &suite]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let body = &stub.posts()[0].body;
+    assert_eq!((&body["model"], &body["temperature"]), (&"stub".into(), &0.5.into()), "{body}");
+    assert_eq!(body["messages"][0]["content"], "Write of tea.");
+    // Where there is nothing to ask, the message says what the address lacks.
+    workspace.write("promptfooconfig.yaml", file.replace("URL", "{{env.URL}}"));
+    let refused = workspace.tripos(&import);
+    assert_eq!(refused.code, Some(2), "{}", refused.stdout);
+    insta::assert_snapshot!(refused.stderr, @r"
+    error: provider `vllm:chat:stub` cannot be asked: `{{env.URL}}` is no address of a server
+      --> promptfooconfig.yaml:3:5
+      help: name the model to ask instead: --model FILE.gguf
     ");
 }

@@ -63,11 +63,8 @@ impl Model {
         }
     }
 
-    /// Whether suites of this version may name such a server: asked of the suite's own reader.
-    pub(super) fn is_understood(&self) -> bool {
-        if matches!(self, Self::File(_)) {
-            return true;
-        }
+    /// What a suite that names it would be told: asked of the suite's own reader.
+    pub(super) fn fault(&self) -> Option<String> {
         let folder = std::env::temp_dir();
         let variant = Mapping::from_iter([("name".into(), "a".into()), ("prompt".into(), "a.txt".into())]);
         let suite = Mapping::from_iter([
@@ -79,8 +76,10 @@ impl Model {
         ]);
         let text = serde_yaml::to_string(&suite).unwrap_or_default();
         let (_, problems) = load_text(&folder.join("probe.yaml"), &text, &Overrides::default());
-        // Line 2 is the model's.
-        !problems.iter().any(|problem| problem.at().is_some_and(|place| place.line == 2))
+        let mut about =
+            problems.iter().filter(|problem| problem.at().is_some_and(|place| (2..=5).contains(&place.line)));
+        // Line 1 is the suite's name, and what follows are the model's.
+        about.next().map(ToString::to_string)
     }
 
     fn is_scripted(&self) -> bool {
@@ -118,12 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_named_where_suites_know_servers() {
-        let here = Model::Endpoint { url: "http://localhost:8080/v1".into(), name: "m".into(), key: None };
-        let text = "suite: s\nmodel: {endpoint: http://localhost:8080/v1, name: m}\ncases: [{}]\nscorers: [stopped]\n\
-                    variants: [{name: a, prompt: a.txt}]\n";
-        let (_, problems) = load_text(Path::new("s.yaml"), text, &Overrides::default());
-        let refused = problems.iter().any(|problem| problem.to_string().contains("endpoint"));
-        assert_eq!(here.is_understood(), !refused);
+    fn a_server_at_no_address_is_told_as_a_suite_is_told() {
+        let at = |url: &str| Model::Endpoint { url: url.into(), name: "m".into(), key: None }.fault();
+        assert_eq!(at("http://localhost:8080/v1"), None);
+        assert_eq!(at("localhost").unwrap(), "`localhost` is no address of a server");
     }
 }

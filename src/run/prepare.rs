@@ -59,13 +59,7 @@ impl<'a> Prepared<'a> {
     pub fn new(suite: &'a Suite, plan: Plan, settings: &RunSettings) -> Result<Self, Problems> {
         let mut problems = Problems::new();
         let picked = || plan.variants.iter().filter_map(|&i| suite.variants.get(i));
-        let models = match Models::open(suite, picked(), settings) {
-            Ok(models) => Some(models),
-            Err(found) => {
-                problems.append(found);
-                None
-            }
-        };
+        let models = Models::open(suite, picked(), settings).map_err(|found| problems.append(found)).ok();
         let mut warnings = Problems::new();
         let targets = suite.targets();
         let mut parts = Vec::new();

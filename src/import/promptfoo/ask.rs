@@ -26,6 +26,14 @@ pub(super) struct Question {
     pub text: String,
 }
 
+impl Question {
+    /// A text as the only message of a chat.
+    pub(super) fn as_message(&self) -> String {
+        let message = Mapping::from_iter([(Value::from("user"), Value::from(self.text.trim_end_matches('\n')))]);
+        serde_yaml::to_string(&[message]).unwrap_or_default()
+    }
+}
+
 /// The name of a variable here: prompts know something else by three names.
 pub(super) fn own_name(name: &str) -> String {
     if matches!(name, "target" | "examples" | "completion") { format!("{name}_") } else { name.to_owned() }

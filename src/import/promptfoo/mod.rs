@@ -242,8 +242,7 @@ impl Writer<'_> {
         let (mut variants, mut taken) = (Vec::new(), Vec::new());
         let alone = self.providers.len() == 1;
         for question in &self.questions {
-            let ending = if question.chat { ".yaml" } else { ".txt" };
-            let file = self.folder.file(&format!("prompts/{}", question.stem), ending, question.text.clone());
+            let (mut written, mut as_message) = (None, None);
             for provider in &self.providers {
                 let wanted = |name: &String| {
                     *name == question.label
@@ -253,6 +252,14 @@ impl Writer<'_> {
                 if !provider.prompts.is_empty() && !provider.prompts.iter().any(wanted) {
                     continue;
                 }
+                let path = format!("prompts/{}", question.stem);
+                let folder = &mut self.folder;
+                let file: &String = if provider.chat && !question.chat {
+                    as_message.get_or_insert_with(|| folder.file(&path, ".yaml", question.as_message()))
+                } else {
+                    let ending = if question.chat { ".yaml" } else { ".txt" };
+                    written.get_or_insert_with(|| folder.file(&path, ending, question.text.clone()))
+                };
                 let name = match (alone, self.questions.len()) {
                     (true, _) => question.stem.clone(),
                     (false, 1) => slug(&provider.label),

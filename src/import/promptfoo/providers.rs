@@ -14,6 +14,8 @@ pub(super) struct Provider {
     /// What people call it.
     pub label: String,
     pub model: Model,
+    /// A text is asked as a user's message: what servers do, but for those asked by `completion:`.
+    pub chat: bool,
     pub sampling: Mapping,
     /// The labels of the prompts that it is asked; all where there are none.
     pub prompts: Vec<String>,
@@ -75,11 +77,12 @@ pub(super) fn read(root: &Node, instead: Option<&Model>, list: &mut List) -> Res
     for entry in written {
         let provider = |model: Model, sampling: Mapping| {
             let (label, prompts) = (entry.label.clone(), entry.prompts.clone());
-            Provider { label, model, sampling, prompts }
+            let chat = matches!(model, Model::Endpoint { .. }) && !entry.id.contains(":completion:");
+            Provider { label, model, chat, sampling, prompts }
         };
         let model = match (model(&entry), instead) {
             (Ok(server @ Model::Endpoint { .. }), Some(_)) => {
-                Err(("it is a server".to_owned(), format!("without --model it is `{}`", server.shown())))
+                Err(("--model was given".to_owned(), format!("without --model it is `{}`", server.shown())))
             }
             (model, _) => model,
         };
@@ -107,7 +110,7 @@ pub(super) fn read(root: &Node, instead: Option<&Model>, list: &mut List) -> Res
         }
         (None, Some(instead)) if found.is_empty() => {
             let (model, sampling, prompts) = (instead.clone(), Mapping::new(), Vec::new());
-            Ok(vec![Provider { label: "model".to_owned(), model, sampling, prompts }])
+            Ok(vec![Provider { label: "model".to_owned(), model, chat: false, sampling, prompts }])
         }
         (None, None) if found.is_empty() => {
             let node = node.as_ref().unwrap_or(root);
@@ -174,11 +177,10 @@ fn model(entry: &Written) -> Result<Model, (String, String)> {
     let url = config("apiBaseUrl").or(host).unwrap_or_else(|| (*url).to_owned());
     let key = config("apiKeyEnvar").or(key.map(str::to_owned));
     let model = Model::Endpoint { url, name: name.to_owned(), key };
-    if model.is_understood() {
-        return Ok(model);
+    match model.fault() {
+        None => Ok(model),
+        Some(why) => Err((why, "write its address, up to `/v1`, into `apiBaseUrl`".to_owned())),
     }
-    let help = format!("where suites can name servers, it is `{}`", model.shown());
-    Err(("it is a server, which suites of this version cannot name".to_owned(), help))
 }
 
 fn sampling(entry: &Written, list: &mut List) -> Mapping {
