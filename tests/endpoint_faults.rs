@@ -6,6 +6,7 @@ use crate::workspace::{Said, Workspace, samples_of};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// An address at which nobody listens.
@@ -96,7 +97,7 @@ fn a_wrong_name_is_said_with_those_that_there_are() {
 #[test]
 fn what_goes_wrong_with_one_case_is_its_reason() {
     let cut = || Reply::Cut(vec![event(false, " It"), event(false, " is")]);
-    insta::assert_snapshot!(unscored("", cut), @"the answer of URL/completions broke off: unexpected EOF during chunk size line; look at the server's own log; a proxy may cut long answers");
+    insta::assert_snapshot!(unscored("", cut), @"the answer of URL/completions broke off: unexpected EOF during chunk size line; look at the server's own log; a proxy may cut long answers, and some servers drop one for the next (`concurrency: 1`)");
     let empty = || Reply::json(200, &json!({"choices": [{"text": null, "finish_reason": "content_filter"}]}));
     insta::assert_snapshot!(unscored("", empty), @"the answer of URL/completions has no content: content_filter; a model that thinks may have used up `max_tokens` before it said anything; or it was filtered");
     let page = || Reply::Whole(200, "text/html", "<html><body>504</body></html>".into());
@@ -114,6 +115,22 @@ fn what_goes_wrong_with_one_case_is_its_reason() {
         )
     };
     insta::assert_snapshot!(unscored("", half), @"URL/completions answers 500: slot lost; look at the server's own log; --resume asks again");
+}
+
+/// As llama-cpp-python does when the next request comes: nothing said would otherwise be an answer, and a wrong one.
+#[test]
+fn a_stream_that_is_done_and_not_finished_is_asked_again() {
+    let times = AtomicUsize::new(0);
+    let stub = Stub::start(move |seen| match times.fetch_add(1, Ordering::Relaxed) {
+        0 => Reply::Stream(vec![event(false, ""), "[DONE]".into()], Duration::ZERO),
+        1 => Reply::Stream(vec![event(false, " It is"), "[DONE]".into()], Duration::ZERO),
+        _ => Reply::say(seen, &seen.sum()),
+    });
+    let workspace = served(1, &format!("endpoint: {}", stub.url()), BY_TEXT);
+    ran(&workspace, &["--quiet"]);
+    assert_eq!((stub.posts().len(), value(&samples_of(&workspace.run_folder())[0])), (3, &json!(true)));
+    let dropped = || Reply::Stream(vec![event(false, ""), "[DONE]".into()], Duration::ZERO);
+    insta::assert_snapshot!(unscored("", dropped), @"the answer of URL/completions broke off: [DONE] without a finish_reason; look at the server's own log; a proxy may cut long answers, and some servers drop one for the next (`concurrency: 1`)");
 }
 
 #[test]
@@ -141,7 +158,8 @@ fn no_request_is_begun_once_the_time_or_the_budget_is_used_up() {
 
 #[test]
 fn a_budget_needs_a_server_that_counts() {
-    let silent = || Reply::Stream(vec![event(false, " It is 2."), "[DONE]".into()], Duration::ZERO);
+    let said = json!({"choices": [{"index": 0, "text": " It is 2.", "finish_reason": "stop"}]}).to_string();
+    let silent = move || Reply::Stream(vec![said.clone(), "[DONE]".into()], Duration::ZERO);
     let reason = unscored(", budget_tokens: 100", silent);
     assert!(
         reason.contains("does not say how many tokens an answer took, and there is a budget; add `stream: false`"),

@@ -201,7 +201,8 @@ fn count_columns(variants: &[VariantSummary]) -> Vec<Column> {
         .collect()
 }
 
-/// Tokens in and out, tokens drawn a second, seconds a trial; a dash where nothing was said, or all came from the cache.
+/// Tokens in and out, tokens drawn a second, seconds a trial; a dash where nothing was said, where all came from the cache, or
+/// where a server does not count its prompts.
 pub(super) fn costs(variant: &VariantSummary) -> [(&'static str, String); 4] {
     let usage = &variant.usage;
     let timed = usage.elapsed_s > 0.0 && usage.fresh > 0;
@@ -210,7 +211,7 @@ pub(super) fn costs(variant: &VariantSummary) -> [(&'static str, String); 4] {
     let says = usage.completions > 0;
     let or_dash = |shown: bool, text: String| if shown { text } else { "–".to_owned() };
     [
-        ("tokens in", usage.prompt_tokens.to_string()),
+        ("tokens in", or_dash(!says || usage.prompt_tokens > 0, usage.prompt_tokens.to_string())),
         ("out", or_dash(says, usage.completion_tokens.to_string())),
         ("tok/s", or_dash(says && timed, format!("{per_second:.0}"))),
         ("s/case", or_dash(timed, format!("{per_case:.3}"))),

@@ -57,18 +57,14 @@ impl Style {
         if !sampling.stop.is_empty() {
             body.insert("stop".into(), sampling.stop.clone().into());
         }
-        let penalty = if self.takes.contains(&Extra::RepetitionPenalty) {
-            Extra::RepetitionPenalty
-        } else {
-            Extra::RepeatPenalty
-        };
         let numbers = [
             ("top_p", sampling.top_p),
             ("min_p", sampling.min_p),
             ("presence_penalty", sampling.presence_penalty),
             ("frequency_penalty", sampling.frequency_penalty),
-            (penalty.name(), sampling.repeat_penalty),
+            (self.penalty().name(), sampling.repeat_penalty),
         ];
+        body.extend(self.off());
         body.extend(numbers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), number(value?)))));
         body.extend(sampling.top_k.map(|k| ("top_k".into(), k.into())));
         body.extend(sampling.grammar.as_ref().map(|grammar| ("grammar".into(), grammar.as_str().into())));
@@ -81,6 +77,29 @@ impl Style {
             body.insert("stream_options".into(), json!({"include_usage": true}));
         }
         body
+    }
+
+    /// What the server takes beyond the API, switched off. Left out, it would be what the server's operator, or the model's
+    /// own files, think best (llama-server: top-k 40, min-p 0.05; llama-cpp-python: a penalty of 1.1).
+    fn off(&self) -> Map<String, Value> {
+        let every = self.penalty() == Extra::RepetitionPenalty;
+        let off = [
+            // 0 and -1 are both "all tokens": old vLLMs take only the one, llama-cpp-python only the other.
+            (Extra::TopK, if every { json!(-1) } else { json!(0) }),
+            (Extra::MinP, json!(0)),
+            (self.penalty(), json!(1)),
+        ];
+        let taken = off.into_iter().filter(|(extra, _)| self.takes.contains(extra));
+        let mut taken: Map<String, Value> = taken.map(|(extra, value)| (extra.name().to_owned(), value)).collect();
+        if !taken.is_empty() {
+            taken.insert("top_p".into(), 1.into());
+        }
+        taken
+    }
+
+    /// What the server calls `repeat_penalty`.
+    fn penalty(&self) -> Extra {
+        if self.takes.contains(&Extra::RepetitionPenalty) { Extra::RepetitionPenalty } else { Extra::RepeatPenalty }
     }
 
     /// The body that has a text echoed with the log-probability of each of its tokens. One more token is drawn, because
@@ -159,6 +178,22 @@ mod tests {
         );
         assert_eq!(told["logit_bias"], json!({"3": -2.0}));
         assert_eq!(told["response_format"]["json_schema"]["schema"], json!({"type": "string"}));
+    }
+
+    #[test]
+    fn what_a_suite_does_not_say_is_off_where_the_server_would_else_decide() {
+        let of = |takes: &[Extra], sampling: &Sampling| {
+            let style = Style { takes: takes.to_vec(), ..Style::default() };
+            body(&style, &Wording::Text("Q:".into()), sampling).1
+        };
+        let cloud = of(&[], &Sampling::default());
+        assert!(["top_k", "top_p", "min_p", "repeat_penalty"].iter().all(|key| cloud.get(key).is_none()), "{cloud}");
+        let llama = of(&[Extra::TopK, Extra::MinP, Extra::RepeatPenalty], &Sampling::default());
+        assert_eq!((&llama["top_k"], &llama["top_p"], &llama["min_p"]), (&json!(0), &json!(1), &json!(0)));
+        assert_eq!(llama["repeat_penalty"], json!(1));
+        let vllm = of(&[Extra::TopK, Extra::RepetitionPenalty], &Sampling { top_p: Some(0.9), ..Sampling::default() });
+        assert_eq!((&vllm["top_k"], &vllm["top_p"], vllm.get("min_p")), (&json!(-1), &json!(0.9), None));
+        assert_eq!(vllm["repetition_penalty"], json!(1));
     }
 
     #[test]

@@ -239,7 +239,11 @@ impl Fault {
             Self::Status { status, .. } => by_status(*status).into(),
             Self::Page { .. } => "the address of the API mostly ends in /v1; a login page or a proxy answers, too".into(),
             Self::Shape { .. } => "only the OpenAI API is spoken: look at the address, and at the server's own log".into(),
-            Self::Broken { .. } => "look at the server's own log; a proxy may cut long answers".into(),
+            Self::Broken { .. } => {
+                "look at the server's own log; a proxy may cut long answers, and some servers drop one for the next \
+                 (`concurrency: 1`)"
+                    .into()
+            },
             Self::Empty { .. } => {
                 "a model that thinks may have used up `max_tokens` before it said anything; or it was filtered".into()
             }

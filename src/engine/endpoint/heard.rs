@@ -139,6 +139,11 @@ impl Heard {
         Ok(())
     }
 
+    /// Whether there was a choice at all, be it an empty one.
+    pub(super) fn has_begun(&self) -> bool {
+        self.choice
+    }
+
     /// Whether the server has said that this is all.
     pub(super) fn is_finished(&self) -> bool {
         self.finish.is_some()

@@ -136,7 +136,8 @@ impl Wire {
         Ok(self.hidden(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// A stream of events, up to its `[DONE]`. One that ends without that must have said that it is finished.
+    /// A stream of events, up to its `[DONE]`. With it or without, a text must have been said to be finished: the server of
+    /// llama-cpp-python sends `[DONE]` when it drops one request for the next.
     async fn stream(&self, url: &str, mut response: Response) -> Result<Heard, Fault> {
         let (mut events, mut heard) = (Events::default(), Heard::default());
         let broken = |reason: &str| Fault::Broken { url: url.to_owned(), reason: reason.to_owned() };
@@ -149,7 +150,12 @@ impl Wire {
             };
             for event in events.feed(&chunk).ok_or_else(|| broken("a line has more than 16 MiB"))? {
                 if event == DONE {
-                    return self.whole(url, heard);
+                    let dropped = heard.has_begun() && !heard.is_finished();
+                    return if dropped {
+                        Err(broken("[DONE] without a finish_reason"))
+                    } else {
+                        self.whole(url, heard)
+                    };
                 }
                 heard.add(url, &self.hidden(event))?;
             }

@@ -4,8 +4,8 @@ use super::super::layout::{Align, Cell, Column, tables};
 use super::next::percent;
 use super::pieces::short;
 
-/// Columns that the numbers may take, without and with rewards; the rest is the candidate's.
-const NUMBERS: [usize; 2] = [52, 62];
+/// Columns that the numbers may take; the rest is the candidate's.
+const NUMBERS: usize = 54;
 /// Least and most characters of a candidate that are shown.
 const ROOM: [usize; 2] = [12, 60];
 
@@ -27,7 +27,7 @@ pub struct RankedRow {
 }
 
 /// A table, in the order given; the column that they are ranked by, counted from 0 behind the candidate, stands out where
-/// there is colour. Rewards are shown where any is known.
+/// there is colour. Rewards are shown where any is known, in the place of the shares, which likelihoods have.
 #[must_use]
 pub fn ranked(rows: &[RankedRow], by: usize, width: usize, colour: bool) -> String {
     let number = |of: Option<f64>| of.map_or_else(|| "–".to_owned(), |of| format!("{of:.3}"));
@@ -44,12 +44,9 @@ pub fn ranked(rows: &[RankedRow], by: usize, width: usize, colour: bool) -> Stri
         column(3, "reward", &|row| row.reward.map_or_else(|| "–".to_owned(), |reward| format!("{reward:+.3}"))),
         column(4, "share", &|row| percent(row.share)),
     ];
-    let rewarded = rows.iter().any(|row| row.reward.is_some());
-    if !rewarded {
-        columns.remove(3);
-    }
+    columns.remove(if rows.iter().any(|row| row.reward.is_some()) { 4 } else { 3 });
     let [least, most] = ROOM;
-    let room = width.saturating_sub(NUMBERS[usize::from(rewarded)]).clamp(least, most);
+    let room = width.saturating_sub(NUMBERS).clamp(least, most);
     columns.insert(0, Column::new("candidate", Align::Left, rows.iter().map(|row| short(&row.candidate, room))));
     tables(&key, &columns, width, colour)
 }
@@ -70,10 +67,10 @@ mod tests {
         };
         let rows = [row("85", -0.25, 0.9, Some(0.5)), row("many", -2.5, 0.1, None)];
         insta::assert_snapshot!(ranked(&rows, 3, 80, false), @r"
-        rank  candidate   log p  per byte  mutual info  reward ↓   share
-        ────────────────────────────────────────────────────────────────
-           1  85         -0.250    -0.125        8.750    +0.500  90.0 %
-           2  many       -2.500    -0.625        6.500         –  10.0 %
+        rank  candidate   log p  per byte  mutual info  reward ↓
+        ────────────────────────────────────────────────────────
+           1  85         -0.250    -0.125        8.750    +0.500
+           2  many       -2.500    -0.625        6.500         –
         ");
         let rows = rows.map(|row| RankedRow { reward: None, ..row });
         insta::assert_snapshot!(ranked(&rows, 0, 80, false), @r"
