@@ -290,6 +290,9 @@ impl HubProblem {
             Self::Name { help, .. } => help.clone(),
             Self::NoFileNamed => format!("see what it holds, with sizes: tripos model pull {model}"),
             Self::NoHash { hub: Some(hub) } => format!("write {hub}: the hub says itself which bytes they are"),
+            Self::NoHash { hub: None } if !model.ends_with(".gguf") => {
+                format!("if a server of models listens there, a suite names it: `model: {{endpoint: {model}}}`")
+            }
             Self::NoHash { hub: None } => {
                 format!(
                     "write `{{url: {model}, sha256: …}}`, or {model}#sha256=…\n\
