@@ -179,7 +179,7 @@ impl Terminal {
         self.keys.flush().unwrap();
     }
 
-    /// Waits until nothing more comes up: what is typed before the terminal is read again may be lost.
+    /// Waits until nothing more comes up.
     fn settle(&self) {
         let (mut before, begun) = (usize::MAX, Instant::now());
         while self.screen().len() != before {
@@ -274,6 +274,26 @@ fn a_chat_on_a_terminal_remembers_obeys_and_ends() {
         saved["messages"].as_array().unwrap().iter().map(|message| message["role"].as_str().unwrap()).collect();
     assert_eq!(roles, ["system", "user", "assistant", "user", "assistant"]);
     assert_eq!(saved["messages"][1]["content"], "What is\n47 + 38?");
+}
+
+/// What comes in one piece, or while the model is speaking, is read line by line when its turn comes.
+#[test]
+fn what_is_typed_ahead_is_not_lost() {
+    let workspace = Workspace::new();
+    let model = tiny();
+    let Some(mut terminal) = Terminal::open(&workspace, &["chat", &model]) else { return };
+    terminal.wait_for("> ", 1);
+    terminal.enter("What is 47 + 38?\r/system\rWhat is 21 + 14?\r/reward\r/save talk.jsonl");
+    terminal.wait_for("(none)", 1);
+    terminal.wait_for("there is no reward model", 1);
+    terminal.wait_for("added to talk.jsonl", 1);
+    terminal.settle();
+    terminal.press("\x04");
+    assert_eq!(terminal.code(), Some(0));
+    let saved: Value = serde_json::from_str(&workspace.read("talk.jsonl")).unwrap();
+    let said: Vec<&str> =
+        saved["messages"].as_array().unwrap().iter().map(|said| said["content"].as_str().unwrap()).collect();
+    assert_eq!((said.len(), said[0], said[2]), (4, "What is 47 + 38?", "What is 21 + 14?"));
 }
 
 #[test]
