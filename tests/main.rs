@@ -27,6 +27,7 @@ mod endpoints;
 mod exactness;
 mod families;
 mod fixing;
+mod fleets;
 mod gating;
 mod goldens;
 mod html_report;

@@ -45,7 +45,9 @@ impl Asking<'_> {
     /// nothing is to be run: once there is nothing else wrong.
     pub(super) fn load(&self, path: &Path, overrides: &Overrides) -> Result<Suite, Failure> {
         let read = |absent| -> Result<_, Failure> {
-            let located = locate(path, overrides.model.as_ref().and_then(ModelRef::path), absent, self.quiet)?;
+            let adapter = overrides.adapter.as_ref().map(|adapter| adapter.path.as_path());
+            let flags = (overrides.model.as_ref().and_then(ModelRef::path), adapter);
+            let located = locate(path, flags, absent, self.quiet)?;
             Ok(load(path, &Overrides { located, ..overrides.clone() }))
         };
         let (mut suite, mut problems) = read(if overrides.strict { Absent::Say } else { Absent::Leave })?;

@@ -110,7 +110,7 @@ fn is_recipe(document: &Document) -> bool {
 
 /// A recipe, and its data as the model's tokenizer sees it.
 fn recipe(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, String) {
-    let located = match locate(file, plan.model.as_deref(), Absent::Say, true) {
+    let located = match locate(file, (plan.model.as_deref(), None), Absent::Say, true) {
         Ok(located) => located,
         Err(failure) => return (failure.problems(), String::new()),
     };
@@ -216,11 +216,13 @@ fn learned(kind: Kind, data: &Data) -> String {
 }
 
 fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, String) {
-    let located = match locate(file, plan.model.as_deref(), Absent::Say, true) {
+    let overrides = plan.overrides(true);
+    let adapter = overrides.adapter.as_ref().map(|adapter| adapter.path.as_path());
+    let located = match locate(file, (plan.model.as_deref(), adapter), Absent::Say, true) {
         Ok(located) => located,
         Err(failure) => return (failure.problems(), String::new()),
     };
-    let (suite, mut problems) = load(file, &Overrides { located, ..plan.overrides(true) });
+    let (suite, mut problems) = load(file, &Overrides { located, ..overrides });
     let Some(suite) = suite else { return (problems, String::new()) };
     let what = format!("{} variants, {} cases", suite.variants.len(), suite.cases.len());
     let picked = match plan.selection() {

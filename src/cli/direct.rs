@@ -1,12 +1,13 @@
 //! What the commands that ask a model directly have in common: how it is opened, and texts that may be files.
 
+use super::elsewhere::{local, local_adapter};
 use super::failure::{Failure, print_problems};
 use super::plan::{PlanArgs, adapter};
 use super::run::MachineArgs;
 use crate::error::{Explain, Place, Problems};
 use crate::report::lm::Shown;
-use crate::run::RunSettings;
 use crate::run::direct::{DirectError, LanguageModel, Piece};
+use crate::run::{Appraiser, RunSettings};
 use crate::suite::ModelRef;
 use std::f64::consts::LN_2;
 use std::io::Read;
@@ -35,10 +36,10 @@ pub(super) struct DirectArgs {
 impl DirectArgs {
     /// The model, without its weights, and how the machine is used. What is unwise is a warning.
     pub(super) fn open(&self, model: &Path, quiet: bool) -> Result<(LanguageModel, RunSettings), Failure> {
-        let model = super::elsewhere::local(model, quiet)?;
+        let model = local(model, quiet)?;
+        let adapter = self.adapter.as_deref().map(|adapter| local_adapter(adapter, quiet)).transpose()?;
         let plan = PlanArgs {
             model: Some(model.clone()),
-            adapter: self.adapter.clone(),
             context: self.context,
             threads: self.threads,
             gpu_layers: self.gpu_layers,
@@ -48,12 +49,23 @@ impl DirectArgs {
         let settings = machine.settings(&plan, false)?;
         let named = plan.overrides(false);
         let model = named.model.unwrap_or(ModelRef::Gguf(model));
-        let opened = LanguageModel::open(&model, named.adapter.as_ref(), self.context, &settings)?;
+        let opened = LanguageModel::open(&model, adapter.as_ref(), self.context, &settings)?;
         if let Some(warning) = opened.beyond_training().filter(|_| !quiet) {
             print_problems(&warning.into());
         }
         Ok((opened, settings))
     }
+}
+
+/// A reward model that judges, and the model that it sits on.
+pub(super) fn appraiser(
+    file: &Path,
+    base: Option<&Path>,
+    settings: &RunSettings,
+    quiet: bool,
+) -> Result<Appraiser, Failure> {
+    let base = base.map(|base| local(base, quiet)).transpose()?;
+    Ok(Appraiser::open(&local(file, quiet)?, base.as_deref(), settings)?)
 }
 
 /// A text that an argument stands for.

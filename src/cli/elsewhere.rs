@@ -8,7 +8,7 @@ use super::output::complain;
 use super::rewriting::size;
 use crate::error::{Explain, Place, Problems};
 use crate::hub::{Hub, HubError, Observer, Silent, Uri, Watch};
-use crate::suite::{Document, Located, beside, elsewhere, is_elsewhere};
+use crate::suite::{AdapterRef, Document, Located, beside, elsewhere, is_elsewhere, split_scale};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,7 @@ pub(super) enum Absent {
 pub(super) fn with_hub<T>(quiet: bool, act: impl FnOnce(&Hub) -> Result<T, HubError>) -> Result<T, Failure> {
     let settings = environment::hub()?;
     let progress = Progress::new(quiet);
-    let watch = Watch { observer: &progress, stop: interrupt::listen() };
-    let done = act(&Hub::new(settings, watch));
+    let done = interrupt::listen_while(|stop| act(&Hub::new(settings, Watch { observer: &progress, stop })));
     progress.clear();
     done.map_err(failed)
 }
@@ -67,14 +66,23 @@ pub(super) fn local(model: &Path, quiet: bool) -> Result<PathBuf, Failure> {
     with_hub(quiet, |hub| hub.bring(&uri)).map(|found| found.path)
 }
 
-/// The files of the models that a suite or a recipe names, `model` being what `--model` puts in their place.
+/// The file of an adapter, with the scale that may stand behind it.
+pub(super) fn local_adapter(written: &str, quiet: bool) -> Result<AdapterRef, Failure> {
+    let (path, scale) = split_scale(written);
+    Ok(AdapterRef { path: local(Path::new(path), quiet)?, scale })
+}
+
+/// The files of the models that a suite or a recipe names, `model` and `adapter` being what flags put in their place.
 ///
 /// A file that cannot be read names nothing: whoever reads it says so.
-pub(super) fn locate(file: &Path, model: Option<&Path>, absent: Absent, quiet: bool) -> Result<Located, Failure> {
-    let mut named: Vec<(String, Option<Place>)> = Vec::new();
-    if let Some(uri) = model.filter(|model| is_elsewhere(model)).and_then(Path::to_str) {
-        named.push((uri.to_owned(), None));
-    }
+pub(super) fn locate(
+    file: &Path,
+    (model, adapter): (Option<&Path>, Option<&Path>),
+    absent: Absent,
+    quiet: bool,
+) -> Result<Located, Failure> {
+    let flags = model.into_iter().chain(adapter).filter(|path| is_elsewhere(path)).filter_map(Path::to_str);
+    let mut named: Vec<(String, Option<Place>)> = flags.map(|uri| (uri.to_owned(), None)).collect();
     if let Ok(document) = Document::open(file, "the file") {
         let places = elsewhere(&document, model.is_none());
         named.extend(places.into_iter().map(|(uri, place)| (uri, Some(place))));

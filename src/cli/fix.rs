@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let model = args.model.as_deref().map(|model| local(model, quiet)).transpose()?;
     let mut located = Located::default();
     for file in std::iter::once(&args.suite).chain(&args.also).chain(&args.recipe) {
-        located.extend(locate(file, model.as_deref(), Absent::Bring, quiet)?);
+        located.extend(locate(file, (model.as_deref(), None), Absent::Bring, quiet)?);
     }
     let request = Request {
         suite: args.suite.clone(),

@@ -7,6 +7,8 @@ static STOP: AtomicBool = AtomicBool::new(false);
 static QUIET: AtomicBool = AtomicBool::new(false);
 /// Work is done in turns, and none is under way.
 static BETWEEN: AtomicBool = AtomicBool::new(false);
+/// Somebody looks at the flag.
+static LISTENED: AtomicBool = AtomicBool::new(false);
 
 /// Starts listening; the flag turns true at the first Ctrl-C (or SIGTERM).
 pub(super) fn listen() -> &'static AtomicBool {
@@ -19,7 +21,20 @@ pub(super) fn listen() -> &'static AtomicBool {
         }
         complain("\ninterrupted: finishing what is in flight; Ctrl-C again stops at once\n");
     });
+    LISTENED.store(true, Ordering::Relaxed);
+    BETWEEN.store(false, Ordering::Relaxed);
     &STOP
+}
+
+/// Listens while something is fetched that the work needs. Where nobody listened before, Ctrl-C ends the program again behind it.
+pub(super) fn listen_while<T>(act: impl FnOnce(&'static AtomicBool) -> T) -> T {
+    let alone = !LISTENED.load(Ordering::Relaxed);
+    let done = act(listen());
+    if alone {
+        LISTENED.store(false, Ordering::Relaxed);
+        BETWEEN.store(true, Ordering::Relaxed);
+    }
+    done
 }
 
 /// The same for what ends at once and loses nothing: the first Ctrl-C says nothing.
@@ -35,8 +50,9 @@ pub(super) struct Turn(&'static AtomicBool);
 impl Turn {
     /// Begins one.
     pub(super) fn begin() -> Self {
-        BETWEEN.store(false, Ordering::Relaxed);
-        Self(stop_quietly())
+        let stop = stop_quietly();
+        stop.store(false, Ordering::Relaxed);
+        Self(stop)
     }
 
     /// Turns true at the first Ctrl-C.

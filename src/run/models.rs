@@ -2,7 +2,7 @@
 
 use super::base::need_of_head;
 use crate::engine::cache::{Cache, Identity};
-use crate::engine::endpoint::{Endpoint, EndpointSettings, Key};
+use crate::engine::endpoint::{Endpoint, EndpointSettings, Key, Proxies};
 use crate::engine::llama::probe::Probe;
 use crate::engine::llama::{KvStorage, Llama, LlamaSettings, hash};
 use crate::engine::scripted::Scripted;
@@ -222,11 +222,13 @@ fn endpoint_settings(spec: &suite::Endpoint, template_vars: &Vars, servers: Serv
         Servers::Unasked => None,
         Servers::Asked { variable } => variable(name),
     };
+    let proxy = |name: &str| value(&name.to_lowercase()).or_else(|| value(name));
     let key = |name: &String| (name.clone(), value(name).as_deref().and_then(Key::new));
     EndpointSettings {
         urls: spec.urls.clone(),
         name: spec.name.clone(),
         key: spec.key_env.as_ref().map(key),
+        proxies: Proxies { http: proxy("HTTP_PROXY"), https: proxy("HTTPS_PROXY"), none: proxy("NO_PROXY") },
         concurrency: spec.concurrency as usize,
         retries: spec.retries,
         timeout: seconds(spec.timeout_s),
@@ -236,6 +238,6 @@ fn endpoint_settings(spec: &suite::Endpoint, template_vars: &Vars, servers: Serv
         takes: spec.takes.clone(),
         keep: spec.cache,
         template_vars: template_vars.clone(),
-        place: spec.place.clone(),
+        place: spec.place.0.clone(),
     }
 }

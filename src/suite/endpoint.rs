@@ -35,9 +35,37 @@ pub struct Endpoint {
     pub takes: Vec<Extra>,
     /// Answers are kept for other runs: whoever sets it vouches that the server's model stays the same.
     pub cache: bool,
-    /// Where it stands.
+    /// Where it stands. It does not make another model of it: the same servers named twice are one.
     #[serde(skip)]
-    pub place: Place,
+    pub place: Aside<Place>,
+}
+
+/// What is the same wherever it differs.
+#[derive(Debug, Clone, Default)]
+pub struct Aside<T>(pub T);
+
+impl<T> PartialEq for Aside<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl<T> Eq for Aside<T> {}
+
+impl<T> std::hash::Hash for Aside<T> {
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+}
+
+impl<T> PartialOrd for Aside<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Aside<T> {
+    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
+        std::cmp::Ordering::Equal
+    }
 }
 
 /// The same as written.
@@ -140,7 +168,7 @@ impl Loader<'_> {
             stream: entry.stream.unwrap_or(true),
             takes: entry.takes.clone(),
             cache: entry.cache.unwrap_or(false),
-            place: self.place(at),
+            place: Aside(self.place(at)),
         };
         sound.then(|| ModelRef::Endpoint(Box::new(endpoint)))
     }

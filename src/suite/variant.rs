@@ -232,8 +232,8 @@ impl Loader<'_> {
     }
 
     fn adapter(&mut self, at: &str, written: Option<&str>) -> Option<AdapterRef> {
-        if self.overrides.adapter.is_some() {
-            return self.overrides.adapter.clone();
+        if let Some(AdapterRef { path, scale }) = &self.overrides.adapter {
+            return Some(AdapterRef { path: self.overrides.located.local(path), scale: *scale });
         }
         let (file, scale) = split_scale(written?);
         let adapter = AdapterRef { path: self.model_path(file), scale };

@@ -53,7 +53,7 @@ pub(super) fn typed(line: &str) -> Result<Typed, String> {
         other => {
             let known = COMMANDS.map(|(name, ..)| name);
             Err(format!(
-                "there is no command `{other}`: {}\na message that begins with a slash is typed with two",
+                "there is no command `{other}`: {}\na message that begins with a slash is typed with two; Ctrl-D ends the chat",
                 did_you_mean(other, &known)
             ))
         }
@@ -84,7 +84,7 @@ mod tests {
     fn an_unknown_command_says_which_there_are() {
         insta::assert_snapshot!(typed("/rest").unwrap_err(), @r"
         there is no command `/rest`: did you mean `/reset`? (/help, /reset, /system, /save, /tokens, /reward)
-        a message that begins with a slash is typed with two
+        a message that begins with a slash is typed with two; Ctrl-D ends the chat
         ");
         insta::assert_snapshot!(typed("/reset all").unwrap_err(), @"`/reset` takes nothing, and `all` stands behind it");
     }

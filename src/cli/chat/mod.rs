@@ -4,11 +4,10 @@ mod command;
 mod session;
 mod typing;
 
-use super::direct::DirectArgs;
+use super::direct::{DirectArgs, appraiser};
 use super::failure::Failure;
 use super::output::complain;
 use super::rewriting::Format;
-use crate::run::Appraiser;
 use crate::run::direct::Conversation;
 use crate::sampling::SamplingSpec;
 use session::{Judge, Session};
@@ -18,7 +17,7 @@ use std::path::PathBuf;
 /// Arguments of `chat`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "On a terminal, /help lists what can be typed. Where stdin is no terminal, all of it is one message: it is\nanswered, and the program ends."
+    after_help = "On a terminal, /help lists what can be typed. Where stdin is no terminal, all of it is one message, and the program ends behind the answer."
 )]
 pub(super) struct Args {
     /// The model
@@ -78,7 +77,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let mut conversation = Conversation::new(&model, &args.sampling())?;
     conversation.set_system(args.system.clone());
     let judge = match &args.reward {
-        Some(file) => Some(Judge::new(Appraiser::open(file, args.reward_base.as_deref(), &settings)?, settings)),
+        Some(file) => Some(Judge::new(appraiser(file, args.reward_base.as_deref(), &settings, quiet)?, settings)),
         None => None,
     };
     let mut session = Session::new(conversation, judge, quiet);

@@ -46,12 +46,14 @@ pub(super) struct Session<'m> {
     conversation: Conversation<'m>,
     judge: Option<Judge>,
     last: Option<Said>,
+    /// Answers that were stopped or cut: what a model learns from should end where it ends.
+    cut: usize,
     quiet: bool,
 }
 
 impl<'m> Session<'m> {
     pub(super) fn new(conversation: Conversation<'m>, judge: Option<Judge>, quiet: bool) -> Self {
-        Self { conversation, judge, last: None, quiet }
+        Self { conversation, judge, last: None, cut: 0, quiet }
     }
 
     /// Answers one message.
@@ -116,6 +118,7 @@ impl<'m> Session<'m> {
         drop(turn);
         self.tell(&said, stopped);
         let answered = !said.completion.tokens.is_empty();
+        self.cut += usize::from(answered && (stopped || said.completion.stop_reason == StopReason::Length));
         self.last = Some(said);
         if aloud && answered && !stopped {
             self.tell_reward()?;
@@ -168,7 +171,7 @@ impl<'m> Session<'m> {
             Typed::Help => complain(&help()),
             Typed::Reset => {
                 self.conversation.reset();
-                self.last = None;
+                (self.last, self.cut) = (None, 0);
                 self.note("what was said is forgotten");
             }
             Typed::System(None) => complain(&format!("{}\n", self.conversation.system().unwrap_or("(none)"))),
@@ -197,7 +200,8 @@ impl<'m> Session<'m> {
         let line = format!("{}\n", json!({"messages": messages.iter().map(one).collect::<Vec<_>>()}));
         let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);
         match opened.and_then(|mut file| file.write_all(line.as_bytes())).context("it is not saved") {
-            Ok(()) => self.note(&format!("added to {}", file.display())),
+            Ok(()) if self.cut == 0 => self.note(&format!("added to {}", file.display())),
+            Ok(()) => self.note(&format!("added to {}; {} of its answers were cut short", file.display(), self.cut)),
             Err(error) => complain(&format!("error: {}: {error:#}\n", file.display())),
         }
     }

@@ -1,6 +1,6 @@
 //! `tripos lm rank`: which of several texts a model prefers behind a text.
 
-use super::super::direct::DirectArgs;
+use super::super::direct::{DirectArgs, appraiser};
 use super::super::environment;
 use super::super::failure::Failure;
 use super::super::interrupt;
@@ -8,7 +8,6 @@ use super::super::output::{complain, print};
 use super::super::rewriting::Format;
 use crate::prompt::Asked;
 use crate::report::lm::{RankedRow, ranked};
-use crate::run::Appraiser;
 use crate::run::RunSettings;
 use crate::run::direct::{self, Ranked, in_order};
 use clap::ValueEnum;
@@ -17,6 +16,7 @@ use std::path::PathBuf;
 
 /// Arguments of `lm rank`.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "tripos lm rank --model <FILE> <TEXT> --candidates <TEXT> <TEXT>...")]
 pub(super) struct Args {
     /// The text before the candidates; control tokens that it spells are control tokens
     #[arg(value_name = "TEXT")]
@@ -82,10 +82,10 @@ pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
 /// Has a reward model judge each candidate.
 fn judge(args: &Args, found: &mut [Ranked], settings: &RunSettings, quiet: bool) -> Result<(), Failure> {
     let Some(file) = &args.reward else { return Ok(()) };
-    let appraiser = Appraiser::open(file, args.reward_base.as_deref(), settings)?;
+    let judge = appraiser(file, args.reward_base.as_deref(), settings, quiet)?;
     let items: Vec<(Asked, String)> =
         found.iter().map(|one| (Asked::Text(args.text.clone()), one.candidate.clone())).collect();
-    for (one, reward) in found.iter_mut().zip(appraiser.judge(&items, settings, interrupt::listen())?) {
+    for (one, reward) in found.iter_mut().zip(judge.judge(&items, settings, interrupt::listen())?) {
         match reward {
             Ok(reward) => one.reward = Some(reward),
             Err(reason) if !quiet => complain(&format!("warning: `{}` has no reward: {reason}\n", one.candidate)),

@@ -213,7 +213,7 @@ impl Args {
     /// The recipe with its data, or all that is wrong with either.
     fn prepare(&self, overrides: &Overrides, settings: &RunSettings, quiet: bool) -> Result<Work, Failure> {
         let read = |absent| -> Result<_, Failure> {
-            let located = locate(&self.recipe, overrides.model.as_deref(), absent, quiet)?;
+            let located = locate(&self.recipe, (overrides.model.as_deref(), None), absent, quiet)?;
             Ok(load(&self.recipe, &Overrides { located, ..overrides.clone() }))
         };
         let (mut recipe, mut problems) = read(if self.dry_run { Absent::Say } else { Absent::Leave })?;

@@ -63,7 +63,9 @@ impl Line {
         let elapsed_s = began.elapsed().as_secs_f64();
         let took = self.took(url, &heard)?;
         let usage = heard.usage.unwrap_or_default();
-        let told = sampling.logprobs.is_some() && !heard.tokens.is_empty();
+        // One without a number would make a record that nobody can read.
+        let whole = heard.tokens.iter().all(|piece| piece.logprob.is_some_and(f32::is_finite));
+        let told = sampling.logprobs.is_some() && !heard.tokens.is_empty() && whole;
         let completion = Completion {
             tokens: Vec::new(),
             stop_reason: if heard.finish.as_deref() == Some("length") { StopReason::Length } else { StopReason::Stop },
@@ -116,10 +118,11 @@ impl Line {
     }
 
     fn told(&self, piece: &Piece) -> TokenLogprob {
+        let finite = piece.top.iter().filter(|(_, logprob)| logprob.is_finite());
         TokenLogprob {
             id: self.pieces.id(&piece.bytes),
             logprob: piece.logprob.unwrap_or(f32::NEG_INFINITY),
-            top: piece.top.iter().map(|(bytes, logprob)| (self.pieces.id(bytes), *logprob)).collect(),
+            top: finite.map(|(bytes, logprob)| (self.pieces.id(bytes), *logprob)).collect(),
         }
     }
 }

@@ -21,7 +21,7 @@ impl Echo {
     /// Tokens that do not spell the text.
     pub(super) fn new(text: &str, pieces: &[Piece]) -> Result<Self, String> {
         let length = text.chars().count();
-        let tokens = by_spelling(text, pieces).or_else(|| by_offset(length, pieces));
+        let tokens = by_spelling(text, pieces).or_else(|| by_offset(text, length, pieces));
         let tokens = tokens.ok_or("its tokens do not spell the text")?;
         Ok(Self { tokens: tokens.into_iter().filter(|(at, _)| *at < length).collect() })
     }
@@ -69,13 +69,23 @@ fn by_spelling(text: &str, pieces: &[Piece]) -> Option<Vec<(usize, Option<f32>)>
     None
 }
 
-/// By the places that the server gives.
-fn by_offset(length: usize, pieces: &[Piece]) -> Option<Vec<(usize, Option<f32>)>> {
+/// By the places that the server gives, where its texts cannot be put together because it cuts characters in pieces. Each token
+/// whose text is whole must stand at its place: a server may count a mark that begins every text, or each piece of a cut
+/// character, and all that follows would be laid beside itself.
+fn by_offset(text: &str, length: usize, pieces: &[Piece]) -> Option<Vec<(usize, Option<f32>)>> {
     let tokens: Vec<(usize, Option<f32>)> =
         pieces.iter().map(|piece| Some((piece.offset?, piece.logprob))).collect::<Option<_>>()?;
-    let first = tokens.first()?.0;
     let ordered = tokens.is_sorted_by_key(|(at, _)| *at);
-    (first == 0 && ordered && tokens.last()?.0 + 1 >= length).then_some(tokens)
+    let (first, last) = (tokens.first()?.0, tokens.last()?.0);
+    let mark = tokens.get(1).is_some_and(|(at, _)| *at == 0);
+    let stands =
+        pieces.iter().skip(usize::from(mark)).zip(tokens.iter().skip(usize::from(mark))).all(|(piece, (at, _))| {
+            let said = std::str::from_utf8(&piece.bytes).ok().filter(|said| !said.contains('\u{fffd}'));
+            let rest = text.char_indices().nth(*at).and_then(|(byte, _)| text.get(byte..));
+            // What cannot be read, and what was drawn behind the text, stands anywhere.
+            said.zip(rest).is_none_or(|(said, rest)| rest.starts_with(said))
+        });
+    (first == 0 && ordered && stands && (length..=length + 1).contains(&(last + 1))).then_some(tokens)
 }
 
 /// The log-probabilities of each candidate's tokens behind a context of so many characters, and the tokens of the context.
@@ -151,6 +161,31 @@ mod tests {
             piece.offset = Some(at);
         }
         assert_eq!(Echo::new("xé", &lost).unwrap().tokens, [(0, None), (1, Some(-1.0)), (1, Some(-2.0))]);
+    }
+
+    /// Character and byte level: `你` as three tokens that a server counts as three characters, and a mark that it counts as three.
+    #[test]
+    fn places_that_run_ahead_of_the_text_are_refused() {
+        let laid = |text: &str, told: &[(&str, usize)]| {
+            let piece = |(said, at): &(&str, usize)| Piece {
+                bytes: said.as_bytes().to_vec(),
+                logprob: Some(-1.0),
+                offset: Some(*at),
+                ..Piece::default()
+            };
+            Echo::new(text, &told.iter().map(piece).collect::<Vec<_>>()).is_ok()
+        };
+        let cut = "\u{fffd}";
+        assert!(laid("a你 b", &[("a", 0), (cut, 1), (cut, 1), (cut, 1), (" b", 2), ("!", 4)]));
+        assert!(
+            laid("a你 b", &[("<s>", 0), ("a", 0), (cut, 1), (cut, 1), (cut, 1), (" b", 2), ("!", 4)]),
+            "a mark of no width"
+        );
+        assert!(!laid("a你 b", &[("a", 0), (cut, 1), (cut, 2), (cut, 3), (" b", 4), ("!", 6)]), "pieces as characters");
+        assert!(
+            !laid("a你 b", &[("<s>", 0), ("a", 3), (cut, 4), (cut, 4), (cut, 4), (" b", 5), ("!", 7)]),
+            "a mark that counts"
+        );
     }
 
     #[test]

@@ -89,6 +89,8 @@ pub enum Fault {
         url: String,
         /// What the server gives as the reason; may be empty.
         why: String,
+        /// The tokens that it took all the same.
+        took: u64,
     },
     /// The server has no such model.
     #[error("{url} has no model `{name}`")]
@@ -99,6 +101,16 @@ pub enum Fault {
         name: String,
         /// Those that it has.
         known: Vec<String>,
+    },
+    /// Servers of one fleet have different models.
+    #[error("the servers have different models: {url} has `{name}`, and one before it `{other}`")]
+    Unlike {
+        /// The address.
+        url: String,
+        /// What it has.
+        name: String,
+        /// What another has.
+        other: String,
     },
     /// The server has several models, or does not say which.
     #[error("{url} {}, and the suite does not say which to ask", if known.is_empty() { "lists no model".to_owned() } else { format!("has {} models", known.len()) })]
@@ -162,6 +174,14 @@ pub enum Fault {
         /// Seconds.
         seconds: u64,
     },
+    /// Every server asks to be left alone for longer than anybody waits.
+    #[error("{last}; it asks to wait {seconds} s")]
+    Waits {
+        /// For how long.
+        seconds: u64,
+        /// What it answered.
+        last: Box<Fault>,
+    },
     /// No server has answered for a while.
     #[error("no server can be reached any more, for {seconds} s: {last}")]
     Gone {
@@ -207,11 +227,14 @@ impl Fault {
             Self::Unreachable { .. } | Self::Tls { .. } => Cure::Down,
             Self::Timeout { .. } | Self::Broken { .. } => Cure::Later,
             Self::Status { status, after, .. } => match status {
-                401 | 403 => Cure::Fatal,
+                // 403 is one prompt refused by some, and a key without rights by others.
+                401 | 404 | 405 | 501 => Cure::Fatal,
                 429 | 502..=504 | 529 => Cure::Rest(*after),
                 408 | 425 | 500..=599 => Cure::Later,
                 _ => Cure::Never,
             },
+            // What is not counted is paid for all the same.
+            Self::Uncounted { .. } => Cure::Fatal,
             _ => Cure::Never,
         }
     }
@@ -248,6 +271,7 @@ impl Fault {
                 "a model that thinks may have used up `max_tokens` before it said anything; or it was filtered".into()
             }
             Self::GivenUp { last, .. } => last.help(),
+            Self::Waits { seconds, .. } => format!("go on with --resume in {seconds} s, or set a longer `timeout_s`"),
             Self::Gone { last, .. } => format!("{}; then go on with --resume", last.help()),
             _ => self.help_before(),
         }
@@ -259,6 +283,7 @@ impl Fault {
             Self::NoSuchModel { name, known, .. } => did_you_mean(name, &names(known)),
             Self::NeedsName { known, .. } if known.is_empty() => "add `name: …` beside `endpoint`".into(),
             Self::NeedsName { known, .. } => format!("add `name: …` beside `endpoint`: {}", names(known).join(", ")),
+            Self::Unlike { .. } => "add a `name: …` that all of them know, or ask them as models of their own".into(),
             Self::NoEcho { .. } | Self::Unaligned { .. } => {
                 "take a server whose /completions knows `echo` with `logprobs` (vLLM), a GGUF, or a scorer that reads what is \
                  said"
@@ -309,8 +334,9 @@ mod tests {
         let wait = Some(Duration::from_secs(3));
         assert_eq!((status(429, wait), status(503, None)), (Cure::Rest(wait), Cure::Rest(None)));
         assert_eq!((status(500, None), status(408, None)), (Cure::Later, Cure::Later));
-        assert_eq!((status(400, None), status(404, None), status(302, None)), (Cure::Never, Cure::Never, Cure::Never));
-        assert_eq!((status(401, None), status(403, None)), (Cure::Fatal, Cure::Fatal));
+        assert_eq!((status(400, None), status(302, None)), (Cure::Never, Cure::Never));
+        assert_eq!((status(404, None), status(501, None)), (Cure::Fatal, Cure::Fatal), "there is no such place");
+        assert_eq!((status(401, None), status(403, None)), (Cure::Fatal, Cure::Never));
         assert_eq!(Fault::Unreachable { url: "u".into(), reason: "r".into() }.cure(), Cure::Down);
         assert_eq!(Fault::Page { url: "u".into() }.cure(), Cure::Never);
     }

@@ -8,6 +8,9 @@ const FIRST: Duration = Duration::from_millis(500);
 /// … up to this.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// Requests in a row that come to nothing until a server is left alone.
+const STUMBLES: u32 = 3;
+
 /// The servers, and what each has in flight.
 #[derive(Debug)]
 pub(super) struct Fleet {
@@ -27,6 +30,8 @@ struct Server {
     good: usize,
     /// Failures in a row.
     failures: u32,
+    /// Requests in a row that came to nothing although the server is there.
+    stumbles: u32,
     down: bool,
     rests_until: Option<Instant>,
 }
@@ -34,18 +39,19 @@ struct Server {
 impl Fleet {
     pub(super) fn new(servers: usize, most: usize) -> Self {
         let most = most.max(1);
-        let server = Server { flying: 0, bears: most, good: 0, failures: 0, down: false, rests_until: None };
+        let server =
+            Server { flying: 0, bears: most, good: 0, failures: 0, stumbles: 0, down: false, rests_until: None };
         Self { servers: vec![server; servers], most, down_since: None }
     }
 
-    /// The least busy server that may be asked now; it then has one more request in flight.
-    pub(super) fn take(&mut self, now: Instant) -> Option<usize> {
+    /// The least busy server that may be asked now, another than `not` if there is one; it then has one more request in flight.
+    pub(super) fn take(&mut self, now: Instant, not: Option<usize>) -> Option<usize> {
         let free = |server: &Server| {
             let most = if server.failures > 0 { 1 } else { server.bears };
             server.flying < most && server.rests_until.is_none_or(|until| until <= now)
         };
         let found = self.servers.iter().enumerate().filter(|(_, server)| free(server));
-        let (index, _) = found.min_by_key(|(_, server)| (server.failures, server.flying))?;
+        let (index, _) = found.min_by_key(|(at, server)| (Some(*at) == not, server.failures, server.flying))?;
         self.servers.get_mut(index)?.flying += 1;
         Some(index)
     }
@@ -62,7 +68,7 @@ impl Fleet {
         self.heard(index);
         let most = self.most;
         if let Some(server) = self.servers.get_mut(index) {
-            (server.failures, server.rests_until) = (0, None);
+            (server.failures, server.stumbles, server.rests_until) = (0, 0, None);
             server.good += 1;
             if server.good >= server.bears && server.bears < most {
                 (server.bears, server.good) = (server.bears + 1, 0);
@@ -76,6 +82,20 @@ impl Fleet {
             server.down = false;
         }
         self.down_since = None;
+    }
+
+    /// A request came to nothing at a server that is there: it broke off, took too long, or was an error of the server's own. One
+    /// that does so again and again is left alone for a while, as long as another bears the work.
+    pub(super) fn stumbles(&mut self, index: usize, now: Instant, jitter: f64) {
+        self.heard(index);
+        let mut others = self.servers.iter().enumerate().filter(|(at, _)| *at != index);
+        let another = others.any(|(_, server)| server.failures == 0 && server.stumbles < STUMBLES);
+        if let Some(server) = self.servers.get_mut(index) {
+            server.stumbles = server.stumbles.saturating_add(1);
+            if server.stumbles >= STUMBLES && another {
+                server.fails(now, None, jitter);
+            }
+        }
     }
 
     /// A server has too much to do: it gets half as much, after the time that it asks for.
@@ -101,6 +121,12 @@ impl Fleet {
     /// How long none has been reached.
     pub(super) fn silent_for(&self, now: Instant) -> Option<Duration> {
         self.down_since.map(|since| now.saturating_duration_since(since))
+    }
+
+    /// How long the first of them still rests, where all do.
+    pub(super) fn all_rest(&self, now: Instant) -> Option<Duration> {
+        let rests = |server: &Server| server.rests_until?.checked_duration_since(now);
+        self.servers.iter().map(rests).collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
     /// When the next one has rested.
@@ -138,7 +164,7 @@ mod tests {
     use super::*;
 
     fn fill(fleet: &mut Fleet, now: Instant) -> Vec<usize> {
-        std::iter::from_fn(|| fleet.take(now)).collect()
+        std::iter::from_fn(|| fleet.take(now, None)).collect()
     }
 
     #[test]
@@ -154,7 +180,7 @@ mod tests {
     fn one_that_is_down_is_left_out_and_tried_again_with_one_request() {
         let now = Instant::now();
         let mut fleet = Fleet::new(2, 2);
-        assert_eq!(fleet.take(now), Some(0));
+        assert_eq!(fleet.take(now, None), Some(0));
         fleet.landed(0);
         fleet.is_down(0, now, 0.0);
         assert_eq!(fill(&mut fleet, now), [1, 1]);

@@ -158,7 +158,7 @@ impl Heard {
             return Ok(self);
         }
         let why = if self.refusal.is_empty() { finish.to_owned() } else { short(&self.refusal) };
-        Err(Fault::Empty { url: url.to_owned(), why })
+        Err(Fault::Empty { url: url.to_owned(), why, took: self.usage.map_or(0, |usage| usage.all()) })
     }
 }
 

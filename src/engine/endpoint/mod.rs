@@ -54,6 +54,8 @@ pub struct EndpointSettings {
     pub name: Option<String>,
     /// The variable that holds the key, and what it holds.
     pub key: Option<(String, Option<Key>)>,
+    /// What stands between here and them.
+    pub proxies: Proxies,
     /// Most requests in flight at each server.
     pub concurrency: usize,
     /// How often a request is asked again.
@@ -76,13 +78,24 @@ pub struct EndpointSettings {
     pub place: Place,
 }
 
+/// The proxies of the environment.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies {
+    /// For `http://`.
+    pub http: Option<String>,
+    /// For `https://`.
+    pub https: Option<String>,
+    /// The hosts that are asked without one, as in `NO_PROXY`.
+    pub none: Option<String>,
+}
+
 /// A model behind one or several servers.
 pub struct Endpoint {
     facts: ModelFacts,
     settings: EndpointSettings,
     line: Arc<Line>,
-    /// The first server that answered when it was opened; `None` where none was asked.
-    probed: Option<String>,
+    /// The servers that answered when it was opened; none where none was asked.
+    met: Vec<String>,
     echoes: OnceLock<Result<(), Fault>>,
     desk: Mutex<Desk>,
 }
@@ -117,16 +130,17 @@ impl Endpoint {
             Some((variable, key)) => (variable.as_str(), key.clone()),
             None => ("", None),
         };
-        let wire = Wire::new(key, variable, settings.timeout, settings.concurrency)?;
+        let wire = Wire::new((key, variable), &settings.proxies, settings.timeout, settings.concurrency)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Fault::Client { reason: error.to_string() })?;
-        let (probed, described) = if connect {
-            let (url, described) = runtime.block_on(meet(&wire, &settings))?;
-            (Some(url), described)
+        let (met, described) = if connect {
+            runtime.block_on(meet(&wire, &settings))?
         } else {
-            (None, Described { name: settings.name.clone().unwrap_or_default(), ..Described::default() })
+            (Vec::new(), Described { name: settings.name.clone().unwrap_or_default(), ..Described::default() })
         };
-        let takes = [described.takes.as_slice(), &settings.takes].concat();
+        let mut takes = [described.takes.as_slice(), &settings.takes].concat();
+        takes.sort_unstable();
+        takes.dedup();
         let style = Style {
             name: described.name.clone(),
             stream: settings.stream,
@@ -142,27 +156,26 @@ impl Endpoint {
             ..Limits::default()
         };
         Ok(Self {
-            facts: facts(&settings, &described),
+            facts: facts(&settings, &described, &line.style.takes),
             line: Arc::new(line),
-            probed,
+            met,
             echoes: OnceLock::new(),
             desk: Mutex::new(Desk { runtime, fleet, limits }),
             settings,
         })
     }
 
-    /// Whether the server's echoes can be believed; it is asked once.
+    /// Whether the servers' echoes can be believed; each is asked once.
     fn echoes(&self) -> Result<(), Fault> {
-        let Some(url) = &self.probed else { return Ok(()) };
         let ask = || {
             let desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-            desk.runtime.block_on(probe::echoes(&self.line, url))
+            self.met.iter().try_for_each(|url| desk.runtime.block_on(probe::echoes(&self.line, url)))
         };
         self.echoes.get_or_init(ask).clone()
     }
 
     fn takes(&self, extra: Extra) -> Result<(), Fault> {
-        let taken = self.probed.is_none() || self.line.style.takes.contains(&extra);
+        let taken = self.met.is_empty() || self.line.style.takes.contains(&extra);
         if taken { Ok(()) } else { Err(Fault::Setting { setting: extra.name() }) }
     }
 
@@ -232,7 +245,7 @@ impl Engine for Endpoint {
             BiasToken::Text(text) => Some(Fault::Bias { text: text.clone() }),
             BiasToken::Id(_) => None,
         });
-        let untaken = sampling.untaken(&self.line.style.takes).filter(|_| self.probed.is_some());
+        let untaken = sampling.untaken(&self.line.style.takes).filter(|_| !self.met.is_empty());
         let fault = bias.or(untaken.map(|extra| Fault::Setting { setting: extra.name() }));
         fault.map_or(Ok(()), |fault| Err(server(&self.settings.place, fault)))
     }
@@ -258,13 +271,19 @@ impl Engine for Endpoint {
 }
 
 /// Asks each server for its models. One that cannot be reached is left out for now, as long as another is there; a name that
-/// one of them does not know is an error.
-async fn meet(wire: &Wire, settings: &EndpointSettings) -> Result<(String, Described), Fault> {
-    let (mut found, mut absent) = (None, None);
+/// one of them does not know is an error, and so are two models. What not all of them take is not sent.
+async fn meet(wire: &Wire, settings: &EndpointSettings) -> Result<(Vec<String>, Described), Fault> {
+    let (mut met, mut found, mut absent) = (Vec::new(), None::<Described>, None);
     for url in &settings.urls {
         match probe::describe(wire, url, settings.name.as_deref(), settings.retries).await {
             Ok(described) => {
-                found.get_or_insert((url.clone(), described));
+                let first = found.get_or_insert_with(|| described.clone());
+                if first.name != described.name {
+                    let (name, other) = (described.name, first.name.clone());
+                    return Err(Fault::Unlike { url: url.clone(), name, other });
+                }
+                first.takes.retain(|extra| described.takes.contains(extra));
+                met.push(url.clone());
             }
             Err(fault @ (Fault::Unreachable { .. } | Fault::Tls { .. } | Fault::Timeout { .. })) => {
                 if settings.urls.len() > 1 {
@@ -275,19 +294,21 @@ async fn meet(wire: &Wire, settings: &EndpointSettings) -> Result<(String, Descr
             Err(fault) => return Err(fault),
         }
     }
-    found.ok_or_else(|| absent.unwrap_or(Fault::Client { reason: "there is no address".into() }))
+    let found = found.ok_or_else(|| absent.unwrap_or(Fault::Client { reason: "there is no address".into() }))?;
+    Ok((met, found))
 }
 
 fn server(place: &Place, fault: Fault) -> EngineError {
     EngineError::Server { place: place.clone(), fault: Box::new(fault) }
 }
 
-/// What can be said of such a model. Its hash is that of the addresses and of what the server says of it: another server, or
-/// another description, is another model.
-fn facts(settings: &EndpointSettings, described: &Described) -> ModelFacts {
+/// What can be said of such a model. Its hash is that of the addresses, of what the server says of it, and of what is sent it
+/// beside the sampling: another server, another description, or other variables for its template are another model.
+fn facts(settings: &EndpointSettings, described: &Described, takes: &[Extra]) -> ModelFacts {
     let mut urls = settings.urls.clone();
     urls.sort();
-    let identity = json!({"urls": urls, "name": described.name, "said": described.said});
+    let identity = json!({"urls": urls, "name": described.name, "said": described.said, "takes": takes,
+        "template_vars": settings.template_vars});
     let sha256 = Sha256::digest(identity.to_string()).iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex

@@ -59,6 +59,9 @@ async fn listed(wire: &Wire, url: &str, retries: u32) -> Result<Vec<Value>, Faul
             Err(fault) if tries < retries && matches!(fault.cure(), Cure::Rest(_) | Cure::Later) => {
                 tries += 1;
                 let asked = if let Cure::Rest(after) = fault.cure() { after } else { None };
+                if let Some(wait) = asked.filter(|wait| *wait > wire.patience()) {
+                    return Err(Fault::Waits { seconds: wait.as_secs(), last: Box::new(fault) });
+                }
                 tokio::time::sleep(asked.unwrap_or_else(|| pause(tries, 0.0))).await;
             }
             Err(fault) => return Err(fault),
@@ -93,12 +96,16 @@ fn of_model(name: String, mut said: Value) -> Described {
         _ => Vec::new(),
     };
     if let Some(map) = said.as_object_mut() {
-        // The time of the request, in some servers; grants that are renewed.
-        map.retain(|key, _| !matches!(key.as_str(), "created" | "permission" | "status"));
+        // Prices, grants, load and the time of the request change while the model stays the same.
+        map.retain(|key, _| STABLE.contains(&key.as_str()));
     }
     let context = context.and_then(|tokens| u32::try_from(tokens).ok()).unwrap_or(0);
     Described { name, said, context, parameters, takes }
 }
+
+/// What a server says of a model that is of the model.
+const STABLE: [&str; 9] =
+    ["id", "owned_by", "root", "parent", "max_model_len", "context_length", "meta", "quantization", "digest"];
 
 /// What is asked, to see whether an echo says what generation says.
 const TRIAL: &str = "The days of the week are Monday, Tuesday,";

@@ -36,6 +36,8 @@ struct Job {
     question: Arc<Question>,
     /// Tries so far.
     tries: u32,
+    /// The server of the last try.
+    last: Option<usize>,
 }
 
 /// A request that came back.
@@ -67,7 +69,8 @@ impl<'a> Sitting<'a> {
         requests: Vec<Request>,
     ) -> Self {
         fleet.begin();
-        let job = |request: Request| Job { id: request.id, question: Arc::new(Question::of(request)), tries: 0 };
+        let job =
+            |request: Request| Job { id: request.id, question: Arc::new(Question::of(request)), tries: 0, last: None };
         let waiting = requests.into_iter().map(job).collect();
         let (later, flying, effort) = (Vec::new(), JoinSet::new(), Effort::default());
         Self { line, urls, fleet, limits, waiting, later, flying, effort, last: None }
@@ -114,8 +117,8 @@ impl<'a> Sitting<'a> {
     fn begin(&mut self, now: Instant) {
         let due = self.later.extract_if(.., |(due, _)| *due <= now);
         self.waiting.extend(due.map(|(_, job)| job));
-        while !self.waiting.is_empty() {
-            let Some(server) = self.fleet.take(now) else { break };
+        while let Some(job) = self.waiting.front() {
+            let Some(server) = self.fleet.take(now, job.last) else { break };
             let (Some(job), Some(url)) = (self.waiting.pop_front(), self.urls.get(server)) else { break };
             let (line, url) = (Arc::clone(&self.line), url.clone());
             self.flying.spawn(async move {
@@ -132,8 +135,13 @@ impl<'a> Sitting<'a> {
         next.map_or(LOOK, |next| next.saturating_duration_since(now).clamp(Duration::from_millis(1), LOOK))
     }
 
-    /// No server can be reached, and has not been for too long.
+    /// No server can be reached, and has not been for too long; or all of them ask to be left alone for too long.
     fn given_up(&self, now: Instant) -> Result<(), Fault> {
+        if let (Some(wait), Some(last)) =
+            (self.fleet.all_rest(now).filter(|wait| *wait > self.limits.patience), &self.last)
+        {
+            return Err(Fault::Waits { seconds: wait.as_secs() + 1, last: Box::new(last.clone()) });
+        }
         match (self.fleet.silent_for(now), &self.last) {
             (Some(silent), Some(last)) if silent >= self.limits.patience => {
                 Err(Fault::Gone { seconds: silent.as_secs(), last: Box::new(last.clone()) })
@@ -155,8 +163,12 @@ impl<'a> Sitting<'a> {
             }
             Err(fault) => fault,
         };
+        if let Fault::Empty { took, .. } = &fault {
+            self.limits.spent += took;
+        }
         let now = Instant::now();
         let jitter = jitter(&job);
+        job.last = Some(server);
         let cure = fault.cure();
         match cure {
             Cure::Fatal => return Err(fault),
@@ -167,12 +179,15 @@ impl<'a> Sitting<'a> {
                 self.waiting.push_front(job);
                 return self.given_up(now);
             }
-            Cure::Rest(after) => self.fleet.rests(server, now, after, jitter),
-            Cure::Never | Cure::Later => self.fleet.heard(server),
+            Cure::Rest(after) => {
+                self.fleet.rests(server, now, after, jitter);
+                self.last = Some(fault.clone());
+            }
+            Cure::Later => self.fleet.stumbles(server, now, jitter),
+            Cure::Never => self.fleet.heard(server),
         }
         job.tries += 1;
-        let waits_too_long = matches!(cure, Cure::Rest(Some(after)) if after > self.limits.patience);
-        if cure == Cure::Never || waits_too_long {
+        if cure == Cure::Never {
             done(job.id, failed(&fault));
         } else if job.tries > self.limits.retries {
             let fault = if job.tries == 1 { fault } else { Fault::GivenUp { times: job.tries, last: Box::new(fault) } };
@@ -182,7 +197,7 @@ impl<'a> Sitting<'a> {
         } else {
             self.waiting.push_front(job);
         }
-        Ok(())
+        self.given_up(now)
     }
 }
 

@@ -3,11 +3,12 @@
 //! The key goes into one header and nowhere else. What comes back is searched for it before anybody reads it: servers
 //! quote keys in their errors.
 
+use super::Proxies;
 use super::fault::Fault;
 use super::heard::{Heard, message_of, short};
 use super::sse::Events;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Client, NoProxy, Proxy, Response, StatusCode, redirect};
 use serde_json::Value;
 use std::error::Error as _;
 use std::time::Duration;
@@ -58,7 +59,12 @@ impl Key {
 
 impl Wire {
     /// A client that sends the key, and keeps so many connections to each server open. `variable` is where the key is from.
-    pub(super) fn new(key: Option<Key>, variable: &str, timeout: Duration, connections: usize) -> Result<Self, Fault> {
+    pub(super) fn new(
+        (key, variable): (Option<Key>, &str),
+        proxies: &Proxies,
+        timeout: Duration,
+        connections: usize,
+    ) -> Result<Self, Fault> {
         // Without a provider of its own, rustls takes the process's; another room may have set one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
@@ -66,16 +72,24 @@ impl Wire {
             let header = key.header().ok_or_else(|| Fault::KeyUnfit { variable: variable.to_owned() })?;
             headers.insert(AUTHORIZATION, header);
         }
-        let client = Client::builder()
+        let mut client = Client::builder()
             .user_agent(concat!("tripos/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .connect_timeout(CONNECT.min(timeout))
             .timeout(timeout)
             .pool_max_idle_per_host(connections)
             .redirect(redirect::Policy::none())
-            .build()
-            .map_err(|error| Fault::Client { reason: chain(&error) })?;
+            .no_proxy();
+        for proxy in proxies.all()? {
+            client = client.proxy(proxy);
+        }
+        let client = client.build().map_err(|error| Fault::Client { reason: chain(&error) })?;
         Ok(Self { client, key, timeout })
+    }
+
+    /// How long one request may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.timeout
     }
 
     /// The JSON at an address.
@@ -159,6 +173,9 @@ impl Wire {
                 }
                 heard.add(url, &self.hidden(event))?;
             }
+            if heard.text.len() > MOST {
+                return Err(Fault::Shape { url: url.to_owned(), reason: "it is larger than 64 MiB".into() });
+            }
         }
         if let Some(event) = events.rest().filter(|event| event != DONE) {
             heard.add(url, &self.hidden(event)).map_err(|_| broken("its last event is cut"))?;
@@ -197,6 +214,22 @@ impl Wire {
     }
 }
 
+impl Proxies {
+    /// An address that is none is not repeated: it may hold a password.
+    fn all(&self) -> Result<Vec<Proxy>, Fault> {
+        let apart = self.none.as_deref().and_then(NoProxy::from_string);
+        let named = [
+            ("HTTP_PROXY", self.http.as_ref().map(Proxy::http)),
+            ("HTTPS_PROXY", self.https.as_ref().map(Proxy::https)),
+        ];
+        let one = |(variable, proxy): (&str, Option<reqwest::Result<Proxy>>)| {
+            let unfit = |_| Fault::Client { reason: format!("{variable} is no address") };
+            Some(proxy?.map(|proxy| proxy.no_proxy(apart.clone())).map_err(unfit))
+        };
+        named.into_iter().filter_map(one).collect()
+    }
+}
+
 /// What ends a stream.
 const DONE: &str = "[DONE]";
 
@@ -229,14 +262,17 @@ fn chain(error: &reqwest::Error) -> String {
     short(&text)
 }
 
+/// No wait is longer: a time added to now must be a time.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
 /// `Retry-After`: seconds, or a date.
 fn retry_after(value: &str) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
+        return Duration::try_from_secs_f64(seconds).ok().map(|wait| wait.min(LONGEST_WAIT));
     }
     let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value.trim()).ok()?;
     let wait = at.duration_since(jiff::Timestamp::now());
-    Duration::try_from(wait).ok().or(Some(Duration::ZERO))
+    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO).min(LONGEST_WAIT))
 }
 
 #[cfg(test)]
@@ -263,6 +299,7 @@ mod tests {
         let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&soon).unwrap();
         assert!((98..=100).contains(&retry_after(&date).unwrap().as_secs()), "{date}");
         assert_eq!((retry_after("soon"), retry_after("-1")), (None, None));
+        assert_eq!(retry_after("1e19"), Some(LONGEST_WAIT));
     }
 
     #[test]

@@ -151,7 +151,8 @@ impl<'m> Conversation<'m> {
             }
         }
         if tokens.len() >= context {
-            return Err(self.model.too_long("the message", (tokens.len(), 1), "of an answer").into());
+            let what = if self.system.is_some() { "the message, with the system's before it," } else { "the message" };
+            return Err(self.model.too_long(what, (tokens.len(), 1), "of an answer").into());
         }
         Ok((tokens, forgotten))
     }
