@@ -157,17 +157,6 @@ fn no_request_is_begun_once_the_time_or_the_budget_is_used_up() {
 }
 
 #[test]
-fn a_budget_needs_a_server_that_counts() {
-    let said = json!({"choices": [{"index": 0, "text": " It is 2.", "finish_reason": "stop"}]}).to_string();
-    let silent = move || Reply::Stream(vec![said.clone(), "[DONE]".into()], Duration::ZERO);
-    let reason = unscored(", budget_tokens: 100", silent);
-    assert!(
-        reason.contains("does not say how many tokens an answer took, and there is a budget; add `stream: false`"),
-        "{reason}"
-    );
-}
-
-#[test]
 fn a_run_whose_servers_are_gone_ends_and_can_be_resumed() {
     let answer = |seen: &Seen| Reply::Late(Duration::from_millis(30), Box::new(Reply::say(seen, &seen.sum())));
     let stub = Stub::start(answer);

@@ -170,7 +170,7 @@ fn a_conversation_forgets_its_oldest_turns_and_never_its_system_message() {
         }
         let failed = conversation.say(talk, &"much too long ".repeat(40), &mut |_| {}, &never).unwrap_err();
         let failed = failed.to_string();
-        assert!(failed.contains("the message does not fit: ") && failed.contains("> 96 context tokens"), "{failed}");
+        assert!(failed.contains("before it, does not fit: ") && failed.contains("> 96 context tokens"), "{failed}");
         assert!(failed.contains("help: give --context "), "{failed}");
         assert_eq!(conversation.messages().len(), 17, "what failed is taken back");
     };

@@ -34,13 +34,23 @@ struct Server {
     stumbles: u32,
     down: bool,
     rests_until: Option<Instant>,
+    /// What it has asked for of that.
+    asked_until: Option<Instant>,
 }
 
 impl Fleet {
     pub(super) fn new(servers: usize, most: usize) -> Self {
         let most = most.max(1);
-        let server =
-            Server { flying: 0, bears: most, good: 0, failures: 0, stumbles: 0, down: false, rests_until: None };
+        let server = Server {
+            flying: 0,
+            bears: most,
+            good: 0,
+            failures: 0,
+            stumbles: 0,
+            down: false,
+            rests_until: None,
+            asked_until: None,
+        };
         Self { servers: vec![server; servers], most, down_since: None }
     }
 
@@ -68,7 +78,8 @@ impl Fleet {
         self.heard(index);
         let most = self.most;
         if let Some(server) = self.servers.get_mut(index) {
-            (server.failures, server.stumbles, server.rests_until) = (0, 0, None);
+            (server.failures, server.stumbles) = (0, 0);
+            (server.rests_until, server.asked_until) = (None, None);
             server.good += 1;
             if server.good >= server.bears && server.bears < most {
                 (server.bears, server.good) = (server.bears + 1, 0);
@@ -103,6 +114,7 @@ impl Fleet {
         self.heard(index);
         if let Some(server) = self.servers.get_mut(index) {
             (server.bears, server.good) = ((server.bears / 2).max(1), 0);
+            server.asked_until = server.asked_until.max(after.map(|after| now + after));
             server.fails(now, after, jitter);
         }
     }
@@ -123,10 +135,11 @@ impl Fleet {
         self.down_since.map(|since| now.saturating_duration_since(since))
     }
 
-    /// How long the first of them still rests, where all do.
+    /// How long the first of them still wants to be left alone, where all that can be reached have asked for it.
     pub(super) fn all_rest(&self, now: Instant) -> Option<Duration> {
-        let rests = |server: &Server| server.rests_until?.checked_duration_since(now);
-        self.servers.iter().map(rests).collect::<Option<Vec<_>>>()?.into_iter().min()
+        let there = self.servers.iter().filter(|server| !server.down);
+        let asked = there.map(|server| server.asked_until?.checked_duration_since(now));
+        asked.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
     /// When the next one has rested.

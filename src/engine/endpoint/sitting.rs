@@ -140,7 +140,10 @@ impl<'a> Sitting<'a> {
         if let (Some(wait), Some(last)) =
             (self.fleet.all_rest(now).filter(|wait| *wait > self.limits.patience), &self.last)
         {
-            return Err(Fault::Waits { seconds: wait.as_secs() + 1, last: Box::new(last.clone()) });
+            return Err(Fault::Waits {
+                seconds: (wait + Duration::from_millis(999)).as_secs(),
+                last: Box::new(last.clone()),
+            });
         }
         match (self.fleet.silent_for(now), &self.last) {
             (Some(silent), Some(last)) if silent >= self.limits.patience => {
