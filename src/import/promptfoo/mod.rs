@@ -25,6 +25,7 @@ use super::draft::{Draft, Folder, Imported, Rows, slug, unique};
 use super::listed::List;
 use super::model::Model;
 use super::node::Node;
+use super::translate::variable_name;
 use crate::error::{Place, Problems};
 use crate::suite::{Case, Vars};
 use ask::Question;
@@ -172,7 +173,7 @@ fn named(tests: &[Test]) -> Vec<Case> {
     let case = |(at, test): (usize, &Test)| {
         let described = test.description.clone().filter(|text| !text.trim().is_empty() && same(test) == 1);
         let id = described.unwrap_or_else(|| (at + 1).to_string());
-        let vars: Vars = test.vars.iter().map(|(name, value)| (ask::own_name(name), value.clone())).collect();
+        let vars: Vars = test.vars.iter().map(|(name, value)| (variable_name(name), value.clone())).collect();
         Case { id, vars, target: None, tags: test.tags.clone(), probe: None }
     };
     tests.iter().enumerate().map(case).collect()
@@ -189,7 +190,7 @@ fn is_program(path: &str) -> bool {
 }
 
 /// The name of one suite of several: what it asserts that not all of them do, two scorers at most.
-fn own_name(name: &str, shape: &Shape, all: &[Shape]) -> String {
+fn shape_name(name: &str, shape: &Shape, all: &[Shape]) -> String {
     if all.len() < 2 {
         return name.to_owned();
     }
@@ -219,7 +220,7 @@ impl Writer<'_> {
             only.map_or((None, Mapping::new()), |one| (Some(one.model.line(self.out)), one.sampling.clone()));
         let mut taken = Vec::new();
         let mut drafts = Vec::new();
-        let names: Vec<String> = shapes.iter().map(|shape| own_name(name, shape, &shapes)).collect();
+        let names: Vec<String> = shapes.iter().map(|shape| shape_name(name, shape, &shapes)).collect();
         for (shape, name) in shapes.into_iter().zip(names) {
             let scorers: Vec<Value> = shape.scorers.iter().map(|scorer| self.scorer(scorer)).collect();
             let name = unique(&name, &mut taken);
