@@ -4,10 +4,12 @@ use super::failure::Failure;
 use super::output::{complain, print};
 use super::rewriting::Format;
 use crate::error::{Explain, render};
+use crate::hub::{HubError, Uri};
 use crate::import::{Imported, Listed, lm_eval, peft, promptfoo};
+use crate::suite::is_elsewhere;
 use clap::Subcommand;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `import`.
 #[derive(Debug, clap::Args)]
@@ -49,9 +51,10 @@ struct Promptfoo {
     /// The configuration: promptfooconfig.yaml
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The model to ask instead of providers that are no GGUF files
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    /// The model to ask instead of providers that are no GGUF files: a GGUF file, hf://owner/repo/file.gguf,
+    /// https://…#sha256=…, or a server as suites name it: '{endpoint: http://localhost:8080/v1, name: NAME}'
+    #[arg(long, value_name = "MODEL", value_parser = model)]
+    model: Option<String>,
     /// The folder to write
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
@@ -66,9 +69,10 @@ struct LmEval {
     /// The task's or the group's YAML
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The model to ask
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    /// The model to ask: a GGUF file, hf://owner/repo/file.gguf, https://…#sha256=…, or a server as suites name it:
+    /// '{endpoint: http://localhost:8080/v1, name: NAME}'
+    #[arg(long, value_name = "MODEL", value_parser = model)]
+    model: Option<String>,
     /// The rows to ask (.jsonl, .csv, .json), or a folder with such a file for each task
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
@@ -84,6 +88,14 @@ struct LmEval {
     /// What is printed
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+}
+
+/// A model's name; where it lies elsewhere, in the words of the hub, which is not asked.
+fn model(text: &str) -> Result<String, HubError> {
+    if is_elsewhere(Path::new(text)) {
+        Uri::parse(text)?;
+    }
+    Ok(text.to_owned())
 }
 
 /// Brings it in.
