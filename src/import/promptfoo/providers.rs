@@ -77,7 +77,9 @@ struct Written {
 pub(super) fn read(root: &Node, instead: Option<&Model>, list: &mut List) -> Result<Vec<Provider>, ImportError> {
     let node = root.get("providers").or_else(|| root.get("targets"));
     let env = root.get("env");
-    env.iter().for_each(|env| unset(env, "", list));
+    if let Some(env) = &env {
+        unset(env, "", list);
+    }
     let mut written = Vec::new();
     for item in node.as_ref().map(Node::items).unwrap_or_default() {
         gather(&item, list, &mut written, 0);
@@ -162,7 +164,9 @@ fn gather(node: &Node, list: &mut List, found: &mut Vec<Written>, depth: usize) 
         }
     }
     let env = inner.get("env");
-    env.iter().for_each(|env| unset(env, " of a provider", list));
+    if let Some(env) = &env {
+        unset(env, " of a provider", list);
+    }
     let label = inner.text_at("label").unwrap_or_else(|| id.clone());
     let prompts = inner.get("prompts").map(|node| node.items().iter().filter_map(Node::text).collect());
     let (config, prompts) = (inner.get("config"), prompts.unwrap_or_default());
