@@ -77,9 +77,7 @@ struct Written {
 pub(super) fn read(root: &Node, instead: Option<&Model>, list: &mut List) -> Result<Vec<Provider>, ImportError> {
     let node = root.get("providers").or_else(|| root.get("targets"));
     let env = root.get("env");
-    if let Some(env) = &env {
-        unset(env, "", list);
-    }
+    unset(env.as_ref(), "", list);
     let mut written = Vec::new();
     for item in node.as_ref().map(Node::items).unwrap_or_default() {
         gather(&item, list, &mut written, 0);
@@ -164,9 +162,7 @@ fn gather(node: &Node, list: &mut List, found: &mut Vec<Written>, depth: usize) 
         }
     }
     let env = inner.get("env");
-    if let Some(env) = &env {
-        unset(env, " of a provider", list);
-    }
+    unset(env.as_ref(), " of a provider", list);
     let label = inner.text_at("label").unwrap_or_else(|| id.clone());
     let prompts = inner.get("prompts").map(|node| node.items().iter().filter_map(Node::text).collect());
     let (config, prompts) = (inner.get("config"), prompts.unwrap_or_default());
@@ -174,7 +170,8 @@ fn gather(node: &Node, list: &mut List, found: &mut Vec<Written>, depth: usize) 
 }
 
 /// Lists the variables that a suite does not set. What they hold may be a key, and is not repeated.
-fn unset(env: &Node, whose: &str, list: &mut List) {
+fn unset(env: Option<&Node>, whose: &str, list: &mut List) {
+    let Some(env) = env else { return };
     for key in env.keys().into_iter().filter(|key| !BASES.contains(&key.as_str())) {
         let place = env.get(&key).unwrap_or_else(|| env.clone()).place();
         let why = "a suite sets no variables of the environment";
