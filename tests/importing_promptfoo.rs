@@ -10,7 +10,9 @@ const SCRIPT: &str = "otherwise: hi\n";
 fn workspace(files: &[(&str, &str)]) -> Workspace {
     let workspace = Workspace::new();
     workspace.write("m.yaml", SCRIPT);
-    files.iter().for_each(|(name, text)| workspace.write(name, text));
+    for (name, text) in files {
+        workspace.write(name, text);
+    }
     workspace
 }
 
@@ -47,8 +49,8 @@ fn refused(workspace: &Workspace, flags: &[&str]) -> String {
 
 #[test]
 fn only_a_list_that_begins_with_a_text_is_multiplied_out() {
-    let config = "prompts: ['{{ word }} {{ numbers }} {{ maps }} {{ none }}']\nproviders: [x]\ntests:\n\
-                  - vars: {word: [a, b], numbers: [1, 2, 3], maps: [{k: 1}, {k: 2}], none: []}\n";
+    let config = "prompts: ['{{ word }}']\nproviders: [x]\ntests:\n\
+                  - vars: {word: [a, b], numbers: [1, 2, 3], maps: [{k: 1}, {k: 2}], empty: []}\n";
     let workspace = workspace(&[("c.yaml", config)]);
     brought(&workspace, &MODEL);
     let cases = cases(&workspace);
@@ -57,7 +59,7 @@ fn only_a_list_that_begins_with_a_text_is_multiplied_out() {
     assert_eq!(words, ["a", "b"]);
     assert_eq!(cases[1]["vars"]["numbers"], serde_json::json!([1, 2, 3]));
     assert_eq!(cases[1]["vars"]["maps"], serde_json::json!([{"k": 1}, {"k": 2}]));
-    assert_eq!(cases[1]["vars"]["none"], serde_json::json!([]));
+    assert_eq!(cases[1]["vars"]["empty"], serde_json::json!([]));
 }
 
 #[test]
@@ -201,7 +203,10 @@ fn the_address_of_env_is_where_openais_models_are_asked() {
         let workspace = workspace(&[("c.yaml", &config.replace("PROVIDER", provider))]);
         brought(&workspace, &[]);
         let suite = workspace.read("out/c.yaml");
-        suite.lines().find_map(|line| line.trim().strip_prefix("endpoint: ").map(str::to_owned)).unwrap()
+        suite
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("endpoint: ").map(|url| url.trim_matches('\'').to_owned()))
+            .unwrap()
     };
     assert_eq!(endpoint("[openai:chat:m]"), "http://localhost:2/v1");
     assert_eq!(endpoint("[{id: openai:m, config: {apiBaseUrl: 'http://localhost:3/v1'}}]"), "http://localhost:3/v1");
@@ -273,7 +278,7 @@ fn a_task_takes_a_server_too() {
     let workspace = Workspace::new();
     workspace.write(
         "t.yaml",
-        "task: t\ndataset_path: json\ndataset_kwargs: {data_files: r.jsonl}\ndoc_to_text: q\ndoc_to_target: a\n",
+        "task: t\ndataset_path: json\ndataset_kwargs: {data_files: r.jsonl}\ndoc_to_text: q\ndoc_to_target: a\nmetric_list: [{metric: exact_match}]\n",
     );
     workspace.write("r.jsonl", "{\"q\": \"1?\", \"a\": \"1\"}\n");
     let model = "{endpoint: http://localhost:1/v1, name: tiny, key_env: MY_KEY}";
