@@ -11,6 +11,7 @@
 //! - Texts are compared in NFKC with runs of white space as one space, and an answer is judged without the space around it.
 //! - An empty answer passes no assertion, `not-` or not.
 //! - A provider without `max_tokens` gets Tripos's 256.
+//! - A YAML file that a variable names is printed as JSON with its dates as written, and `1.0` as `1.0`.
 
 mod ask;
 mod assertion;

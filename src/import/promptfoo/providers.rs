@@ -172,6 +172,9 @@ fn gather(node: &Node, list: &mut List, found: &mut Vec<Written>, depth: usize) 
 /// Lists the variables that a suite does not set. What they hold may be a key, and is not repeated.
 fn unset(env: Option<&Node>, whose: &str, list: &mut List) {
     let Some(env) = env else { return };
+    if !env.value().is_mapping() {
+        list.left_out(format!("`env`{whose}"), "it is no map of variables", &env.place());
+    }
     for key in env.keys().into_iter().filter(|key| !BASES.contains(&key.as_str())) {
         let place = env.get(&key).unwrap_or_else(|| env.clone()).place();
         let why = "a suite sets no variables of the environment";
