@@ -67,7 +67,7 @@ fn a_provider_that_cannot_be_asked_needs_a_model() {
     insta::assert_snapshot!(refused("promptfoo", "c.yaml", config, &["--model", "nowhere.gguf"]), @r"
     error: there is no such model
       --> nowhere.gguf
-      help: --model names a GGUF file
+      help: --model names a GGUF file, hf://owner/repo/file.gguf, https://…#sha256=…, or a server in a suite's words: '{endpoint: http://localhost:8080/v1, name: NAME}'
     ");
 }
 

@@ -37,6 +37,7 @@ mod hub_kills;
 mod hub_server;
 mod importing;
 mod importing_mistakes;
+mod importing_promptfoo;
 mod likelihoods;
 mod lineage;
 mod llama_cpp_server;

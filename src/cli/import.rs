@@ -4,10 +4,12 @@ use super::failure::Failure;
 use super::output::{complain, print};
 use super::rewriting::Format;
 use crate::error::{Explain, render};
+use crate::hub::Uri;
 use crate::import::{Imported, Listed, lm_eval, peft, promptfoo};
+use crate::suite::is_elsewhere;
 use clap::Subcommand;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `import`.
 #[derive(Debug, clap::Args)]
@@ -49,9 +51,10 @@ struct Promptfoo {
     /// The configuration: promptfooconfig.yaml
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The model to ask instead of providers that are no GGUF files
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    /// The model to ask instead of providers that are no GGUF files: a GGUF file, hf://owner/repo/file.gguf,
+    /// https://…#sha256=…, or a server as suites name it: '{endpoint: http://localhost:8080/v1, name: NAME}'
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
     /// The folder to write
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
@@ -66,9 +69,10 @@ struct LmEval {
     /// The task's or the group's YAML
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The model to ask
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    /// The model to ask: a GGUF file, hf://owner/repo/file.gguf, https://…#sha256=…, or a server as suites name it:
+    /// '{endpoint: http://localhost:8080/v1, name: NAME}'
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
     /// The rows to ask (.jsonl, .csv, .json), or a folder with such a file for each task
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
@@ -86,17 +90,25 @@ struct LmEval {
     format: Format,
 }
 
+/// The model that a flag names; one that lies elsewhere has to be named as the hub reads names, and is not fetched.
+fn named(model: Option<&str>) -> Result<Option<&str>, Failure> {
+    if let Some(uri) = model.filter(|model| is_elsewhere(Path::new(model))) {
+        Uri::parse(uri)?;
+    }
+    Ok(model)
+}
+
 /// Brings it in.
 pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     match &args.from {
         From::Peft(args) => adapter(args, quiet),
         From::Promptfoo(args) => {
-            let imported = promptfoo::import(&args.file, args.model.as_deref(), &args.out)?;
+            let imported = promptfoo::import(&args.file, named(args.model.as_deref())?, &args.out)?;
             say(&imported, args.format, quiet)
         }
         From::LmEval(args) => {
             let options = lm_eval::Options {
-                model: args.model.as_deref(),
+                model: named(args.model.as_deref())?,
                 out: &args.out,
                 data: args.data.as_deref(),
                 examples: args.examples.as_deref(),

@@ -1,8 +1,9 @@
 //! A suite to be written, and the folder that it is written into.
 
+use super::model::left_elsewhere;
 use super::{ImportError, Listed};
 use crate::error::{Place, Problems};
-use crate::suite::{Case, Overrides, load};
+use crate::suite::{Case, Document, load};
 use serde_json::json;
 use serde_yaml::{Mapping, Value};
 use std::collections::BTreeMap;
@@ -144,7 +145,9 @@ impl Folder {
         }
         let mut problems = Problems::new();
         for suite in &self.suites {
-            let (_, mut found) = load(&suite.path, &Overrides::default());
+            // One that cannot be opened is reported by its reader.
+            let overrides = Document::open(&suite.path, "the suite").map(|document| left_elsewhere(&document));
+            let (_, mut found) = load(&suite.path, &overrides.unwrap_or_default());
             found.retain(|problem| problem.level() == crate::error::Level::Error);
             problems.append(found);
         }

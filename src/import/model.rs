@@ -1,8 +1,8 @@
 //! The `model:` line of an imported suite.
 
 use super::ImportError;
-use crate::error::Place;
-use crate::suite::{Overrides, load_text};
+use crate::error::{Level, Place};
+use crate::suite::{Document, Located, ModelRef, Overrides, elsewhere, is_elsewhere, load_model};
 use serde_yaml::{Mapping, Value};
 use std::path::{Component, Path, PathBuf};
 
@@ -20,15 +20,78 @@ pub(super) enum Model {
         /// The environment variable of its key.
         key: Option<String>,
     },
+    /// One that the command line names in a suite's own words: a server, or where a file lies elsewhere.
+    Written {
+        /// As it was typed.
+        text: String,
+        /// As the suite writes it.
+        value: Value,
+    },
+}
+
+/// How the command line names a model.
+const HELP: &str = "--model names a GGUF file, hf://owner/repo/file.gguf, https://…#sha256=…, or a server in a suite's words: \
+                    '{endpoint: http://localhost:8080/v1, name: NAME}'";
+
+/// What is told a reader of suites about models that lie elsewhere: an import fetches none.
+pub(super) fn left_elsewhere(document: &Document) -> Overrides {
+    let mut located = Located::default();
+    for (uri, _) in elsewhere(document, true) {
+        located.would(uri, "an import fetches nothing".to_owned());
+    }
+    Overrides { located, ..Overrides::default() }
+}
+
+/// The model of a line `model: …`, or what a suite with that line would be told. Nothing is read or written but the
+/// files that the line names.
+fn of_line(line: &str) -> Result<(ModelRef, Value), String> {
+    let path = Path::new("suite.yaml");
+    let document = Document::parse(path, line).map_err(|error| error.to_string())?;
+    let (model, problems) = load_model(path, line, &left_elsewhere(&document));
+    let fault = problems.iter().find(|problem| problem.level() == Level::Error).map(ToString::to_string);
+    match (model, fault) {
+        (Some(model), None) => Ok((model, document.value().get("model").cloned().unwrap_or_default())),
+        (_, fault) => Err(fault.unwrap_or_else(|| "this is no model".to_owned())),
+    }
 }
 
 impl Model {
-    /// The one that the command line names, which has to be there.
-    pub(super) fn named(path: &Path) -> Result<Self, ImportError> {
+    /// The one that the command line names: a file that is there, where one lies elsewhere, or a server.
+    pub(super) fn named(text: &str) -> Result<Self, ImportError> {
+        let path = Path::new(text);
         if path.is_file() {
             return Ok(Self::File(path.to_path_buf()));
         }
-        Err(ImportError::new(&Place::file(path), "there is no such model", "--model names a GGUF file"))
+        let fail = |what: &str, help: &str| Err(ImportError::new(&Place::file("--model"), what, help));
+        if is_elsewhere(path) {
+            // What it says may hold a password, so it is not repeated.
+            if !text.starts_with("hf://") && !text.contains("#sha256=") {
+                let help = "of a server: --model '{endpoint: http://localhost:8080/v1, name: NAME}'; of a file: add \
+                            #sha256= and the hash of its bytes";
+                return fail("the address does not say whether a server or a file is there", help);
+            }
+            return Ok(Self::Written { text: text.to_owned(), value: text.into() });
+        }
+        if !text.trim_start().starts_with('{') {
+            return Err(ImportError::new(&Place::file(path), "there is no such model", HELP));
+        }
+        match of_line(&format!("model: {}", text.trim())) {
+            Ok((ModelRef::Gguf(file), _)) if !is_elsewhere(&file) => fail("a file is named by its path alone", HELP),
+            Ok((ModelRef::Scripted(_), _)) => fail("a script is named by its path alone", "write --model FILE.yaml"),
+            Ok((ModelRef::Gguf(_) | ModelRef::Endpoint(_), value)) => {
+                Ok(Self::Written { text: text.trim().to_owned(), value })
+            }
+            Err(what) => fail(&what, HELP),
+        }
+    }
+
+    /// Whether it is asked over the network, in chats where nothing else is said.
+    pub(super) fn is_server(&self) -> bool {
+        match self {
+            Self::File(_) => false,
+            Self::Endpoint { .. } => true,
+            Self::Written { value, .. } => value.get("endpoint").is_some(),
+        }
     }
 
     /// As the suite in a folder writes it.
@@ -49,6 +112,7 @@ impl Model {
                 }
                 map.into()
             }
+            Self::Written { value, .. } => value.clone(),
         }
     }
 
@@ -56,6 +120,7 @@ impl Model {
     pub(super) fn shown(&self) -> String {
         match self {
             Self::File(path) => format!("model: {}", path.display()),
+            Self::Written { text, .. } => format!("model: {text}"),
             Self::Endpoint { url, name, key: None } => format!("model: {{endpoint: {url}, name: {name}}}"),
             Self::Endpoint { url, name, key: Some(key) } => {
                 format!("model: {{endpoint: {url}, name: {name}, key_env: {key}}}")
@@ -65,21 +130,8 @@ impl Model {
 
     /// What a suite that names it would be told: asked of the suite's own reader.
     pub(super) fn fault(&self) -> Option<String> {
-        let folder = std::env::temp_dir();
-        let variant = Mapping::from_iter([("name".into(), "a".into()), ("prompt".into(), "a.txt".into())]);
-        let suite = Mapping::from_iter([
-            ("suite".into(), "probe".into()),
-            ("model".into(), self.line(&folder)),
-            ("cases".into(), Value::from(vec![Value::from(Mapping::new())])),
-            ("scorers".into(), Value::from(vec![Value::from("stopped")])),
-            ("variants".into(), Value::from(vec![Value::from(variant)])),
-        ]);
-        let text = serde_yaml::to_string(&suite).unwrap_or_default();
-        let (_, problems) = load_text(&folder.join("probe.yaml"), &text, &Overrides::default());
-        let mut about =
-            problems.iter().filter(|problem| problem.at().is_some_and(|place| (2..=5).contains(&place.line)));
-        // Line 1 is the suite's name, and what follows are the model's.
-        about.next().map(ToString::to_string)
+        let line = Mapping::from_iter([("model".into(), self.line(Path::new(".")))]);
+        of_line(&serde_yaml::to_string(&line).unwrap_or_default()).err()
     }
 
     fn is_scripted(&self) -> bool {

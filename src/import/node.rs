@@ -14,6 +14,8 @@ pub(super) struct Node {
     file: Rc<PathBuf>,
     path: String,
     value: Value,
+    /// The place of all of it, where it is a row of a file.
+    row: Option<Rc<Place>>,
 }
 
 impl Node {
@@ -23,7 +25,13 @@ impl Node {
         let mut value = document.value().clone();
         // A merge of what is no map stays as it is written.
         let _ = value.apply_merge();
-        Ok(Self { document: Rc::new(document), file: Rc::new(path.to_path_buf()), path: String::new(), value })
+        Ok(Self {
+            document: Rc::new(document),
+            file: Rc::new(path.to_path_buf()),
+            path: String::new(),
+            value,
+            row: None,
+        })
     }
 
     /// The file that it was read from.
@@ -38,7 +46,7 @@ impl Node {
 
     /// Where it stands.
     pub(super) fn place(&self) -> Place {
-        self.document.place(&self.path)
+        self.row.as_ref().map_or_else(|| self.document.place(&self.path), |row| Place::clone(row))
     }
 
     /// What it is.
@@ -49,6 +57,12 @@ impl Node {
     /// The same place with another value: what a reference stands for.
     pub(super) fn with(&self, value: Value) -> Self {
         Self { value, ..self.clone() }
+    }
+
+    /// A row of a file of rows, whose parts stand where it stands.
+    pub(super) fn row(&self, value: Value, place: &Place) -> Self {
+        let (file, row) = (Rc::new(place.file.clone()), Some(Rc::new(place.clone())));
+        Self { document: Rc::clone(&self.document), file, path: String::new(), value, row }
     }
 
     /// The value of a key; `None` where it is absent or null.

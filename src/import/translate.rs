@@ -69,6 +69,11 @@ pub(super) fn to_tera(source: &str, names: &Names) -> String {
     out + rest
 }
 
+/// The name of a column or a variable of the source as a variable here: prompts know something else by three names.
+pub(super) fn variable_name(name: &str) -> String {
+    if matches!(name, "target" | "examples" | "completion") { format!("{name}_") } else { name.to_owned() }
+}
+
 /// A text that Tera prints as it stands.
 pub(super) fn literal(text: &str) -> String {
     if next_tag(text).is_none() { text.to_owned() } else { format!("{{% raw %}}{text}{{% endraw %}}") }

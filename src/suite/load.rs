@@ -5,7 +5,7 @@ use super::cases::Cases;
 use super::check::{self, Written};
 use super::check_scorers;
 use super::error::{SuiteError, SuiteProblem};
-use super::file::{Generate, RuleEntry, SuiteFile};
+use super::file::{Generate, ModelEntry, RuleEntry, SuiteFile};
 use super::generate::generate;
 use super::located::{Located, is_elsewhere};
 use super::matrix::matrix;
@@ -17,6 +17,7 @@ use super::text::TextCases;
 use super::yaml::Document;
 use super::{AdapterRef, Bound, ModelRef, Rule, Suite};
 use crate::error::{Place, Problems};
+use serde::Deserialize;
 use serde_yaml::Value;
 use std::path::{Path, PathBuf};
 
@@ -71,6 +72,30 @@ pub fn load_text(path: &Path, text: &str, overrides: &Overrides) -> (Option<Suit
         Ok(document) => Loader::new(path, &document, overrides).suite(),
         Err(error) => (None, error.into()),
     }
+}
+
+/// A suite's line of a model, by itself.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelLine {
+    model: ModelEntry,
+}
+
+/// Reads `model: …` by itself, as a suite at `path` that holds this line would be read.
+#[must_use]
+pub fn load_model(path: &Path, line: &str, overrides: &Overrides) -> (Option<ModelRef>, Problems) {
+    let document = match Document::parse(path, line) {
+        Ok(document) => document,
+        Err(error) => return (None, error.into()),
+    };
+    let mut loader = Loader::new(path, &document, overrides);
+    let read = document.read::<ModelLine>();
+    loader.problems.extend(read.problems);
+    loader.pruned = read.pruned;
+    let model = read.value.and_then(|line| loader.named_model("model", &line.model));
+    let mut problems = Problems::new();
+    problems.extend(loader.problems);
+    (model, problems)
 }
 
 /// One reading of one suite: the problems gather here.

@@ -41,7 +41,7 @@ pub use endpoint::Endpoint;
 pub use error::{SuiteError, SuiteProblem};
 pub use file::Generate;
 pub use judge::JudgeModel;
-pub use load::{Output, Overrides, beside, load, load_text, split_scale};
+pub use load::{Output, Overrides, beside, load, load_model, load_text, split_scale};
 pub use located::{FileName, Located, elsewhere, is_elsewhere};
 pub use probe::{Counterpart, Probe, Unit};
 pub use prune::Pruned;

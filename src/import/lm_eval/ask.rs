@@ -4,7 +4,7 @@ use super::config::Task;
 use super::metrics::delimiter;
 use super::reading::{Item, Reading};
 use crate::import::ImportError;
-use crate::import::translate::{Names, literal, says_the_same, to_tera};
+use crate::import::translate::{Names, literal, says_the_same, to_tera, variable_name};
 use crate::prompt::{Dialect, Jinja};
 use crate::suite::{Case, Vars};
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ impl Asked {
     pub(super) fn new(items: &[Item], examples: &[Item], reading: &Reading) -> Self {
         let (source, read) = (reading.source(), reading.variables());
         let case = |(at, item): (usize, &Item)| {
-            let read = read.iter().filter_map(|name| Some((own_name(name), item.row.get(name)?.clone())));
+            let read = read.iter().filter_map(|name| Some((variable_name(name), item.row.get(name)?.clone())));
             Case { id: (at + 1).to_string(), vars: read.collect(), target: None, tags: Vec::new(), probe: None }
         };
         let target = |(case, item): (Case, &Item)| Case { target: item.golds.first().cloned(), ..case };
@@ -120,7 +120,7 @@ impl Asked {
         }
         for (case, item) in self.cases.iter_mut().zip(items).chain(self.examples.iter_mut().zip(examples)) {
             let read = template.variables();
-            let more = read.iter().filter_map(|name| Some((own_name(name), item.row.get(name)?.clone())));
+            let more = read.iter().filter_map(|name| Some((variable_name(name), item.row.get(name)?.clone())));
             case.vars.extend(more.collect::<Vars>());
         }
         self.read.extend(template.variables());
@@ -130,7 +130,7 @@ impl Asked {
     /// A template that says what is wanted of cases and examples, by a translation or else by a variable.
     fn pair(&mut self, source: Option<&str>, variable: &str, (wanted, shown): (&[String], &[String])) -> Pair {
         let names = |before: &str| -> Names {
-            self.read.iter().map(|name| (name.clone(), format!("{before}{}", own_name(name)))).collect()
+            self.read.iter().map(|name| (name.clone(), format!("{before}{}", variable_name(name)))).collect()
         };
         if let Some(source) = source {
             let of_case = to_tera(source, &names(""));
@@ -149,9 +149,4 @@ impl Asked {
 /// What stands between examples.
 pub(super) fn fewshot_delimiter(task: &Task) -> String {
     task.text("fewshot_delimiter").unwrap_or_else(|| "\n\n".to_owned())
-}
-
-/// The name of a column as a variable: prompts know something else by three names.
-fn own_name(name: &str) -> String {
-    if matches!(name, "target" | "examples" | "completion") { format!("{name}_") } else { name.to_owned() }
 }

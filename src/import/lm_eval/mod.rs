@@ -37,8 +37,8 @@ use std::path::Path;
 /// What an import is told beside its file.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
-    /// The model that is asked: no task names one.
-    pub model: Option<&'a Path>,
+    /// The model that is asked, for no task names one: a file, where one lies elsewhere, or a server in a suite's words.
+    pub model: Option<&'a str>,
     /// The folder that is written.
     pub out: &'a Path,
     /// The rows, or the folder with a file of rows for each task.

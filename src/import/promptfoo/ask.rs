@@ -4,7 +4,7 @@ use super::cases::Test;
 use super::prompts::{Body, Prompt};
 use crate::import::draft::{slug, unique};
 use crate::import::listed::List;
-use crate::import::translate::{Names, literal, says_the_same, to_tera};
+use crate::import::translate::{Names, literal, says_the_same, to_tera, variable_name};
 use crate::prompt::{Dialect, Jinja, JinjaError};
 use crate::suite::Case;
 use serde_json::Value as Json;
@@ -32,11 +32,6 @@ impl Question {
         let message = Mapping::from_iter([(Value::from("user"), Value::from(self.text.trim_end_matches('\n')))]);
         serde_yaml::to_string(&[message]).unwrap_or_default()
     }
-}
-
-/// The name of a variable here: prompts know something else by three names.
-pub(super) fn own_name(name: &str) -> String {
-    if matches!(name, "target" | "examples" | "completion") { format!("{name}_") } else { name.to_owned() }
 }
 
 /// Variables may hold templates over other variables.
@@ -133,7 +128,7 @@ impl Asker<'_> {
         }
         let read = template.variables();
         self.fill(&read);
-        let names: Names = read.iter().map(|name| (name.clone(), own_name(name))).collect();
+        let names: Names = read.iter().map(|name| (name.clone(), variable_name(name))).collect();
         let around = |text: String| if dressed { format!("{{{{ {PREFIX} }}}}{text}{{{{ {SUFFIX} }}}}") } else { text };
         let translated = around(to_tera(source, &names));
         if says_the_same(&translated, self.cases, &wanted) {
@@ -156,7 +151,7 @@ impl Asker<'_> {
     fn fill(&mut self, read: &BTreeSet<String>) {
         for (case, test) in self.cases.iter_mut().zip(self.tests) {
             for name in read {
-                case.vars.entry(own_name(name)).or_insert_with(|| {
+                case.vars.entry(variable_name(name)).or_insert_with(|| {
                     let how = "a test without it asks with nothing in its place";
                     self.list.changed(format!("variable `{name}`"), how, &test.place);
                     "".into()

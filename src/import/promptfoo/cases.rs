@@ -4,10 +4,12 @@ use super::assertion::Assertion;
 use super::is_program;
 use super::prompts::matching;
 use crate::error::{Place, Problems};
+use crate::import::ImportError;
 use crate::import::listed::List;
 use crate::import::node::Node;
 use crate::suite::{Vars, read_rows, read_text};
 use serde_json::Value as Json;
+use std::path::Path;
 
 /// One test; several fields may still be those of what it inherits.
 #[derive(Debug, Clone, Default)]
@@ -38,9 +40,14 @@ const WITHOUT: [(&str, &str); 8] = [
     ("transformVars", "it is a program, and suites run none"),
 ];
 
+/// Most tests of one configuration.
+const MOST_TESTS: usize = 100_000;
+/// Deepest nesting of files of tests that name files of tests.
+const MOST_DEPTH: usize = 8;
+
 /// Every test of a file, in order; list values are multiplied out.
 pub(super) fn read(root: &Node, list: &mut List) -> Result<Vec<Test>, Problems> {
-    let mut reader = Reader { root, list };
+    let mut reader = Reader { root, list, depth: 0 };
     let default = match root.get("defaultTest") {
         Some(node) => reader.test(&opened(&node)?)?,
         None => Test::default(),
@@ -55,7 +62,21 @@ pub(super) fn read(root: &Node, list: &mut List) -> Result<Vec<Test>, Problems> 
     if found.is_empty() && !default.vars.is_empty() || root.get("tests").is_none() && found.is_empty() {
         found.push(Test { place: root.place(), ..Test::default() });
     }
-    Ok(found.into_iter().map(|test| test.over(&default)).flat_map(Test::multiplied).collect())
+    let mut all = Vec::new();
+    for test in found {
+        test.over(&default).multiplied(&mut all)?;
+    }
+    Ok(all)
+}
+
+/// An error where there would be more tests than memory should hold.
+fn few_enough(count: usize, place: &Place) -> Result<(), ImportError> {
+    if count <= MOST_TESTS {
+        return Ok(());
+    }
+    let what = format!("the combinations of all lists would be more than {MOST_TESTS} tests");
+    let help = "shorten the lists; a list that is one value is kept whole by `options: {disableVarExpansion: true}`";
+    Err(ImportError::new(place, what, help))
 }
 
 impl Test {
@@ -78,25 +99,31 @@ impl Test {
         }
     }
 
-    /// A test for each combination of its list values.
-    fn multiplied(self) -> Vec<Self> {
-        let mut all = vec![self];
-        let names: Vec<String> = all.iter().flat_map(|test| test.vars.keys().cloned()).collect();
+    /// The values that a variable takes in turn. As in promptfoo: a list does so only where its first item is a text.
+    fn values(&self, name: &str) -> Option<&[Json]> {
+        let values = self.vars.get(name)?.as_array().filter(|_| !self.whole_lists)?;
+        values.first().is_some_and(Json::is_string).then_some(values)
+    }
+
+    /// Adds a test for each combination of its list values.
+    fn multiplied(self, all: &mut Vec<Self>) -> Result<(), ImportError> {
+        let names: Vec<String> = self.vars.keys().filter(|name| self.values(name).is_some()).cloned().collect();
+        let lengths = names.iter().filter_map(|name| self.values(name)).map(<[Json]>::len);
+        few_enough(lengths.fold(1, usize::saturating_mul).saturating_add(all.len()), &self.place)?;
+        let mut combined = vec![self];
         for name in names {
-            let spread = |test: Self| match test.vars.get(&name) {
-                Some(Json::Array(values)) if !test.whole_lists => {
-                    let with = |value: &Json| {
-                        let mut one = test.clone();
-                        one.vars.insert(name.clone(), value.clone());
-                        one
-                    };
-                    values.iter().map(with).collect()
-                }
-                _ => vec![test],
+            let spread = |test: Self| {
+                let with = |value: &Json| {
+                    let mut one = test.clone();
+                    one.vars.insert(name.clone(), value.clone());
+                    one
+                };
+                test.values(&name).unwrap_or_default().iter().map(with).collect::<Vec<_>>()
             };
-            all = all.into_iter().flat_map(spread).collect();
+            combined = combined.into_iter().flat_map(spread).collect();
         }
-        all
+        all.append(&mut combined);
+        Ok(())
     }
 }
 
@@ -111,6 +138,8 @@ fn opened(node: &Node) -> Result<Node, Problems> {
 struct Reader<'a> {
     root: &'a Node,
     list: &'a mut List,
+    /// How many files deep the tests are that are read.
+    depth: usize,
 }
 
 impl Reader<'_> {
@@ -134,32 +163,38 @@ impl Reader<'_> {
             let help = "paths are seen from the file that names them";
             return Err(node.error(format!("there is no file `{written}`"), help).into());
         }
-        let mut found = Vec::new();
-        for path in files {
-            match path.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
-                "csv" | "jsonl" => found.extend(self.rows(&path)?),
-                "yaml" | "yml" | "json" => {
-                    for item in Node::open(&path)?.items() {
-                        found.extend(self.tests(&item)?);
-                    }
+        if self.depth >= MOST_DEPTH {
+            let what = format!("files of tests name one another more than {MOST_DEPTH} deep");
+            return Err(node.error(what, "name the files from the configuration itself").into());
+        }
+        self.depth += 1;
+        let found = files.iter().map(|path| self.file(path, &place)).collect::<Result<Vec<_>, _>>();
+        self.depth -= 1;
+        Ok(found?.into_iter().flatten().collect())
+    }
+
+    /// The tests of a file, by its ending.
+    fn file(&mut self, path: &Path, place: &Place) -> Result<Vec<Test>, Problems> {
+        match path.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
+            "csv" | "jsonl" => self.rows(path),
+            "yaml" | "yml" | "json" => {
+                let mut found = Vec::new();
+                for item in Node::open(path)?.items() {
+                    found.extend(self.tests(&item)?);
                 }
-                _ => {
-                    let help = "run it yourself, and write its tests as YAML, CSV or JSON lines";
-                    let name = format!("tests of `{}`", path.display());
-                    self.list.left_out_but(
-                        name,
-                        "a program makes them, or nobody knows how to read them",
-                        help,
-                        &place,
-                    );
-                }
+                Ok(found)
+            }
+            _ => {
+                let help = "run it yourself, and write its tests as YAML, CSV or JSON lines";
+                let why = "a program makes them, or nobody knows how to read them";
+                self.list.left_out_but(format!("tests of `{}`", path.display()), why, help, place);
+                Ok(Vec::new())
             }
         }
-        Ok(found)
     }
 
     /// CSV rows with promptfoo's own columns; JSON lines that are tests.
-    fn rows(&mut self, path: &std::path::Path) -> Result<Vec<Test>, Problems> {
+    fn rows(&mut self, path: &Path) -> Result<Vec<Test>, Problems> {
         let (rows, problems) = read_rows(path, usize::MAX);
         let mut all = Problems::new();
         all.extend(problems);
@@ -167,13 +202,18 @@ impl Reader<'_> {
         let csv = path.extension().is_some_and(|ending| ending == "csv");
         let mut found = Vec::new();
         for (row, place) in rows {
-            found.push(if csv { self.row(row, &place) } else { self.json_test(row, place) });
+            found.push(if csv { self.row(row, &place)? } else { self.test(&self.of_row(row, &place))? });
         }
         Ok(found)
     }
 
+    /// A value of a row as if a YAML file held it.
+    fn of_row(&self, value: impl Into<Json>, place: &Place) -> Node {
+        self.root.row(serde_yaml::to_value(value.into()).unwrap_or_default(), place)
+    }
+
     /// A row of a CSV file.
-    fn row(&mut self, row: Vars, place: &Place) -> Test {
+    fn row(&mut self, row: Vars, place: &Place) -> Result<Test, Problems> {
         let mut test = Test { place: place.clone(), ..Test::default() };
         let mut metric = None;
         for (column, value) in row {
@@ -203,34 +243,13 @@ impl Reader<'_> {
                 name if name.starts_with("__") => {
                     self.list.left_out(format!("column `{name}`"), "Tripos has nothing like it", place);
                 }
-                name => {
-                    test.vars.insert(name.to_owned(), value);
-                }
+                name => self.variable(name, &self.of_row(value, place), &mut test.vars)?,
             }
         }
         for assertion in &mut test.assertions {
             assertion.metric.clone_from(&metric);
         }
-        test
-    }
-
-    /// A JSON line in the shape of a test.
-    fn json_test(&mut self, mut row: Vars, place: Place) -> Test {
-        let vars = match row.remove("vars") {
-            Some(Json::Object(vars)) => vars,
-            _ => Vars::new(),
-        };
-        let mut test = Test { vars, place, ..Test::default() };
-        test.description = row.get("description").and_then(Json::as_str).map(str::to_owned);
-        for written in row.get("assert").and_then(Json::as_array).into_iter().flatten() {
-            let value = serde_yaml::to_value(written).unwrap_or_default();
-            for mut assertion in Assertion::read(&self.root.with(value), self.root, self.list) {
-                assertion.place = test.place.clone();
-                assertion.file.clone_from(&test.place.file);
-                test.assertions.push(assertion);
-            }
-        }
-        test
+        Ok(test)
     }
 
     /// `{config: [tests], tests: [tests]}`: each of the one with each of the other.
@@ -242,6 +261,7 @@ impl Reader<'_> {
             }
         }
         let [config, tests] = sides;
+        few_enough(config.len().saturating_mul(tests.len()), &node.place())?;
         let with = |base: &Test| tests.iter().map(|test| test.clone().over(base)).collect::<Vec<_>>();
         Ok(config.iter().flat_map(with).collect())
     }
@@ -255,10 +275,7 @@ impl Reader<'_> {
             test.assertions.extend(Assertion::read(&assertion, self.root, self.list));
         }
         if let Some(metadata) = node.get("metadata") {
-            let tag = |key: String| {
-                metadata.get(&key)?.items().iter().filter_map(Node::text).map(|value| format!("{key}:{value}")).next()
-            };
-            test.tags = metadata.keys().into_iter().filter_map(tag).collect();
+            test.tags = self.tags(&metadata);
         }
         if let Some(options) = node.get("options") {
             self.options(&options, &mut test);
@@ -272,6 +289,20 @@ impl Reader<'_> {
             }
         }
         Ok(test)
+    }
+
+    /// `metadata:` as tags, each value of a list by itself; a map in it is listed.
+    fn tags(&mut self, metadata: &Node) -> Vec<String> {
+        let mut tags = Vec::new();
+        for key in metadata.keys() {
+            for item in metadata.get(&key).map(|node| node.items()).unwrap_or_default() {
+                match item.text() {
+                    Some(value) => tags.push(format!("{key}:{value}")),
+                    None => self.list.harmless(&[format!("metadata.{key}")], &item.place()),
+                }
+            }
+        }
+        tags
     }
 
     fn options(&mut self, options: &Node, test: &mut Test) {
@@ -302,45 +333,96 @@ impl Reader<'_> {
     fn vars(&mut self, node: &Node) -> Result<Vars, Problems> {
         let mut vars = Vars::new();
         // `vars: file://vars.yaml`, or a list of such files.
-        if node.value().as_mapping().is_none() {
+        if !node.value().is_mapping() {
             for item in node.items() {
-                let path = item.text().unwrap_or_default();
-                for file in matching(&item.beside(path.strip_prefix("file://").unwrap_or(&path))) {
-                    vars.extend(self.vars(&Node::open(&file)?)?);
-                }
+                vars.extend(self.vars_of_file(&item)?);
             }
             return Ok(vars);
         }
         for name in node.keys() {
-            let Some(value) = node.get(&name) else {
-                vars.insert(name, Json::Null);
-                continue;
-            };
-            let file = value.text().and_then(|text| text.strip_prefix("file://").map(str::to_owned));
-            match file {
-                Some(file) => self.of_file(name, &value, &file, &mut vars)?,
-                None => {
-                    vars.insert(name, value.json());
-                }
+            match node.get(&name) {
+                Some(value) => self.variable(&name, &value, &mut vars)?,
+                None => vars.extend([(name, Json::Null)]),
             }
         }
         Ok(vars)
     }
 
-    /// A variable whose value is a file: YAML and JSON as values, a pattern as a list, anything else as text.
-    fn of_file(&mut self, name: String, node: &Node, file: &str, vars: &mut Vars) -> Result<(), Problems> {
+    /// The variables of the files that an item names.
+    fn vars_of_file(&mut self, item: &Node) -> Result<Vars, Problems> {
+        let Some(written) = item.text() else {
+            let help = "write `vars: {NAME: VALUE}`, or the name of a YAML file that holds such a map";
+            return Err(item.error("`vars` is neither a map nor the name of a file", help).into());
+        };
+        let path = written.strip_prefix("file://").unwrap_or(&written);
+        if is_program(path) {
+            let help = "run it yourself, and write its variables as YAML";
+            self.list.left_out_but(format!("`vars` of `{written}`"), "a program makes them", help, &item.place());
+            return Ok(Vars::new());
+        }
+        let files = matching(&item.beside(path));
+        if files.is_empty() {
+            let help = "paths are seen from the file that names them";
+            return Err(item.error(format!("there is no file `{written}`"), help).into());
+        }
+        let mut vars = Vars::new();
+        for file in files {
+            let found = Node::open(&file)?;
+            if !found.value().is_mapping() {
+                return Err(found.error("this is no map of variables", "write `NAME: VALUE`, one a line").into());
+            }
+            vars.extend(self.vars(&found)?);
+        }
+        Ok(vars)
+    }
+
+    /// A variable as it is written, or what the files that it names hold; so, too, in a list of texts.
+    fn variable(&mut self, name: &str, node: &Node, vars: &mut Vars) -> Result<(), Problems> {
+        let items = node.items();
+        let of_texts = node.value().is_sequence() && items.first().is_some_and(|item| item.value().is_string());
+        if !of_texts {
+            let value = match named_file(node) {
+                Some(file) => self.of_file(name, node, &file)?,
+                None => Some(node.json()),
+            };
+            vars.extend(value.map(|value| (name.to_owned(), value)));
+            return Ok(());
+        }
+        let mut values = Vec::new();
+        for item in items {
+            match named_file(&item) {
+                Some(file) => match self.of_file(name, &item, &file)? {
+                    Some(Json::Array(several)) => values.extend(several),
+                    one => values.extend(one),
+                },
+                None => values.push(item.json()),
+            }
+        }
+        if !values.is_empty() {
+            vars.insert(name.to_owned(), values.into());
+        }
+        Ok(())
+    }
+
+    /// What a file holds as a text, or a list of such texts where a pattern names several. YAML is printed as JSON.
+    fn of_file(&mut self, name: &str, node: &Node, file: &str) -> Result<Option<Json>, Problems> {
         let program = is_program(file);
         let files = matching(&node.beside(file));
         if program || files.is_empty() {
             let why = if program { "a program makes it" } else { "there is no such file" };
             self.list.left_out(format!("variable `{name}` of `{file}`"), why, &node.place());
-            return Ok(());
+            return Ok(None);
         }
-        let mut values = Vec::new();
+        let mut values: Vec<Json> = Vec::new();
         for path in &files {
-            values.push(match path.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
-                "yaml" | "yml" | "json" => Node::open(path)?.json(),
-                "png" | "jpg" | "jpeg" | "gif" | "webp" | "pdf" | "mp3" | "wav" | "mp4" => {
+            let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+            values.push(match ending.as_str() {
+                "yaml" | "yml" => {
+                    let document = Node::open(path)?;
+                    let failed = |error| document.error(format!("this cannot be written as JSON: {error}"), AS_TEXT);
+                    serde_json::to_string(document.value()).map_err(failed)?.into()
+                }
+                ending if NO_TEXT.contains(&ending) => {
                     let why = "it is no text, and models are asked in text here";
                     self.list.left_out(format!("variable `{name}` of `{file}`"), why, &node.place());
                     continue;
@@ -348,8 +430,17 @@ impl Reader<'_> {
                 _ => read_text(path, "the variable")?.trim().to_owned().into(),
             });
         }
-        let value = if file.contains('*') { Some(Json::from(values)) } else { values.into_iter().next() };
-        vars.extend(value.map(|value| (name, value)));
-        Ok(())
+        Ok(if file.contains('*') && !values.is_empty() { Some(values.into()) } else { values.into_iter().next() })
     }
+}
+
+/// Endings of files that hold pictures, sounds and films.
+const NO_TEXT: [&str; 14] =
+    ["png", "jpg", "jpeg", "gif", "bmp", "webp", "svg", "pdf", "mp3", "wav", "mp4", "webm", "mov", "avi"];
+/// What can be done about YAML that JSON cannot say.
+const AS_TEXT: &str = "give the keys plain names, or end the file's name in .txt";
+
+/// The file that a value names: `file://notes.txt`.
+fn named_file(node: &Node) -> Option<String> {
+    node.value().as_str()?.strip_prefix("file://").map(str::to_owned)
 }

@@ -11,6 +11,7 @@
 //! - Texts are compared in NFKC with runs of white space as one space, and an answer is judged without the space around it.
 //! - An empty answer passes no assertion, `not-` or not.
 //! - A provider without `max_tokens` gets Tripos's 256.
+//! - A YAML file that a variable names is printed as JSON with its dates as written, and `1.0` as `1.0`.
 
 mod ask;
 mod assertion;
@@ -25,6 +26,7 @@ use super::draft::{Draft, Folder, Imported, Rows, slug, unique};
 use super::listed::List;
 use super::model::Model;
 use super::node::Node;
+use super::translate::variable_name;
 use crate::error::{Place, Problems};
 use crate::suite::{Case, Vars};
 use ask::Question;
@@ -32,10 +34,11 @@ use cases::Test;
 use providers::Provider;
 use serde_yaml::{Mapping, Value};
 use shapes::{Judged, Shape, shapes};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Keys of the configuration that are read.
-const READ: [&str; 9] = [
+const READ: [&str; 10] = [
     "description",
     "prompts",
     "providers",
@@ -45,14 +48,15 @@ const READ: [&str; 9] = [
     "defaultTest",
     "evaluateOptions",
     "assertionTemplates",
+    "env",
 ];
 /// Keys that no score depends on.
-const HARMLESS: [&str; 8] =
-    ["$schema", "commandLineOptions", "env", "metadata", "outputPath", "sharing", "tags", "writeLatestResults"];
+const HARMLESS: [&str; 7] =
+    ["$schema", "commandLineOptions", "metadata", "outputPath", "sharing", "tags", "writeLatestResults"];
 
 /// Brings a configuration in: suites, prompts and cases in a new folder. `model` is asked where the file names none that
-/// Tripos can ask, and stands for those that it cannot.
-pub fn import(file: &Path, model: Option<&Path>, out: &Path) -> Result<Imported, Problems> {
+/// Tripos can ask, and stands for those that it cannot: a file, where one lies elsewhere, or a server in a suite's words.
+pub fn import(file: &Path, model: Option<&str>, out: &Path) -> Result<Imported, Problems> {
     let mut list = List::default();
     match read(file, model, out, &mut list).and_then(Folder::write) {
         Ok(suites) => Ok(Imported { suites, listed: list.into_vec(), metrics: Vec::new() }),
@@ -61,7 +65,7 @@ pub fn import(file: &Path, model: Option<&Path>, out: &Path) -> Result<Imported,
 }
 
 /// What will be written.
-fn read(file: &Path, model: Option<&Path>, out: &Path, list: &mut List) -> Result<Folder, Problems> {
+fn read(file: &Path, model: Option<&str>, out: &Path, list: &mut List) -> Result<Folder, Problems> {
     let root = configuration(file)?;
     let instead = model.map(Model::named).transpose()?;
     let repeats = top_level(&root, list);
@@ -168,11 +172,15 @@ fn suite_name(file: &Path) -> String {
 
 /// A case for each test. Its id is its description where that is its own, else its number.
 fn named(tests: &[Test]) -> Vec<Case> {
-    let same = |test: &Test| tests.iter().filter(|other| other.description == test.description).count();
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    for described in tests.iter().filter_map(|test| test.description.as_deref()) {
+        *times.entry(described).or_default() += 1;
+    }
     let case = |(at, test): (usize, &Test)| {
-        let described = test.description.clone().filter(|text| !text.trim().is_empty() && same(test) == 1);
+        let own = |text: &String| !text.trim().is_empty() && times.get(text.as_str()) == Some(&1);
+        let described = test.description.clone().filter(own);
         let id = described.unwrap_or_else(|| (at + 1).to_string());
-        let vars: Vars = test.vars.iter().map(|(name, value)| (ask::own_name(name), value.clone())).collect();
+        let vars: Vars = test.vars.iter().map(|(name, value)| (variable_name(name), value.clone())).collect();
         Case { id, vars, target: None, tags: test.tags.clone(), probe: None }
     };
     tests.iter().enumerate().map(case).collect()
@@ -189,7 +197,7 @@ fn is_program(path: &str) -> bool {
 }
 
 /// The name of one suite of several: what it asserts that not all of them do, two scorers at most.
-fn own_name(name: &str, shape: &Shape, all: &[Shape]) -> String {
+fn shape_name(name: &str, shape: &Shape, all: &[Shape]) -> String {
     if all.len() < 2 {
         return name.to_owned();
     }
@@ -219,7 +227,7 @@ impl Writer<'_> {
             only.map_or((None, Mapping::new()), |one| (Some(one.model.line(self.out)), one.sampling.clone()));
         let mut taken = Vec::new();
         let mut drafts = Vec::new();
-        let names: Vec<String> = shapes.iter().map(|shape| own_name(name, shape, &shapes)).collect();
+        let names: Vec<String> = shapes.iter().map(|shape| shape_name(name, shape, &shapes)).collect();
         for (shape, name) in shapes.into_iter().zip(names) {
             let scorers: Vec<Value> = shape.scorers.iter().map(|scorer| self.scorer(scorer)).collect();
             let name = unique(&name, &mut taken);

@@ -136,23 +136,39 @@ impl Reader<'_> {
                     self.push(label, &id, body, Place::new(file, at + 1, 1));
                 }
             }
-            "csv" => self.csv(label, &text, &place),
+            "csv" => self.csv(label, &text, &place, &id),
             _ => self.push(label, &id, Body::Text(text), place),
         }
     }
 
-    /// A prompt a row, in the column `prompt` or the first; `label` names it.
-    fn csv(&mut self, label: &str, text: &str, place: &Place) {
+    /// A prompt a row, in the column `prompt` or the first; `label` names it. Rows that cannot be read are listed.
+    fn csv(&mut self, label: &str, text: &str, place: &Place, name: &str) {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
-        let header: Vec<String> =
-            reader.headers().map(|names| names.iter().map(str::to_owned).collect()).unwrap_or_default();
+        let line = |at: Option<&csv::Position>| at.map_or(1, |at| usize::try_from(at.line()).unwrap_or(1));
+        let broken = |error: &csv::Error| {
+            (format!("a row of prompt `{name}`"), error.to_string(), Place::new(&place.file, line(error.position()), 1))
+        };
+        let header: Vec<String> = match reader.headers() {
+            Ok(names) => names.iter().map(str::to_owned).collect(),
+            Err(error) => {
+                let (what, why, at) = broken(&error);
+                return self.list.left_out(what, why, &at);
+            }
+        };
         let column = |name: &str| header.iter().position(|column| column == name);
         let (prompt, named) = (column("prompt").unwrap_or(0), column("label"));
-        for row in reader.records().flatten() {
-            let line = row.position().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1));
+        for row in reader.records() {
+            let row = match row {
+                Ok(row) => row,
+                Err(error) => {
+                    let (what, why, at) = broken(&error);
+                    self.list.left_out(what, why, &at);
+                    continue;
+                }
+            };
             let text = row.get(prompt).unwrap_or_default();
             let label = named.and_then(|at| row.get(at)).unwrap_or(label);
-            self.push(label, text, Body::Text(text.to_owned()), Place::new(&place.file, line, 1));
+            self.push(label, text, Body::Text(text.to_owned()), Place::new(&place.file, line(row.position()), 1));
         }
     }
 

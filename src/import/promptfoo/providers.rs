@@ -52,14 +52,22 @@ const SAMPLING: [(&str, &str); 12] = [
     ("repeat_penalty", "repeat_penalty"),
 ];
 
-/// Settings of a connection, which the server's line says or Tripos has its own flags for.
-const CONNECTION: [&str; 6] = ["apiBaseUrl", "apiHost", "apiKeyEnvar", "apiKey", "organization", "showThinking"];
+/// Settings of a connection, which the server's line says.
+const CONNECTION: [&str; 3] = ["apiBaseUrl", "apiHost", "apiKeyEnvar"];
+
+/// The variables of `env` that move the server `openai`; the first goes first.
+const BASES: [&str; 2] = ["OPENAI_API_BASE_URL", "OPENAI_BASE_URL"];
+
+/// Models of OpenAI's own server that take less than others.
+const NEWER: [&str; 4] = ["o1", "o3", "o4", "gpt-5"];
 
 /// A provider as written, before it is known whether Tripos can ask it.
 struct Written {
     id: String,
     label: String,
     config: Option<Node>,
+    /// Its own variables.
+    env: Option<Node>,
     prompts: Vec<String>,
     place: Place,
 }
@@ -68,6 +76,8 @@ struct Written {
 /// without it one that cannot be asked is an error.
 pub(super) fn read(root: &Node, instead: Option<&Model>, list: &mut List) -> Result<Vec<Provider>, ImportError> {
     let node = root.get("providers").or_else(|| root.get("targets"));
+    let env = root.get("env");
+    unset(env.as_ref(), "", list);
     let mut written = Vec::new();
     for item in node.as_ref().map(Node::items).unwrap_or_default() {
         gather(&item, list, &mut written, 0);
@@ -77,17 +87,20 @@ pub(super) fn read(root: &Node, instead: Option<&Model>, list: &mut List) -> Res
     for entry in written {
         let provider = |model: Model, sampling: Mapping| {
             let (label, prompts) = (entry.label.clone(), entry.prompts.clone());
-            let chat = matches!(model, Model::Endpoint { .. }) && !entry.id.contains(":completion:");
+            let chat = model.is_server() && !entry.id.contains(":completion:");
             Provider { label, model, chat, sampling, prompts }
         };
-        let model = match (model(&entry), instead) {
+        let model = match (model(&entry, env.as_ref()), instead) {
             (Ok(server @ Model::Endpoint { .. }), Some(_)) => {
                 Err(("--model was given".to_owned(), format!("without --model it is `{}`", server.shown())))
             }
             (model, _) => model,
         };
         match (model, instead) {
-            (Ok(model), _) => found.push(provider(model, sampling(&entry, list))),
+            (Ok(model), _) => {
+                refusals(&entry, &model, list);
+                found.push(provider(model, sampling(&entry, list)));
+            }
             (Err((why, help)), Some(instead)) => {
                 let why = format!("{why}; asked instead is {}", instead.shown());
                 list.left_out_but(format!("provider `{}`", entry.id), why, help, &entry.place);
@@ -110,7 +123,8 @@ pub(super) fn read(root: &Node, instead: Option<&Model>, list: &mut List) -> Res
         }
         (None, Some(instead)) if found.is_empty() => {
             let (model, sampling, prompts) = (instead.clone(), Mapping::new(), Vec::new());
-            Ok(vec![Provider { label: "model".to_owned(), model, chat: false, sampling, prompts }])
+            let chat = model.is_server();
+            Ok(vec![Provider { label: "model".to_owned(), model, chat, sampling, prompts }])
         }
         (None, None) if found.is_empty() => {
             let node = node.as_ref().unwrap_or(root);
@@ -130,7 +144,9 @@ fn gather(node: &Node, list: &mut List, found: &mut Vec<Written>, depth: usize) 
             Some(Err(_)) => {
                 list.left_out(format!("provider `{id}`"), "there is no such file, or it is no YAML", &place);
             }
-            None => found.push(Written { label: id.clone(), id, config: None, prompts: Vec::new(), place }),
+            None => {
+                found.push(Written { label: id.clone(), id, config: None, env: None, prompts: Vec::new(), place });
+            }
         }
         return;
     }
@@ -145,13 +161,29 @@ fn gather(node: &Node, list: &mut List, found: &mut Vec<Written>, depth: usize) 
             list.left_out(format!("`{key}` of a provider"), "Tripos has nothing like it", &there.place());
         }
     }
+    let env = inner.get("env");
+    unset(env.as_ref(), " of a provider", list);
     let label = inner.text_at("label").unwrap_or_else(|| id.clone());
     let prompts = inner.get("prompts").map(|node| node.items().iter().filter_map(Node::text).collect());
-    found.push(Written { id, label, config: inner.get("config"), prompts: prompts.unwrap_or_default(), place });
+    let (config, prompts) = (inner.get("config"), prompts.unwrap_or_default());
+    found.push(Written { id, label, config, env, prompts, place });
+}
+
+/// Lists the variables that a suite does not set. What they hold may be a key, and is not repeated.
+fn unset(env: Option<&Node>, whose: &str, list: &mut List) {
+    let Some(env) = env else { return };
+    if !env.value().is_mapping() {
+        list.left_out(format!("`env`{whose}"), "it is no map of variables", &env.place());
+    }
+    for key in env.keys().into_iter().filter(|key| !BASES.contains(&key.as_str())) {
+        let place = env.get(&key).unwrap_or_else(|| env.clone()).place();
+        let why = "a suite sets no variables of the environment";
+        list.left_out_but(format!("`{key}` of `env`{whose}"), why, "set it yourself before a run", &place);
+    }
 }
 
 /// The model behind a provider; else why there is none, and what could be written.
-fn model(entry: &Written) -> Result<Model, (String, String)> {
+fn model(entry: &Written, env: Option<&Node>) -> Result<Model, (String, String)> {
     let id = &entry.id;
     let path = id.strip_prefix("file://").unwrap_or(id);
     if ending(path) == "gguf" {
@@ -174,12 +206,24 @@ fn model(entry: &Written) -> Result<Model, (String, String)> {
     };
     let name = ["chat:", "completion:", "responses:"].iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(name);
     let host = config("apiHost").map(|host| format!("https://{host}/v1"));
-    let url = config("apiBaseUrl").or(host).unwrap_or_else(|| (*url).to_owned());
+    let set = |env: Option<&Node>| BASES.iter().find_map(|name| env?.text_at(name)).filter(|_| first == "openai");
+    let moved = || set(entry.env.as_ref()).or_else(|| set(env));
+    let url = config("apiBaseUrl").or(host).or_else(moved).unwrap_or_else(|| (*url).to_owned());
     let key = config("apiKeyEnvar").or(key.map(str::to_owned));
     let model = Model::Endpoint { url, name: name.to_owned(), key };
     match model.fault() {
         None => Ok(model),
         Some(why) => Err((why, "write its address, up to `/v1`, into `apiBaseUrl`".to_owned())),
+    }
+}
+
+/// Notes a model of OpenAI's own server that refuses settings which every suite sends.
+fn refusals(entry: &Written, model: &Model, list: &mut List) {
+    let Model::Endpoint { url, name, .. } = model else { return };
+    if url.starts_with("https://api.openai.com/") && NEWER.iter().any(|start| name.starts_with(start)) {
+        let how =
+            "newer OpenAI models refuse `max_tokens` and a temperature; ask them through a server that takes both";
+        list.changed(format!("provider `{}`", entry.id), how, &entry.place);
     }
 }
 
@@ -195,6 +239,11 @@ fn sampling(entry: &Written, list: &mut List) -> Mapping {
                     (_, value) => value.clone(),
                 };
                 sampling.insert((*here).into(), value);
+            }
+            None if key == "apiKey" => {
+                let why = "no suite holds a key: `key_env` names the variable that does";
+                let help = "put the key into such a variable, and name it with the model: `key_env: MY_KEY`";
+                list.left_out_but("`apiKey` of a provider", why, help, &node.place());
             }
             None => list.left_out(format!("`{key}` of a provider"), "Tripos has no such setting", &node.place()),
         }
