@@ -119,6 +119,15 @@ fn a_body_without_a_length_is_whole_when_its_tensors_are() {
     assert!(std::fs::read(place(&workspace, &tiny())).unwrap() == tiny());
     let asked = server.asked("");
     assert_eq!((asked.len(), asked[1].header("range")), (2, Some(format!("bytes={half}-").as_str())));
+    // With a hash what came is no wrong file, but the beginning of the right one; and it need be no GGUF that we can read.
+    let cut = Server::start(move |asked| {
+        let reply = part(asked, &content());
+        if asked.nth == 0 { reply.silent().cut(400_000) } else { reply.silent() }
+    });
+    let (workspace, sha) = (Workspace::new(), sha256(&content()));
+    let said = ask(&workspace, &["model", "pull", &format!("http://{}/a.gguf#sha256={sha}", cut.address)]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert_eq!(cut.asked("")[1].header("range"), Some("bytes=400000-"));
     let whole = Server::start(|_| Reply::new("200 OK", tiny()).silent());
     pulled(&whole);
     assert_eq!(whole.asked("").len(), 1);

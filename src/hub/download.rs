@@ -210,7 +210,8 @@ impl Work<'_> {
             StatusCode::RANGE_NOT_SATISFIABLE if partial.len() > 0 => {
                 let total = range(response.headers()).and_then(|(_, total)| total);
                 let all = total == Some(partial.len()) && self.order.bytes.is_none();
-                Ok(if all && self.may_be_whole(partial) { Ended::Complete } else { Ended::Stale })
+                let all = all && (self.order.sum.is_some() || holds_its_tensors(partial.path()));
+                Ok(if all { Ended::Complete } else { Ended::Stale })
             }
             _ => Err(refusal(&response)),
         }
@@ -242,10 +243,10 @@ impl Work<'_> {
         }
     }
 
-    /// Whether what is here can be all of it, where nobody says how much that is. A hash tells later; without one, it has to
-    /// be a model with all of its tensors.
-    fn may_be_whole(&self, partial: &Partial) -> bool {
-        self.order.sum.is_some() || holds_its_tensors(partial.path())
+    /// Whether what is here is all of it, where nobody says how much that is: it comes to the hash that is meant, or is a model
+    /// with all of its tensors. Of that, too, the hash says whether it is the one that is meant.
+    fn is_whole(&self, partial: &Partial) -> bool {
+        (self.order.sum.is_some() && self.check(partial).is_ok()) || holds_its_tensors(partial.path())
     }
 
     /// Takes all of it, from its beginning. What is here goes once the first bytes and the length are seen to be right: a login
@@ -301,7 +302,7 @@ impl Work<'_> {
                 Err(why) => return Ok(Ended::Broken(why)),
             };
         }
-        let all = expected.map_or_else(|| self.may_be_whole(partial), |expected| partial.len() >= expected);
+        let all = expected.map_or_else(|| self.is_whole(partial), |expected| partial.len() >= expected);
         Ok(if all { Ended::Complete } else { Ended::Broken("the server ended early".into()) })
     }
 
