@@ -216,6 +216,26 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
+/// What may be shown and recorded of an address: no name and password, and no query, which may be a signature. What stands
+/// behind `#` stays: there a model's hash is written. Other texts stay as they are.
+///
+/// ```
+/// use tripos::error::without_secrets;
+/// assert_eq!(without_secrets("https://me:secret@host/a@b.gguf?Signature=x#sha256=12"), "https://…@host/a@b.gguf#sha256=12");
+/// assert_eq!(without_secrets("hf://owner/repo/a.gguf@v1"), "hf://owner/repo/a.gguf@v1");
+/// ```
+#[must_use]
+pub fn without_secrets(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")) else {
+        return text.to_owned();
+    };
+    let (rest, hash) = rest.split_at(rest.find('#').unwrap_or(rest.len()));
+    let rest = rest.split_once('?').map_or(rest, |(before, _)| before);
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (secret, host) = host.rsplit_once('@').map_or(("", host), |(_, host)| ("…@", host));
+    format!("{scheme}://{secret}{host}{path}{hash}")
+}
+
 /// `did you mean …` followed by all known names, for the help of "unknown name" errors.
 #[must_use]
 pub fn did_you_mean(name: &str, known: &[&str]) -> String {

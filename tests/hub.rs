@@ -304,7 +304,7 @@ fn a_split_model_is_one_model() {
 }
 
 /// The bundled model cut into two, as `gguf-split` cuts.
-fn halves() -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn halves() -> (Vec<u8>, Vec<u8>) {
     use tripos::gguf::{Gguf, Metadata, TensorData, TensorReader, Value, write};
     let whole = Gguf::open(&model()).unwrap();
     let mut data = TensorReader::open(&whole).unwrap();
@@ -333,7 +333,7 @@ fn halves() -> (Vec<u8>, Vec<u8>) {
 }
 
 /// Files under the caches that hold bytes of models.
-fn files_left(workspace: &Workspace) -> usize {
+pub(crate) fn files_left(workspace: &Workspace) -> usize {
     fn count(folder: &std::path::Path) -> usize {
         let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
         entries

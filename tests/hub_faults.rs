@@ -7,19 +7,19 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const URI: &str = "hf://o/r/a.gguf";
-const PULL: [&str; 3] = ["model", "pull", URI];
+pub(crate) const PULL: [&str; 3] = ["model", "pull", URI];
 
 /// 1.5 MiB: several pieces of any size.
-fn content() -> Vec<u8> {
+pub(crate) fn content() -> Vec<u8> {
     noise(3 << 19)
 }
 
 /// A hub with one file, which misbehaves.
-fn faulty(fault: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> FakeHub {
+pub(crate) fn faulty(fault: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> FakeHub {
     FakeHub::new(&[("a.gguf", content()), ("b-q4.gguf", noise(10))], fault)
 }
 
-fn blobs(workspace: &Workspace) -> PathBuf {
+pub(crate) fn blobs(workspace: &Workspace) -> PathBuf {
     workspace.path().join("hf/hub/models--o--r/blobs")
 }
 
@@ -31,7 +31,7 @@ fn left(workspace: &Workspace) -> Vec<String> {
     names
 }
 
-fn is_whole(workspace: &Workspace) -> bool {
+pub(crate) fn is_whole(workspace: &Workspace) -> bool {
     let blob = blobs(workspace).join(sha256(&content()));
     std::fs::read(blob).is_ok_and(|bytes| bytes == content())
 }
@@ -49,11 +49,11 @@ fn refused(hub: &FakeHub) -> String {
 }
 
 /// The last problem of a message, without the lines about what was tried before.
-fn problem(text: &str) -> &str {
+pub(crate) fn problem(text: &str) -> &str {
     text.find("error: ").map_or(text, |at| &text[at..])
 }
 
-fn is_bytes(asked: &Asked) -> bool {
+pub(crate) fn is_bytes(asked: &Asked) -> bool {
     asked.path.starts_with("/bytes/")
 }
 
@@ -394,7 +394,7 @@ fn the_token_goes_to_the_hub_and_nowhere_else() {
     assert_eq!(hub.hub.asked("/api/").last().unwrap().header("authorization"), Some("Bearer hf_kept"));
 }
 
-fn files_hold(folder: &Path, secret: &[u8]) -> bool {
+pub(crate) fn files_hold(folder: &Path, secret: &[u8]) -> bool {
     std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).any(|path| {
         if path.is_dir() {
             return files_hold(&path, secret);

@@ -44,11 +44,21 @@ pub(crate) struct Reply {
     cut: Option<usize>,
     /// A pause before each 64 KiB.
     pace: Duration,
+    /// Nothing is said of the length: the end of the connection is that of the body.
+    silent: bool,
 }
 
 impl Reply {
     pub(crate) fn new(status: &'static str, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into(), claims: None, cut: None, pace: Duration::ZERO }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+            claims: None,
+            cut: None,
+            pace: Duration::ZERO,
+            silent: false,
+        }
     }
 
     pub(crate) fn with(mut self, header: impl Into<String>) -> Self {
@@ -64,15 +74,19 @@ impl Reply {
         Self { claims: Some(length), ..self }
     }
 
+    pub(crate) fn silent(self) -> Self {
+        Self { silent: true, ..self }
+    }
+
     pub(crate) fn paced(self, pace: Duration) -> Self {
         Self { pace, ..self }
     }
 
     fn send(&self, mut stream: TcpStream) {
-        let length = self.claims.unwrap_or(self.body.len() as u64);
+        let length = format!("Content-Length: {}\r\n", self.claims.unwrap_or(self.body.len() as u64));
+        let length = if self.silent { "" } else { &length };
         let headers: String = self.headers.iter().map(|header| format!("{header}\r\n")).collect();
-        let head =
-            format!("HTTP/1.1 {}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n", self.status);
+        let head = format!("HTTP/1.1 {}\r\n{headers}{length}Connection: close\r\n\r\n", self.status);
         // Whoever asked may have gone; then nobody is to be told.
         let Ok(()) = stream.write_all(head.as_bytes()) else { return };
         let body = &self.body[..self.cut.unwrap_or(self.body.len()).min(self.body.len())];

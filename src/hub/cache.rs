@@ -105,6 +105,11 @@ impl Cache {
         self.own.join("joined").join(super::partial::hex(&hash.finalize())).join(name)
     }
 
+    /// What is held while a split model is made one file: beside its folder, which goes with the file.
+    pub(super) fn lock_of_joined(joined: &Path) -> PathBuf {
+        joined.parent().unwrap_or(joined).with_extension("lock")
+    }
+
     /// The folder of a file that is known by its hash alone.
     pub(super) fn by_hash(&self, sha256: &str) -> PathBuf {
         self.own.join("sha256").join(sha256)
@@ -115,7 +120,9 @@ impl Cache {
         let entries = std::fs::read_dir(self.by_hash(sha256)).ok()?;
         let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         files.sort();
-        files.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "gguf") && path.is_file())
+        files
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf")) && path.is_file())
     }
 }
 
@@ -141,6 +148,26 @@ pub(super) fn touch(path: &Path) {
     let now = FileTimes::new().set_accessed(SystemTime::now());
     // A cache that belongs to somebody else is used all the same.
     let _ = File::open(path).and_then(|file| file.set_times(now));
+}
+
+/// Whether what is written to one folder is missing in the other. A system that does not say: it is.
+pub(super) fn on_one_disk(a: &Path, b: &Path) -> bool {
+    #[cfg(unix)]
+    if let (Ok(a), Ok(b)) = (std::fs::metadata(a), std::fs::metadata(b)) {
+        use std::os::unix::fs::MetadataExt;
+        return a.dev() == b.dev();
+    }
+    #[cfg(not(unix))]
+    let _ = (a, b);
+    true
+}
+
+/// What a process that was killed left of a file that it wrote beside its place.
+pub(super) fn leftovers(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    // `tempfile`'s own prefix: both the writer of GGUFs and `whole` write through it.
+    let left = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(".tmp"));
+    left.map(|entry| entry.path()).collect()
 }
 
 fn same(path: &Path, blob: &Path) -> bool {
@@ -191,6 +218,18 @@ mod tests {
         assert_eq!(cache.find(&repo(Some("v1")), "d/a.gguf"), None);
         #[cfg(unix)]
         assert_eq!(std::fs::read_link(&path).unwrap(), Path::new("../../../blobs").join("b".repeat(64)));
+    }
+
+    #[test]
+    fn a_file_is_found_by_its_hash_however_its_ending_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, sha256) = (cache(folder.path()), "a".repeat(64));
+        let path = cache.by_hash(&sha256).join("Model.GGUF");
+        std::fs::create_dir_all(cache.by_hash(&sha256)).unwrap();
+        std::fs::write(cache.by_hash(&sha256).join("address"), "https://h/Model.GGUF").unwrap();
+        assert_eq!(cache.find_by_hash(&sha256), None);
+        std::fs::write(&path, "bytes").unwrap();
+        assert_eq!(cache.find_by_hash(&sha256), Some(path));
     }
 
     #[test]

@@ -3,16 +3,23 @@
 //! Bytes go to `NAME.incomplete` beside the place of the file, under a lock that one process holds. Only when all of them are
 //! there, on the disk, and come to the hash that is meant, is the file renamed. What was there from before is hashed again
 //! before it is added to; where the whole then comes to another hash, it is fetched once more from its beginning, since the
-//! fault may lie in what was there.
+//! fault may lie in what was there. Where the server begins anew, what is here goes only once the first new bytes are seen to
+//! be those of a model.
+//!
+//! Without a hash nothing tells two files glued together: then the rest is asked for only of what the server itself calls the
+//! same, and a body that does not say how long it is must hold all of its tensors.
 
+use super::Watch;
 use super::error::{HubProblem, looks};
 use super::http::{Http, TRIES, host, pause, words};
 use super::listing::Sum;
 use super::partial::Partial;
+use crate::gguf::Gguf;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE};
 use reqwest::{Response, StatusCode, Url};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How every GGUF begins.
@@ -21,6 +28,8 @@ const MAGIC: &[u8] = b"GGUF";
 const LOCKED: Duration = Duration::from_millis(200);
 /// Bytes left free on the disk.
 const SPARE: u64 = 16 << 20;
+/// How often it is looked at the disk while a file comes of which nobody knows the length, in bytes.
+const LOOK: u64 = 64 << 20;
 
 /// A file to be fetched, and where to.
 #[derive(Debug)]
@@ -45,8 +54,10 @@ pub(super) struct Order {
 pub(super) struct Fetched {
     /// Bytes that came over the network, this time.
     pub(super) came: u64,
-    /// What its bytes come to, where they were read.
+    /// What its bytes come to, where they were read for that.
     pub(super) sha256: Option<String>,
+    /// Its lock: until it is let go, no other process looks at the place.
+    pub(super) held: Held,
 }
 
 /// How an attempt ended that was not the last.
@@ -59,7 +70,8 @@ enum Ended {
     Stale,
 }
 
-/// Holds the lock of an order until it is dropped. The file stays: others may be waiting for it.
+/// Holds a lock until it is dropped. The file stays: others may be waiting for it.
+#[derive(Debug)]
 pub(super) struct Held(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
 
 /// Fetches a file, unless it is there. Waits for another process that does.
@@ -67,11 +79,11 @@ pub(super) fn fetch(http: &Http, order: &Order) -> Result<Fetched, HubProblem> {
     for folder in [&order.place, &order.lock].into_iter().filter_map(|path| path.parent()) {
         std::fs::create_dir_all(folder).map_err(HubProblem::file("make the folder", folder))?;
     }
-    let _held = wait_for(http, order)?;
+    let held = wait_for(&order.lock, http.watch, &format!("downloading {}", order.name))?;
     if order.place.is_file() {
-        return Ok(Fetched { came: 0, sha256: None });
+        return Ok(Fetched { came: 0, sha256: None, held });
     }
-    let mut partial = Partial::open(order)?;
+    let mut partial = Partial::open(order, http.watch.stop)?;
     let mut work = Work { http, order, came: 0 };
     http.watch.observer.began(&order.name, partial.len(), order.bytes);
     let done = work.all(&mut partial);
@@ -79,11 +91,12 @@ pub(super) fn fetch(http: &Http, order: &Order) -> Result<Fetched, HubProblem> {
     match done {
         Ok(()) => {
             let sha256 = partial.finish(&order.place)?;
-            Ok(Fetched { came: work.came, sha256: Some(sha256) })
+            Ok(Fetched { came: work.came, sha256, held })
         }
         Err(HubProblem::Interrupted { .. }) => Err(HubProblem::Interrupted { kept: partial.keep()? }),
         Err(problem) => {
-            if matches!(problem, HubProblem::Length { .. } | HubProblem::Hash { .. } | HubProblem::NotGguf { .. }) {
+            // Of other problems no wrong byte is in it.
+            if matches!(problem, HubProblem::Hash { .. }) {
                 partial.restart()?;
             }
             partial.keep()?;
@@ -93,17 +106,20 @@ pub(super) fn fetch(http: &Http, order: &Order) -> Result<Fetched, HubProblem> {
 }
 
 /// The lock, once no other process has it. That process may be of another program: huggingface_hub locks the same files.
-fn wait_for(http: &Http, order: &Order) -> Result<Held, HubProblem> {
+pub(super) fn wait_for(lock: &Path, watch: Watch, doing: &str) -> Result<Held, HubProblem> {
     let mut said = false;
     loop {
-        if let Some(held) = try_lock(&order.lock)? {
+        if let Some(held) = try_lock(lock)? {
             return Ok(held);
         }
         if !said {
-            http.watch.observer.waits(&format!("another process is downloading {}; waiting for it", order.name));
+            watch.observer.waits(&format!("another process is {doing}; waiting for it"));
             said = true;
         }
-        http.pause(LOCKED)?;
+        if watch.stop.load(Ordering::Relaxed) {
+            return Err(HubProblem::Interrupted { kept: 0 });
+        }
+        std::thread::sleep(LOCKED);
     }
 }
 
@@ -126,22 +142,22 @@ struct Work<'a> {
 impl Work<'_> {
     /// Attempts until every byte is here and is what it should be.
     fn all(&mut self, partial: &mut Partial) -> Result<(), HubProblem> {
-        let mut idle = 0;
-        let mut anew = false;
+        let (mut idle, mut anew) = (0, false);
+        // Bytes that come a second time are no progress.
+        let mut most = partial.len();
         loop {
-            let before = self.came;
             match self.attempt(partial)? {
                 Ended::Complete => match self.check(partial) {
                     Ok(()) => return Ok(()),
                     // What was here from before may be the fault.
                     Err(_) if !anew && self.came < partial.len() => {
-                        anew = true;
+                        (anew, most) = (true, 0);
                         partial.restart()?;
                     }
                     Err(problem) => return Err(problem),
                 },
                 Ended::Stale if !anew => {
-                    anew = true;
+                    (anew, most) = (true, 0);
                     partial.restart()?;
                 }
                 Ended::Stale => {
@@ -152,7 +168,8 @@ impl Work<'_> {
                     });
                 }
                 Ended::Broken(why) => {
-                    idle = if self.came > before { 1 } else { idle + 1 };
+                    idle = if partial.len() > most { 1 } else { idle + 1 };
+                    most = most.max(partial.len());
                     if idle >= TRIES {
                         return Err(HubProblem::Cut { tries: idle, done: partial.len(), total: self.order.bytes });
                     }
@@ -170,89 +187,123 @@ impl Work<'_> {
         if self.order.bytes == Some(partial.len()) && partial.len() > 0 {
             return Ok(Ended::Complete);
         }
-        let response = match self.http.get(&self.order.url, &wanted(partial)) {
+        let response = match self.http.get(&self.order.url, &self.wanted(partial)) {
             // A network that was there comes back.
             Err(HubProblem::Unreachable { why, .. }) if partial.len() > 0 => return Ok(Ended::Broken(why)),
             answered => answered?,
         };
         match response.status() {
+            // The server has other bytes than those that are here, or none to give in part.
             StatusCode::OK => {
                 let announced = response.content_length();
-                if let (Some(expected), Some(found)) =
-                    (self.order.bytes, announced.filter(|n| Some(*n) != self.order.bytes))
-                {
-                    return Err(HubProblem::Length { expected, found });
-                }
-                // The server has other bytes than those that are here, or none to give in part.
-                partial.restart()?;
-                self.read(partial, response, announced)
+                self.begin(partial, response, announced)
             }
             StatusCode::PARTIAL_CONTENT => match range(response.headers()) {
-                Some((from, total)) if from == partial.len() => {
-                    if let (Some(expected), Some(found)) =
-                        (self.order.bytes, total.filter(|n| Some(*n) != self.order.bytes))
-                    {
-                        return Err(HubProblem::Length { expected, found });
-                    }
-                    self.read(partial, response, total)
+                Some((0, total)) if partial.len() == 0 => self.begin(partial, response, total),
+                Some((from, total)) if from == partial.len() && self.is_same(partial, &response) => {
+                    self.agrees(total)?;
+                    self.read(partial, response, total, Vec::new())
                 }
                 _ => Ok(Ended::Stale),
             },
             // More is here than the server has. Where that is all, `attempt` did not come so far, unless no length was known.
             StatusCode::RANGE_NOT_SATISFIABLE if partial.len() > 0 => {
                 let total = range(response.headers()).and_then(|(_, total)| total);
-                Ok(if total == Some(partial.len()) && self.order.bytes.is_none() {
-                    Ended::Complete
-                } else {
-                    Ended::Stale
-                })
+                let all = total == Some(partial.len()) && self.order.bytes.is_none();
+                let all = all && (self.order.sum.is_some() || holds_its_tensors(partial.path()));
+                Ok(if all { Ended::Complete } else { Ended::Stale })
             }
             _ => Err(refusal(&response)),
         }
     }
 
-    /// Takes what comes. The first bytes are looked at before the rest is waited for.
-    fn read(&mut self, partial: &mut Partial, mut response: Response, total: Option<u64>) -> Result<Ended, HubProblem> {
-        partial.remember(response.headers().get(ETAG).and_then(|etag| etag.to_str().ok()));
-        let expected = self.order.bytes.or(total);
-        self.room(partial, expected)?;
+    /// What is asked for: the rest, if the file is still the one of which the beginning is here. Where no hash will tell, only
+    /// the server's own name of the bytes can say so.
+    fn wanted(&self, partial: &Partial) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if partial.len() > 0 && (self.order.sum.is_some() || partial.etag().is_some()) {
+            let range = HeaderValue::try_from(format!("bytes={}-", partial.len()));
+            headers.extend(range.ok().map(|range| (RANGE, range)));
+            let etag = partial.etag().and_then(|etag| HeaderValue::from_str(etag).ok());
+            headers.extend(etag.map(|etag| (IF_RANGE, etag)));
+        }
+        headers
+    }
+
+    /// Whether a part belongs to what is here, as far as that must be known now: a hash tells later.
+    fn is_same(&self, partial: &Partial, response: &Response) -> bool {
+        self.order.sum.is_some() || partial.etag().is_some_and(|known| etag(response) == Some(known))
+    }
+
+    /// Refuses another length than the one that is known.
+    fn agrees(&self, announced: Option<u64>) -> Result<(), HubProblem> {
+        match (self.order.bytes, announced) {
+            (Some(expected), Some(found)) if expected != found => Err(HubProblem::Length { expected, found }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether what is here is all of it, where nobody says how much that is: it comes to the hash that is meant, or is a model
+    /// with all of its tensors. Of that, too, the hash says whether it is the one that is meant.
+    fn is_whole(&self, partial: &Partial) -> bool {
+        (self.order.sum.is_some() && self.check(partial).is_ok()) || holds_its_tensors(partial.path())
+    }
+
+    /// Takes all of it, from its beginning. What is here goes once the first bytes and the length are seen to be right: a login
+    /// page costs nothing.
+    fn begin(
+        &mut self,
+        partial: &mut Partial,
+        mut response: Response,
+        total: Option<u64>,
+    ) -> Result<Ended, HubProblem> {
         let mut head = Vec::new();
+        while head.len() < MAGIC.len() {
+            match self.http.chunk(&mut response)? {
+                Ok(Some(piece)) => head.extend(piece),
+                Ok(None) => break,
+                Err(why) => return Ok(Ended::Broken(why)),
+            }
+        }
+        is_gguf(&head)?;
+        self.agrees(total)?;
+        partial.restart()?;
+        self.read(partial, response, total, head)
+    }
+
+    /// Takes what comes, after what of it is in hand already.
+    fn read(
+        &mut self,
+        partial: &mut Partial,
+        mut response: Response,
+        total: Option<u64>,
+        head: Vec<u8>,
+    ) -> Result<Ended, HubProblem> {
+        partial.remember(etag(&response))?;
+        let expected = self.order.bytes.or(total);
+        room(partial, expected.unwrap_or(0).saturating_sub(partial.len()))?;
+        let mut piece = head;
         loop {
-            let piece = match self.http.chunk(&mut response)? {
+            let before = partial.len();
+            self.came += piece.len() as u64;
+            partial.write(&piece)?;
+            if let Some(expected) = expected.filter(|expected| partial.len() > *expected) {
+                let found = partial.len();
+                partial.restart()?;
+                return Err(HubProblem::Length { expected, found });
+            }
+            if expected.is_none() && is_due(before, partial.len()) {
+                room(partial, LOOK)?;
+            }
+            self.http.watch.observer.came(partial.len(), expected);
+            piece = match self.http.chunk(&mut response)? {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
                 Err(why) => return Ok(Ended::Broken(why)),
             };
-            self.came += piece.len() as u64;
-            if partial.len() == 0 {
-                head.extend_from_slice(&piece);
-                if head.len() < MAGIC.len() {
-                    continue;
-                }
-                is_gguf(&head)?;
-                partial.write(&std::mem::take(&mut head))?;
-            } else {
-                partial.write(&piece)?;
-            }
-            if let Some(expected) = expected.filter(|expected| partial.len() > *expected) {
-                return Err(HubProblem::Length { expected, found: partial.len() });
-            }
-            self.http.watch.observer.came(partial.len(), expected);
         }
-        if partial.len() == 0 {
-            is_gguf(&head)?;
-        }
-        match expected {
-            Some(expected) if partial.len() < expected => Ok(Ended::Broken("the server ended early".into())),
-            _ => Ok(Ended::Complete),
-        }
-    }
-
-    /// Refuses what the disk has no room for.
-    fn room(&self, partial: &Partial, expected: Option<u64>) -> Result<(), HubProblem> {
-        let needed = expected.unwrap_or(0).saturating_sub(partial.len());
-        let folder = self.order.place.parent().unwrap_or(Path::new("."));
-        enough(folder, needed)
+        let all = expected.map_or_else(|| self.is_whole(partial), |expected| partial.len() >= expected);
+        Ok(if all { Ended::Complete } else { Ended::Broken("the server ended early".into()) })
     }
 
     fn check(&self, partial: &Partial) -> Result<(), HubProblem> {
@@ -261,7 +312,7 @@ impl Work<'_> {
             Some(Sum::Sha256(hex)) => ("SHA-256", hex),
             Some(Sum::Git(hex)) => ("git's SHA-1", hex),
         };
-        let found = partial.sum(kind == "SHA-256");
+        let found = partial.sum();
         if found == *expected { Ok(()) } else { Err(HubProblem::Hash { kind, expected: expected.clone(), found }) }
     }
 }
@@ -270,6 +321,11 @@ impl Work<'_> {
 fn refusal(response: &Response) -> HubProblem {
     let said = response.headers().get("x-error-message").and_then(|said| said.to_str().ok()).map(str::to_owned);
     HubProblem::Status { host: host(response.url()), status: words(response.status()), said }
+}
+
+/// Refuses what the disk has no room for beside what is here.
+fn room(partial: &Partial, needed: u64) -> Result<(), HubProblem> {
+    enough(partial.path().parent().unwrap_or(Path::new(".")), needed)
 }
 
 /// Refuses where a folder's disk has less room than is needed.
@@ -286,16 +342,24 @@ fn is_gguf(head: &[u8]) -> Result<(), HubProblem> {
     if head.starts_with(MAGIC) { Ok(()) } else { Err(HubProblem::NotGguf { looks: looks(head) }) }
 }
 
-/// What is asked for: the rest, if the file is still the one of which the beginning is here.
-fn wanted(partial: &Partial) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    if partial.len() > 0 {
-        let range = HeaderValue::try_from(format!("bytes={}-", partial.len()));
-        headers.extend(range.ok().map(|range| (RANGE, range)));
-        let etag = partial.etag().and_then(|etag| HeaderValue::from_str(etag).ok());
-        headers.extend(etag.map(|etag| (IF_RANGE, etag)));
-    }
-    headers
+/// What the server calls the bytes that it sends.
+fn etag(response: &Response) -> Option<&str> {
+    response.headers().get(ETAG).and_then(|etag| etag.to_str().ok())
+}
+
+/// Whether a file is a GGUF of which no tensor reaches beyond its end.
+fn holds_its_tensors(path: &Path) -> bool {
+    Gguf::open(path).is_ok_and(|gguf| {
+        let end = |tensor: &crate::gguf::TensorInfo| {
+            gguf.data_offset().checked_add(tensor.offset)?.checked_add(tensor.size()?)
+        };
+        gguf.tensors().iter().all(|tensor| end(tensor).is_some_and(|end| end <= gguf.file_len()))
+    })
+}
+
+/// Whether it is time to look at the disk again, after so many bytes have become so many.
+fn is_due(before: u64, after: u64) -> bool {
+    before / LOOK != after / LOOK
 }
 
 /// `bytes 5-9/10`: where the part begins, and the length of the whole. `bytes */10` begins nowhere.
@@ -321,6 +385,23 @@ mod tests {
         assert_eq!(of("bytes 5-9/*"), Some((5, None)));
         assert_eq!(of("bytes */10"), Some((u64::MAX, Some(10))));
         assert_eq!(of("lines 5-9/10"), None);
+    }
+
+    #[test]
+    fn the_disk_is_looked_at_as_a_file_grows() {
+        assert!(!is_due(0, LOOK - 1) && is_due(LOOK - 1, LOOK) && !is_due(LOOK, LOOK + 1));
+        assert!(is_due(LOOK + 5, 3 * LOOK), "a large piece passes several marks");
+    }
+
+    #[test]
+    fn a_file_is_whole_when_its_last_tensor_ends_inside_it() {
+        let whole = std::fs::read("models/tripos-tiny.gguf").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        for (length, expected) in [(whole.len(), true), (whole.len() - 64, false), (5000, false), (0, false)] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert_eq!(holds_its_tensors(&path), expected, "{length}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What can go wrong on the way to a model.
 
+use super::uri::is_gguf;
 use crate::error::{Explain, Place, did_you_mean};
 use std::path::{Path, PathBuf};
 
@@ -290,7 +291,7 @@ impl HubProblem {
             Self::Name { help, .. } => help.clone(),
             Self::NoFileNamed => format!("see what it holds, with sizes: tripos model pull {model}"),
             Self::NoHash { hub: Some(hub) } => format!("write {hub}: the hub says itself which bytes they are"),
-            Self::NoHash { hub: None } if !model.ends_with(".gguf") => {
+            Self::NoHash { hub: None } if !is_gguf(model.split(['?', '#']).next().unwrap_or(model)) => {
                 format!("if a server of models listens there, a suite names it: `model: {{endpoint: {model}}}`")
             }
             Self::NoHash { hub: None } => {
@@ -405,6 +406,17 @@ pub(super) fn looks(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_of_a_model_is_told_from_one_of_a_server_by_its_path() {
+        let help = |model: &str| HubProblem::NoHash { hub: None }.help(model).unwrap();
+        for model in ["https://h/a.gguf", "https://h/a.GGUF", "https://h/a.gguf?download=true", "https://h/a.gguf#x"] {
+            assert!(help(model).contains("sha256: …"), "{model}");
+        }
+        for model in ["http://h:8080/v1", "http://h/v1?name=a.gguf"] {
+            assert!(help(model).contains("model: {endpoint: "), "{model}");
+        }
+    }
 
     #[test]
     fn what_came_instead_is_named() {

@@ -50,7 +50,7 @@ impl<'a> Http<'a> {
     pub(super) fn new(settings: &Settings, watch: Watch<'a>) -> Result<Self, HubProblem> {
         let setting = |what, value: &str, why: &dyn std::fmt::Display| HubProblem::Setting {
             what,
-            value: value.to_owned(),
+            value: setting_without_secrets(value),
             why: why.to_string(),
         };
         let endpoint = settings.endpoint.trim_end_matches('/');
@@ -96,9 +96,9 @@ impl<'a> Http<'a> {
         url
     }
 
-    /// The hub's address, for people.
+    /// The hub's address, for people: without what `HF_ENDPOINT` may hold of a name, a password and a query.
     pub(super) fn site(&self) -> String {
-        self.endpoint.as_str().trim_end_matches('/').to_owned()
+        shown(&self.endpoint).trim_end_matches('/').to_owned()
     }
 
     /// Whether requests to the hub say who asks.
@@ -182,7 +182,7 @@ impl<'a> Http<'a> {
                 return Err(circle(format!("from https to {}", to.scheme())));
             }
             if seen.contains(&to) {
-                return Err(circle(format!("{to} leads back to itself")));
+                return Err(circle(format!("{} leads back to itself", shown(&to))));
             }
             if seen.len() > MOST_REDIRECTS {
                 return Err(circle(format!("more than {MOST_REDIRECTS} redirects")));
@@ -244,6 +244,10 @@ fn fault(url: &Url, error: &reqwest::Error) -> Fault {
 /// The innermost of an error's reasons, which names what happened.
 fn deepest(error: &reqwest::Error) -> String {
     let mut words = error.to_string();
+    // The library's own words hold the whole address.
+    if let Some(url) = error.url() {
+        words = words.replace(url.as_str(), &shown(url));
+    }
     let mut inner = error.source();
     while let Some(error) = inner {
         words = error.to_string();
@@ -256,6 +260,25 @@ fn deepest(error: &reqwest::Error) -> String {
 pub(super) fn host(url: &Url) -> String {
     let name = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
+}
+
+/// An address without a name, a password, a query and a fragment.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // What cannot have them has none.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url.into()
+}
+
+/// A setting that should be an address, and may be none: whatever stands before an `@` may be a password, also where it holds
+/// what ends a host.
+fn setting_without_secrets(value: &str) -> String {
+    let (scheme, rest) = value.split_once("://").map_or(("", value), |(scheme, rest)| (scheme, rest));
+    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    let (secret, rest) = rest.rsplit_once('@').map_or(("", rest), |(_, rest)| ("…@", rest));
+    format!("{scheme}{secret}{}", rest.split(['?', '#']).next().unwrap_or(rest))
 }
 
 /// `503 Service Unavailable`
@@ -275,6 +298,44 @@ mod tests {
             assert!((usual * 0.75..=usual * 1.25).contains(&found), "{tries}: {found}");
         }
         assert!(pause(1000) < Duration::from_secs(41));
+    }
+
+    #[test]
+    fn settings_and_addresses_are_shown_without_secrets() {
+        for (value, expected) in [
+            ("huggingface.co", "huggingface.co"),
+            ("http://me:pa/ss@proxy:80x/", "http://…@proxy:80x/"),
+            ("socks9://me:secret@proxy", "socks9://…@proxy"),
+            ("me:secret@proxy:8080?x=secret", "…@proxy:8080"),
+        ] {
+            assert_eq!(setting_without_secrets(value), expected);
+        }
+        let url = Url::parse("https://me:secret@h:8443/a%20b.gguf?X-Amz-Signature=secret#secret").unwrap();
+        assert_eq!(shown(&url), "https://h:8443/a%20b.gguf");
+    }
+
+    #[test]
+    fn the_library_names_no_secret_of_an_address() {
+        let settings = |endpoint: &str, proxy: Option<&str>| Settings {
+            endpoint: endpoint.into(),
+            token: None,
+            hub: "hub".into(),
+            own: "own".into(),
+            http_proxy: proxy.map(str::to_owned),
+            https_proxy: None,
+            no_proxy: None,
+        };
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let watch = Watch { observer: &crate::hub::Silent, stop: &stop };
+        let problem = |settings: &Settings| Http::new(settings, watch).err().unwrap().to_string();
+        for endpoint in ["ftp://me:secret@h", "http://me:secret@h:port"] {
+            let said = problem(&settings(endpoint, None));
+            assert!(said.starts_with("HF_ENDPOINT `") && !said.contains("secret"), "{said}");
+        }
+        let said = problem(&settings("http://h", Some("http://me:secret@h:port")));
+        assert!(said.starts_with("HTTP_PROXY `http://…@h:port`") && !said.contains("secret"), "{said}");
+        let http = Http::new(&settings("https://me:secret@hub.example/sub/?x=secret", None), watch).unwrap();
+        assert_eq!(http.site(), "https://hub.example/sub");
     }
 
     #[test]

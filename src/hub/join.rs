@@ -2,7 +2,8 @@
 //! split, and the tensors of all parts in order. Everything else in Tripos then meets a model that is whole.
 
 use super::Watch;
-use super::download::enough;
+use super::cache::{Cache, leftovers};
+use super::download::{enough, wait_for};
 use super::error::{HubError, HubProblem};
 use crate::gguf::{Gguf, GgufError, TensorReader, Writer};
 use std::path::{Path, PathBuf};
@@ -11,8 +12,28 @@ use std::sync::atomic::Ordering;
 /// The keys that only parts have.
 const KEYS: [&str; 3] = ["split.no", "split.count", "split.tensors.count"];
 
+/// Joins the parts of a model, unless another process has: one writes, and others wait for it. What one left that was killed
+/// goes first.
+pub(super) fn once(parts: &[PathBuf], out: &Path, uri: &str, watch: Watch) -> Result<(), HubError> {
+    let lock = Cache::lock_of_joined(out);
+    let held = || {
+        let folder = lock.parent().unwrap_or(&lock);
+        std::fs::create_dir_all(folder).map_err(HubProblem::file("make the folder", folder))?;
+        wait_for(&lock, watch, "joining the parts of this model")
+    };
+    let _held = held().map_err(|problem| problem.about(uri))?;
+    if out.is_file() {
+        return Ok(());
+    }
+    for left in leftovers(out.parent().unwrap_or(out)) {
+        // Where it cannot be removed, it takes its room: that is looked at next.
+        let _ = std::fs::remove_file(left);
+    }
+    join(parts, out, uri, watch)
+}
+
 /// Joins the parts of a model into a file, which appears whole or not at all.
-pub(super) fn join(parts: &[PathBuf], out: &Path, uri: &str, watch: Watch) -> Result<(), HubError> {
+fn join(parts: &[PathBuf], out: &Path, uri: &str, watch: Watch) -> Result<(), HubError> {
     let wrong = |why: String| HubProblem::Parts { why }.about(uri);
     let unread = |error: GgufError| wrong(error.to_string());
     let headers = parts.iter().map(|part| Gguf::open(part)).collect::<Result<Vec<_>, _>>().map_err(unread)?;
@@ -120,6 +141,36 @@ mod tests {
         part(&paths[1], 1, 2, &[]);
         assert_eq!(why(&paths), "the parts do not make one model: they hold 2 tensors, and the model has 3");
         assert!(!out.exists());
+    }
+
+    #[test]
+    fn two_that_join_write_once_and_what_a_killed_one_left_goes() {
+        use std::sync::atomic::AtomicUsize;
+        struct Count(AtomicUsize);
+        impl crate::hub::Observer for Count {
+            fn began(&self, _file: &str, _done: u64, _total: Option<u64>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+            fn came(&self, _done: u64, _total: Option<u64>) {}
+            fn ended(&self) {}
+            fn waits(&self, _why: &str) {}
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (paths, out) = (parts(folder.path()), folder.path().join("joined/ab/m.gguf"));
+        std::fs::create_dir_all(out.parent().unwrap()).unwrap();
+        std::fs::write(out.with_file_name(".tmpAbCdEf"), "half a model").unwrap();
+        let count = Count(AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            let start = || scope.spawn(|| once(&paths, &out, "m", Watch { observer: &count, stop: &GO }).unwrap());
+            let both = [start(), start()];
+            for thread in both {
+                thread.join().unwrap();
+            }
+        });
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        let left: Vec<_> =
+            std::fs::read_dir(out.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["m.gguf"]);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What the cache holds, and taking something out of it.
 
-use super::cache::Cache;
+use super::cache::{Cache, leftovers};
 use super::download::try_lock;
 use super::error::HubProblem;
 use super::listing::is_hex;
 use super::partial::{self, Note};
 use super::split;
 use super::uri::{Repo, Uri};
+use crate::error::without_secrets;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -84,7 +85,8 @@ impl Cache {
         let parts: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
         let complete = parts.iter().all(|part| part.is_file());
         let joined = self.joined(&parts, &linked.file);
-        let bytes = parts.iter().chain([&joined]).map(|path| size(path)).sum();
+        let left = joined.parent().map(leftovers).unwrap_or_default();
+        let bytes = parts.iter().chain([&joined]).chain(&left).map(|path| size(path)).sum();
         let path = if joined.is_file() { joined } else { linked.path.clone() };
         Entry { uri, bytes, used: used(&path), path, whole: None, complete }
     }
@@ -159,7 +161,9 @@ impl Cache {
             Uri::File { repo, file } => {
                 let names = split::parts(file).unwrap_or_else(|| vec![file.clone()]);
                 let commit = self.commit(repo).unwrap_or_default();
-                let meant = |linked: &Linked| linked.commit == commit && names.contains(&linked.file);
+                let meant = |linked: &Linked| {
+                    names.contains(&linked.file) && (linked.commit == commit || self.broke_off(linked, &names))
+                };
                 self.remove_linked(repo, &meant, &mut removed)?;
             }
             Uri::Repo(repo) => {
@@ -174,7 +178,8 @@ impl Cache {
                 (Uri::Repo(repo), Some(Uri::File { repo: of, .. })) => {
                     repo.id() == of.id() && (repo.revision.is_none() || repo.revision == of.revision)
                 }
-                _ => of.as_ref() == Some(uri),
+                // As they are shown: no note holds more of an address.
+                _ => of.is_some_and(|of| of.to_string() == uri.to_string()),
             };
             if meant {
                 removed.bytes += self.remove_incomplete(&entry)?;
@@ -198,7 +203,11 @@ impl Cache {
             if let Some(names) = split::parts(&linked.file).filter(|_| !split::follows(&linked.file)) {
                 let folder = self.snapshot(&linked.repo, &linked.commit);
                 let parts: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
-                removed.bytes += clear(&self.joined(&parts, &linked.file));
+                let joined = self.joined(&parts, &linked.file);
+                if joined.parent().is_some_and(Path::exists) {
+                    let _held = held(&Cache::lock_of_joined(&joined))?;
+                    removed.bytes += clear(&joined);
+                }
             }
         }
         for linked in going {
@@ -209,6 +218,15 @@ impl Cache {
             }
         }
         Ok(())
+    }
+
+    /// Whether a file is left of a split model whose download broke off: others of its parts are missing, and no branch or
+    /// tag is at its commit, since that is noted last.
+    fn broke_off(&self, linked: &Linked, names: &[String]) -> bool {
+        let (folder, refs) = (self.snapshot(&linked.repo, &linked.commit), self.folder(&linked.repo).join("refs"));
+        let at = |name: String| self.commit(&Repo { revision: Some(name), ..linked.repo.clone() });
+        names.iter().any(|name| !folder.join(name).is_file())
+            && files(&refs).into_iter().all(|name| at(name).as_deref() != Some(linked.commit.as_str()))
     }
 
     /// Removes a file of a snapshot, and its bytes where no other names them.
@@ -236,7 +254,9 @@ impl Cache {
             let folder = self.by_hash(&sha);
             let of = std::fs::read_to_string(folder.join(ADDRESS)).unwrap_or_default();
             let Some(path) = self.find_by_hash(&sha) else { continue };
-            if sha256.map_or(of == url, |sha256| sha256 == sha) {
+            // As it was noted by a version that kept all of the address, too.
+            let of = without_secrets(&of);
+            if sha256.map_or(of == without_secrets(url), |sha256| sha256 == sha) {
                 removed.bytes += clear(&path);
                 removed.uris.push(Uri::Web { url: of, sha256: Some(sha) }.to_string());
             }
@@ -265,10 +285,11 @@ fn held(lock: &Path) -> Result<super::download::Held, HubProblem> {
     try_lock(lock)?.ok_or(HubProblem::InUse)
 }
 
-/// Removes a file with the folder that is its own; gives the bytes freed.
+/// Removes a file with the folder that is its own, and what a killed process left there; gives the bytes freed.
 fn clear(path: &Path) -> u64 {
-    let freed = size(path);
-    if let Some(folder) = path.parent().filter(|_| path.exists()) {
+    let left = path.parent().map(leftovers).unwrap_or_default();
+    let freed = size(path) + left.iter().map(|path| size(path)).sum::<u64>();
+    if let Some(folder) = path.parent().filter(|folder| folder.exists()) {
         // Its name is a hash: nothing else lies there.
         if folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| is_hex(name, 64)) {
             let _ = std::fs::remove_dir_all(folder);

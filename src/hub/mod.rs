@@ -27,8 +27,9 @@ pub use kept::{Entry, Removed};
 pub use listing::Offer;
 pub use uri::{Repo, Uri};
 
+use crate::error::without_secrets;
 use cache::{Cache, touch, whole};
-use download::{Order, enough, fetch};
+use download::{Fetched, Order, enough, fetch};
 use http::Http;
 use kept::ADDRESS;
 use listing::{Listed, Listing, Sum};
@@ -59,7 +60,10 @@ pub struct Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("endpoint", &self.endpoint).field("hub", &self.hub).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("endpoint", &without_secrets(&self.endpoint))
+            .field("hub", &self.hub)
+            .finish_non_exhaustive()
     }
 }
 
@@ -245,7 +249,7 @@ impl<'a> Hub<'a> {
             let listing = Listing::of(http, repo)?;
             let parts = listing.parts(repo, file)?;
             std::fs::create_dir_all(&self.cache.hub).map_err(HubProblem::file("make the folder", &self.cache.hub))?;
-            enough(&self.cache.hub, parts.iter().map(|part| self.missing(repo, part)).sum())?;
+            self.room(repo, file, &parts)?;
             let (mut paths, mut came) = (Vec::new(), 0);
             for part in parts {
                 let order = self.order(uri, (repo, listing.commit.as_str()), part)?;
@@ -263,6 +267,22 @@ impl<'a> Hub<'a> {
             }
             parts => self.joined(uri, parts, file, came),
         }
+    }
+
+    /// Refuses what the disks have no room for: the parts that are not here, and the file that they are joined into.
+    fn room(&self, repo: &Repo, file: &str, parts: &[&Listed]) -> Result<(), HubProblem> {
+        let missing = parts.iter().map(|part| self.missing(repo, part)).sum::<u64>();
+        let blobs: Vec<PathBuf> = parts.iter().map(|part| self.cache.blob(repo, &part.sum)).collect();
+        if parts.len() < 2 || self.cache.joined(&blobs, file).is_file() {
+            return enough(&self.cache.hub, missing);
+        }
+        let (own, whole) = (&self.cache.own, parts.iter().map(|part| part.bytes).sum::<u64>());
+        std::fs::create_dir_all(own).map_err(HubProblem::file("make the folder", own))?;
+        if cache::on_one_disk(&self.cache.hub, own) {
+            return enough(own, missing.saturating_add(whole));
+        }
+        enough(&self.cache.hub, missing)?;
+        enough(own, whole)
     }
 
     /// The bytes of a file that are not here.
@@ -291,7 +311,7 @@ impl<'a> Hub<'a> {
     fn joined(&self, uri: &Uri, parts: &[PathBuf], file: &str, came: u64) -> Result<Found, HubError> {
         let path = self.cache.joined(parts, file);
         if !path.is_file() {
-            join::join(parts, &path, &uri.to_string(), self.watch)?;
+            join::once(parts, &path, &uri.to_string(), self.watch)?;
         }
         touch(&path);
         Ok(Found { path, came, sha256: None })
@@ -309,29 +329,31 @@ impl<'a> Hub<'a> {
         let order = Order {
             name: uri.file_name().to_owned(),
             uri: uri.to_string(),
-            url: address.map_err(|e| HubProblem::Unreachable { host: url.to_owned(), why: e.to_string() })?,
+            url: address.map_err(|e| HubProblem::Unreachable { host: without_secrets(url), why: e.to_string() })?,
             place: folder.join(uri.file_name()),
             lock: folder.join("lock"),
             bytes: None,
             sum: sha256.map(|sha256| Sum::Sha256(sha256.to_owned())),
         };
         if sha256.is_some() {
-            whole(&folder.join(ADDRESS), url)?;
+            whole(&folder.join(ADDRESS), &without_secrets(url))?;
         }
-        let fetched = fetch(self.http()?, &order)?;
-        let sha256 = match (fetched.sha256, sha256) {
+        let Fetched { came, sha256: read, held } = fetch(self.http()?, &order)?;
+        let sha256 = match (read, sha256) {
             (Some(sha256), _) => sha256,
             (None, Some(sha256)) => sha256.to_owned(),
-            // Moved away below by another process that fetched it, or left by one that was ended there.
+            // Left by a process that was ended before it moved it away below.
             (None, None) => crate::gguf::sha256_file(&order.place).map_err(HubProblem::file("read", &order.place))?,
         };
         let place = self.cache.by_hash(&sha256).join(uri.file_name());
         if place != order.place {
-            whole(&self.cache.by_hash(&sha256).join(ADDRESS), url)?;
+            whole(&self.cache.by_hash(&sha256).join(ADDRESS), &without_secrets(url))?;
             std::fs::rename(&order.place, &place).map_err(HubProblem::file("write", &place))?;
         }
+        // Only now: another process that waits for the same address must not find it half moved.
+        drop(held);
         touch(&place);
-        Ok(Found { path: place, came: fetched.came, sha256: Some(sha256) })
+        Ok(Found { path: place, came, sha256: Some(sha256) })
     }
 }
 

@@ -2,12 +2,14 @@
 
 use super::download::Order;
 use super::error::HubProblem;
+use super::listing::Sum;
 use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Read at once from what is here.
 const PIECE: usize = 1 << 20;
@@ -20,11 +22,34 @@ pub(super) struct Partial {
     path: PathBuf,
     file: File,
     len: u64,
-    sha256: Sha256,
-    /// git's hash begins with the length, so it is known beforehand or not at all.
-    sha1: Option<Sha1>,
-    of: Option<u64>,
+    hash: Hash,
+    /// The length that git's hash begins with, where that is the one that is needed.
+    git: Option<u64>,
     note: Note,
+}
+
+/// The one hash that is needed.
+#[derive(Debug, Clone)]
+enum Hash {
+    Sha256(Sha256),
+    Git(Sha1),
+}
+
+impl Hash {
+    /// Of nothing yet. git's begins with the length of the whole.
+    fn new(git: Option<u64>) -> Self {
+        git.map_or_else(
+            || Self::Sha256(Sha256::new()),
+            |bytes| Self::Git(Sha1::new_with_prefix(format!("blob {bytes}\0"))),
+        )
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(hash) => hash.update(bytes),
+            Self::Git(hash) => hash.update(bytes),
+        }
+    }
 }
 
 /// What is kept beside it.
@@ -42,15 +67,21 @@ pub(super) struct Note {
 
 impl Partial {
     /// Opens what is here, and reads it to know what it comes to; or begins.
-    pub(super) fn open(order: &Order) -> Result<Self, HubProblem> {
+    ///
+    /// # Errors
+    /// Where it cannot be written or read, and where `stop` turns true meanwhile: reading takes its time.
+    pub(super) fn open(order: &Order, stop: &AtomicBool) -> Result<Self, HubProblem> {
         let path = of_place(&order.place);
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(HubProblem::file("write", &path))?;
         let note = Note { uri: order.uri.clone(), bytes: order.bytes, etag: None };
         let before = Note::beside(&path).filter(|before| before.uri == note.uri && before.bytes == note.bytes);
-        let mut partial = Self { path, file, len: 0, sha256: Sha256::new(), sha1: None, of: order.bytes, note };
-        partial.begin_hashes();
-        partial.read().map_err(HubProblem::file("read", &partial.path))?;
+        let git = order.bytes.filter(|_| matches!(order.sum, Some(Sum::Git(_))));
+        let mut partial = Self { path, file, len: 0, hash: Hash::new(git), git, note };
+        if !partial.read(stop).map_err(HubProblem::file("read", &partial.path))? {
+            let kept = partial.file.metadata().map_or(0, |about| about.len());
+            return Err(HubProblem::Interrupted { kept });
+        }
         // Longer than the whole: it is of something else.
         if order.bytes.is_some_and(|bytes| partial.len > bytes) {
             partial.restart()?;
@@ -59,6 +90,11 @@ impl Partial {
         }
         partial.write_note()?;
         Ok(partial)
+    }
+
+    /// Where it lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Bytes that are here.
@@ -71,13 +107,13 @@ impl Partial {
         self.note.etag.as_deref().filter(|etag| etag.starts_with('"'))
     }
 
-    /// Keeps the name that the server gives to what comes.
-    pub(super) fn remember(&mut self, etag: Option<&str>) {
-        if self.note.etag.as_deref() != etag {
-            self.note.etag = etag.map(str::to_owned);
-            // Without it the rest is asked for all the same, and the hash decides.
-            let _ = self.write_note();
+    /// Keeps the name that the server gives to what comes. Without a hash, nothing else tells what may be added to it.
+    pub(super) fn remember(&mut self, etag: Option<&str>) -> Result<(), HubProblem> {
+        if self.note.etag.as_deref() == etag {
+            return Ok(());
         }
+        self.note.etag = etag.map(str::to_owned);
+        self.write_note()
     }
 
     /// Adds what came.
@@ -91,28 +127,28 @@ impl Partial {
     pub(super) fn restart(&mut self) -> Result<(), HubProblem> {
         let empty = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
         empty.map_err(HubProblem::file("write", &self.path))?;
-        (self.len, self.sha256, self.note.etag) = (0, Sha256::new(), None);
-        self.begin_hashes();
-        Ok(())
+        (self.len, self.hash) = (0, Hash::new(self.git));
+        // A name that stayed would be taken for that of the bytes that come now.
+        self.remember(None)
     }
 
-    /// What is here comes to this, in hex: SHA-256, or git's hash of it.
-    pub(super) fn sum(&self, sha256: bool) -> String {
-        match &self.sha1 {
-            Some(sha1) if !sha256 => hex(&sha1.clone().finalize()),
-            _ => hex(&self.sha256.clone().finalize()),
+    /// What is here comes to this, in hex: SHA-256, or git's hash where that is what is known of it.
+    pub(super) fn sum(&self) -> String {
+        match &self.hash {
+            Hash::Sha256(hash) => hex(&hash.clone().finalize()),
+            Hash::Git(hash) => hex(&hash.clone().finalize()),
         }
     }
 
-    /// Puts the file into its place, once it is on the disk; gives its SHA-256.
-    pub(super) fn finish(self, place: &Path) -> Result<String, HubProblem> {
+    /// Puts the file into its place, once it is on the disk; gives its SHA-256, unless git's hash was what was needed.
+    pub(super) fn finish(self, place: &Path) -> Result<Option<String>, HubProblem> {
         let failed = |error| HubProblem::file("write", place)(error);
         self.file.sync_all().map_err(failed)?;
         // First: without it what is here is still known by its hash, and after a kill no note is left of nothing.
         let _ = std::fs::remove_file(note_of(&self.path));
         std::fs::rename(&self.path, place).map_err(failed)?;
         sync(place);
-        Ok(self.sum(true))
+        Ok(self.git.is_none().then(|| self.sum()))
     }
 
     /// Leaves what is here for the next time; nothing where nothing is. Gives how much that is.
@@ -125,28 +161,23 @@ impl Partial {
         Ok(self.len)
     }
 
-    fn begin_hashes(&mut self) {
-        self.sha1 = self.of.map(|bytes| Sha1::new_with_prefix(format!("blob {bytes}\0")));
-    }
-
-    fn read(&mut self) -> std::io::Result<()> {
+    /// Whether it was read to its end, and not stopped.
+    fn read(&mut self, stop: &AtomicBool) -> std::io::Result<bool> {
         let mut piece = vec![0; PIECE];
-        loop {
+        while !stop.load(Ordering::Relaxed) {
             match self.file.read(&mut piece) {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Ok(true),
                 Ok(n) => self.take(piece.get(..n).unwrap_or_default()),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
+        Ok(false)
     }
 
     fn take(&mut self, bytes: &[u8]) {
         self.len += bytes.len() as u64;
-        self.sha256.update(bytes);
-        if let Some(sha1) = &mut self.sha1 {
-            sha1.update(bytes);
-        }
+        self.hash.update(bytes);
     }
 
     fn write_note(&self) -> Result<(), HubProblem> {
@@ -213,7 +244,8 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::listing::Sum;
+
+    static GO: AtomicBool = AtomicBool::new(false);
 
     fn order(folder: &Path) -> Order {
         Order {
@@ -227,31 +259,44 @@ mod tests {
         }
     }
 
+    fn open(order: &Order) -> Partial {
+        Partial::open(order, &GO).unwrap()
+    }
+
     /// ```sh
     /// printf 'foobar' | sha256sum; printf 'foobar' | git hash-object --stdin
     /// ```
     #[test]
     fn what_is_added_later_comes_to_the_same_sums() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut first = Partial::open(&order(folder.path())).unwrap();
-        first.write(b"foo").unwrap();
-        first.remember(Some("\"one\""));
-        assert_eq!(first.keep().unwrap(), 3);
-        let mut second = Partial::open(&order(folder.path())).unwrap();
-        assert_eq!((second.len(), second.etag()), (3, Some("\"one\"")));
-        second.write(b"bar").unwrap();
-        assert_eq!(second.sum(true), "c3ab8ff13720e8ad9047dd39466b3c8974e592c2fa383d4a3960714caef0c4f2");
-        assert_eq!(second.sum(false), "f6ea0495187600e7b2288c8ac19c5886383a4632");
-        second.finish(&folder.path().join("a")).unwrap();
-        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["a"]);
+        let sha256 = "c3ab8ff13720e8ad9047dd39466b3c8974e592c2fa383d4a3960714caef0c4f2";
+        let git = "f6ea0495187600e7b2288c8ac19c5886383a4632";
+        for (sum, expected, told) in [
+            (Some(Sum::Git(git.into())), git, None),
+            (Some(Sum::Sha256(sha256.into())), sha256, Some(sha256)),
+            (None, sha256, Some(sha256)),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let order = Order { sum, ..order(folder.path()) };
+            let mut first = open(&order);
+            first.write(b"foo").unwrap();
+            first.remember(Some("\"one\"")).unwrap();
+            assert_eq!(first.keep().unwrap(), 3);
+            let mut second = open(&order);
+            assert_eq!((second.len(), second.etag()), (3, Some("\"one\"")));
+            second.write(b"bar").unwrap();
+            assert_eq!(second.sum(), expected);
+            assert_eq!(second.finish(&folder.path().join("a")).unwrap().as_deref(), told);
+            let left: Vec<_> =
+                std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left, ["a"]);
+        }
     }
 
     #[test]
     fn what_is_too_long_or_empty_is_not_kept() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.incomplete"), "seven b").unwrap();
-        let partial = Partial::open(&order(folder.path())).unwrap();
+        let partial = open(&order(folder.path()));
         assert_eq!((partial.len(), partial.etag()), (0, None));
         partial.keep().unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -260,8 +305,32 @@ mod tests {
     #[test]
     fn a_weak_name_of_the_server_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        let mut partial = Partial::open(&order(folder.path())).unwrap();
-        partial.remember(Some("W/\"one\""));
+        let mut partial = open(&order(folder.path()));
+        partial.remember(Some("W/\"one\"")).unwrap();
         assert_eq!(partial.etag(), None);
+    }
+
+    #[test]
+    fn a_name_goes_with_the_bytes_that_it_names_even_where_the_next_have_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut partial = open(&order(folder.path()));
+        partial.remember(Some("\"one\"")).unwrap();
+        partial.write(b"foo").unwrap();
+        partial.restart().unwrap();
+        partial.remember(None).unwrap();
+        partial.write(b"ba").unwrap();
+        // Killed here.
+        drop(partial);
+        let later = open(&order(folder.path()));
+        assert_eq!((later.len(), later.etag()), (2, None));
+    }
+
+    #[test]
+    fn stopped_while_it_is_read_it_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.incomplete"), "foo").unwrap();
+        let stopped = Partial::open(&order(folder.path()), &AtomicBool::new(true)).unwrap_err();
+        assert!(matches!(stopped, HubProblem::Interrupted { kept: 3 }), "{stopped}");
+        assert_eq!(std::fs::read(folder.path().join("a.incomplete")).unwrap(), b"foo");
     }
 }

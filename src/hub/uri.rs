@@ -2,10 +2,9 @@
 
 use super::error::HubProblem;
 use super::split;
+use crate::error::without_secrets;
 use std::fmt;
 
-/// What begins the name of a model that is no path.
-const SCHEMES: [&str; 3] = ["hf://", "https://", "http://"];
 /// What stands between an address and the SHA-256 of what is there.
 const HASH: &str = "#sha256=";
 /// The branch that is meant where no revision is named.
@@ -74,6 +73,7 @@ impl fmt::Display for Repo {
     }
 }
 
+/// As it is shown and recorded: an address without its query, which may be a signature.
 impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -82,19 +82,13 @@ impl fmt::Display for Uri {
                 write!(f, "hf://{owner}/{name}/{file}")?;
                 revision.as_ref().map_or(Ok(()), |revision| write!(f, "@{revision}"))
             }
-            Self::Web { url, sha256: Some(sha256) } => write!(f, "{url}{HASH}{sha256}"),
-            Self::Web { url, sha256: None } => f.write_str(url),
+            Self::Web { url, sha256: Some(sha256) } => write!(f, "{}{HASH}{sha256}", without_secrets(url)),
+            Self::Web { url, sha256: None } => f.write_str(&without_secrets(url)),
         }
     }
 }
 
 impl Uri {
-    /// Whether a text names a model that lies elsewhere, rather than a path.
-    #[must_use]
-    pub fn is_one(text: &str) -> bool {
-        SCHEMES.iter().any(|scheme| text.starts_with(scheme))
-    }
-
     /// Reads a name. Its parts become parts of paths, so whatever would lead out of a folder is refused.
     pub fn parse(text: &str) -> Result<Self, super::HubError> {
         let refused = |why: &str, help: String| {
@@ -151,16 +145,6 @@ impl Uri {
     }
 }
 
-/// An address without a name and a password.
-fn without_secrets(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    match host.rsplit_once('@') {
-        Some((_, host)) if scheme.starts_with("http") => format!("{scheme}://…@{host}{path}"),
-        _ => text.to_owned(),
-    }
-}
-
 /// An address, and the hash behind it.
 fn web(text: &str) -> Result<Uri, (&'static str, String)> {
     let (url, sha256) = match text.split_once('#') {
@@ -169,7 +153,12 @@ fn web(text: &str) -> Result<Uri, (&'static str, String)> {
             Some(hex) if hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
                 (url, Some(hex.to_ascii_lowercase()))
             }
-            _ => return Err(("the SHA-256 is not 64 hexadecimal digits", format!("write it as {url}{HASH}…"))),
+            _ => {
+                return Err((
+                    "the SHA-256 is not 64 hexadecimal digits",
+                    format!("write it as {}{HASH}…", without_secrets(url)),
+                ));
+            }
         },
     };
     match reqwest::Url::parse(url) {
@@ -192,7 +181,8 @@ fn divided(path: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn is_gguf(file: &str) -> bool {
+/// Whether a file is a GGUF by its name.
+pub(super) fn is_gguf(file: &str) -> bool {
     file.len() > 5 && file.to_ascii_lowercase().ends_with(".gguf")
 }
 
@@ -233,7 +223,7 @@ mod tests {
 
     #[test]
     fn names_are_read_with_their_revision_and_written_back() {
-        let long = format!("https://host/a.gguf?x=1#sha256={}", "0a".repeat(32));
+        let long = format!("https://host/a.gguf#sha256={}", "0a".repeat(32));
         for text in
             ["hf://o/r", "hf://o/r@v1", "hf://o/r/a.gguf", "hf://o/r/d/a.gguf@refs/pr/1", "hf://o/r/a@b.gguf", &long]
         {
@@ -244,6 +234,17 @@ mod tests {
         assert_eq!(Uri::parse("hf://o/r/").unwrap().to_string(), "hf://o/r");
         assert_eq!(Uri::parse(&long).unwrap().file_name(), "a.gguf");
         assert_eq!(Uri::parse("https://host/..").unwrap().file_name(), "model.gguf");
+    }
+
+    #[test]
+    fn a_query_is_asked_with_and_not_shown() {
+        let hash = format!("#sha256={}", "0a".repeat(32));
+        for hash in ["", &hash] {
+            let uri = Uri::parse(&format!("https://host/a.gguf?Signature=secret{hash}")).unwrap();
+            assert!(matches!(&uri, Uri::Web { url, .. } if url == "https://host/a.gguf?Signature=secret"));
+            assert_eq!(uri.to_string(), format!("https://host/a.gguf{hash}"));
+        }
+        assert!(!refused("https://host/a.gguf?Signature=secret#sha256=12").contains("secret"));
     }
 
     #[test]

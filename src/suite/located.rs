@@ -6,7 +6,7 @@
 
 use super::load::split_scale;
 use super::yaml::Document;
-use crate::error::Place;
+use crate::error::{Place, without_secrets};
 use serde::{Deserialize, Deserializer};
 use serde_untagged::UntaggedEnumVisitor;
 use serde_yaml::Value;
@@ -22,7 +22,8 @@ const NOT_OURS: [&str; 6] = ["cases", "examples", "template_vars", "data", "held
 /// Where a suite or a recipe names the model that `--model` takes the place of.
 const ASKED: [&str; 4] = ["model", "variants", "matrix", "adapter"];
 
-/// Which file stands for each name of a model that lies elsewhere.
+/// Which file stands for each name of a model that lies elsewhere. Looked up as they are written, names are given back as they
+/// may be shown and recorded: addresses without their queries.
 ///
 /// ```
 /// use std::path::Path;
@@ -34,20 +35,37 @@ const ASKED: [&str; 4] = ["model", "variants", "matrix", "adapter"];
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Located {
-    here: BTreeMap<String, PathBuf>,
+    here: BTreeMap<String, Named<PathBuf>>,
     /// Names that have no file, and what would become of them.
-    coming: BTreeMap<String, String>,
+    coming: BTreeMap<String, Named<String>>,
+}
+
+/// What is known of a name, and the name as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Named<T> {
+    shown: String,
+    known: T,
+}
+
+impl<T> Named<T> {
+    fn new(uri: &str, known: T) -> Self {
+        Self { shown: without_secrets(uri), known }
+    }
 }
 
 impl Located {
     /// A name and its file.
     pub fn insert(&mut self, uri: impl Into<String>, file: PathBuf) {
-        self.here.insert(uri.into(), file);
+        let uri = uri.into();
+        let named = Named::new(&uri, file);
+        self.here.insert(uri, named);
     }
 
     /// A name without a file, and what would become of it: `638.3 MiB would be downloaded`.
     pub fn would(&mut self, uri: impl Into<String>, what: String) {
-        self.coming.insert(uri.into(), what);
+        let uri = uri.into();
+        let named = Named::new(&uri, what);
+        self.coming.insert(uri, named);
     }
 
     /// Adds all of another table.
@@ -56,27 +74,28 @@ impl Located {
         self.coming.extend(other.coming);
     }
 
-    /// The file behind a name.
+    /// The file behind a name, also where the table has it as it was recorded.
     #[must_use]
     pub fn file(&self, uri: &str) -> Option<&Path> {
-        self.here.get(uri).map(PathBuf::as_path)
+        let recorded = || self.here.get(&without_secrets(uri));
+        self.here.get(uri).or_else(recorded).map(|named| named.known.as_path())
     }
 
     /// What a file was named as, the first of several names; `None` where it was named by its path.
     #[must_use]
     pub fn uri(&self, file: &Path) -> Option<&str> {
-        self.here.iter().find(|(_, path)| *path == file).map(|(uri, _)| uri.as_str())
+        self.here.values().find(|named| named.known == file).map(|named| named.shown.as_str())
     }
 
     /// The names that have no file, each with what would become of it.
     pub fn coming(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.coming.iter().map(|(uri, what)| (uri.as_str(), what.as_str()))
+        self.coming.values().map(|named| (named.shown.as_str(), named.known.as_str()))
     }
 
     /// What would become of a name that has no file; `None` where nobody looked for it.
     #[must_use]
     pub fn fate(&self, uri: &str) -> Option<&str> {
-        self.coming.get(uri).map(String::as_str)
+        self.coming.get(uri).map(|named| named.known.as_str())
     }
 
     /// The file that a path stands for, where it is a name; else the path.
@@ -199,6 +218,21 @@ variants:
   - {name: c, prompt: p.txt, model: hf://o/r/a.gguf}
 matrix: {model: [m.gguf, hf://o/r/m.gguf]}
 ";
+
+    #[test]
+    fn an_address_is_looked_up_as_it_is_written_and_given_back_without_its_query() {
+        let (written, shown) = ("https://h/a.gguf?Signature=x#sha256=0a", "https://h/a.gguf#sha256=0a");
+        let mut located = Located::default();
+        located.insert(written, "/cache/a.gguf".into());
+        located.would("https://h/b.gguf?Signature=x#sha256=0b", "it would be downloaded".to_owned());
+        assert_eq!(located.file(written), Some(Path::new("/cache/a.gguf")));
+        assert_eq!(located.uri(Path::new("/cache/a.gguf")), Some(shown));
+        assert_eq!(located.coming().next(), Some(("https://h/b.gguf#sha256=0b", "it would be downloaded")));
+        // As a run reads it back from its header.
+        let mut recorded = Located::default();
+        recorded.insert(shown, "/cache/a.gguf".into());
+        assert_eq!(recorded.file(written), Some(Path::new("/cache/a.gguf")));
+    }
 
     #[test]
     fn every_model_of_a_suite_is_found_once_with_its_place() {

@@ -9,7 +9,7 @@ use super::located::is_elsewhere;
 use super::matrix::{empty_lists, matrix};
 use super::shape::ExamplesWanted;
 use super::{AdapterRef, Answer, ExampleChoice, ModelRef, PromptFile, Stage, Variant, check};
-use crate::error::Place;
+use crate::error::{Place, without_secrets};
 use crate::sampling::Sampling;
 use std::path::{Path, PathBuf};
 
@@ -208,6 +208,7 @@ impl Loader<'_> {
             // Where it may be fetched, the rest of the suite is looked at as if it were here.
             let uri = path.display().to_string();
             let fate = self.overrides.located.fate(&uri).map(str::to_owned);
+            let uri = without_secrets(&uri);
             self.push_once(SuiteError::new(place, SuiteProblem::Elsewhere { uri, fate }));
             return true;
         }

@@ -5,6 +5,7 @@ use super::super::failure::Failure;
 use super::super::interrupt;
 use super::super::output::print;
 use super::super::rewriting::{Format, size};
+use crate::error::without_secrets;
 use crate::hub::{Found, Offer, Repo, Uri};
 use crate::train::memory;
 use serde_json::json;
@@ -50,6 +51,7 @@ fn said(uri: &Uri, found: &Found) -> String {
     let mut text = format!("{}\n{}, {came}\n", found.path.display(), size(local_bytes(&found.path)));
     match (uri, &found.sha256) {
         (Uri::Web { url, .. }, Some(sha256)) => {
+            let url = without_secrets(url);
             let _ = writeln!(text, "in a suite or a recipe:\n  model: {{url: \"{url}\", sha256: {sha256}}}");
         }
         _ => {

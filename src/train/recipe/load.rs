@@ -7,7 +7,7 @@ use super::{
     Source, TooLong, Written,
 };
 use crate::engine::Render;
-use crate::error::{Place, Problems};
+use crate::error::{Place, Problems, without_secrets};
 use crate::gguf::Gguf;
 use crate::model::{LoraSettings, Trained};
 use crate::suite::{Document, FileName, Located, SuiteError, SuiteProblem, beside, is_elsewhere, text_of};
@@ -225,6 +225,7 @@ impl Loader<'_> {
         if is_elsewhere(&model) {
             let uri = model.display().to_string();
             let fate = located.fate(&uri).map(str::to_owned);
+            let uri = without_secrets(&uri);
             self.problems.push(SuiteError::new(self.place("model"), SuiteProblem::Elsewhere { uri, fate }));
             return Some(model);
         }
