@@ -95,6 +95,9 @@ pub(super) fn checks(assertion: &Assertion, vars: &Vars, list: &mut List) -> Vec
         list.left_out(name, "its weight is 0, so that it decides nothing", &assertion.place);
         return Vec::new();
     }
+    if assertion.not {
+        list.changed(name, "an answer in which nothing can be read passes nothing here, and this there", &assertion.place);
+    }
     let share = weight / checks.len().max(1) as f64;
     checks.into_iter().map(|check| finished(check, assertion, share)).collect()
 }
