@@ -164,6 +164,8 @@ fn prompts_are_split_and_what_every_test_inherits_is_asked_of_every_test() {
     warning: provider `localai:chat:phi-4` is left out: --model was given; asked instead is model: model.yaml
       --> /tests/fixtures/import/promptfoo/self-hosted/promptfooconfig.yaml:10:5
       help: without --model it is `model: {endpoint: http://localhost:8080/v1, name: phi-4}`
+    note: assertion `not-icontains` is not quite the same: an answer in which nothing can be read passes nothing here, and this there (3 times; the first is here)
+      --> /tests/fixtures/import/promptfoo/self-hosted/promptfooconfig.yaml:13:7
     warning: assertion `latency` is left out: times are kept with every sample, and judged by no scorer (3 times; the first is here)
       --> /tests/fixtures/import/promptfoo/self-hosted/promptfooconfig.yaml:15:7
     warning: assertion `javascript` is left out: it is a program, and suites run none; a `command` scorer can run yours (3 times; the first is here)
@@ -191,6 +193,7 @@ fn a_spreadsheets_own_columns_are_assertions_names_and_tags() {
     assert_eq!((brought.score("4", "contains_any"), brought.score("3", "equals")), (false.into(), false.into()));
     insta::assert_snapshot!(brought.listed().join("\n"), @r"
     left_out provider `openai:chat:gpt-4.1-mini` 3:13
+    changed assertion `not-contains` 2:1
     changed assertion `llm-rubric` 6:1
     left_out assertion `similar` 6:1
     ");
@@ -346,6 +349,7 @@ fn sets_weights_metrics_and_templates_in_variables_come_along() {
     left_out `provider` of an assertion 19:44
     left_out `threshold` of a test 20:5
     changed assertion `icontains-all` 16:14
+    changed assertion `not-icontains-any` 17:14
     left_out assertion `bleu` 18:10
     left_out assertion `similar` 19:10
     ");

@@ -252,11 +252,11 @@ fn a_server_is_named_as_suites_name_it_and_asked_in_chats() {
     let stub = Stub::start(|seen| Reply::say(seen, "A tweet."));
     let config = "prompts: ['Write of {{ q }}.']\nproviders: [x]\ntests: [{vars: {q: tea}, assert: [{type: icontains, value: tweet}]}]\n";
     let workspace = workspace(&[("c.yaml", config)]);
-    brought(&workspace, &["--model", &format!("{{endpoint: '{}', name: tiny}}", stub.url())]);
+    brought(&workspace, &["--model", &format!("{{endpoint: '{}', name: stub}}", stub.url())]);
     let ran = crate::endpoints::tripos(&workspace, &["run", "--quiet", "out/c.yaml"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let body = &stub.posts()[0].body;
-    assert_eq!((&body["model"], &body["messages"][0]["content"]), (&"tiny".into(), &"Write of tea.".into()), "{body}");
+    assert_eq!((&body["model"], &body["messages"][0]["content"]), (&"stub".into(), &"Write of tea.".into()), "{body}");
 }
 
 #[test]
