@@ -379,6 +379,8 @@ fn what_is_listed_can_be_removed_and_nothing_else_goes() {
     let all = hub.ok(&workspace, &["model", "rm", "hf://o/r", "--format", "json"]).stdout;
     assert_eq!(json(&all)["removed"], serde_json::json!(["hf://o/r/b.gguf"]));
     assert_eq!(files_left(&workspace), 0);
+    let repository = snapshot(&workspace, "b.gguf").ancestors().nth(3).unwrap().to_owned();
+    assert!(repository.ends_with("models--o--r") && !repository.exists(), "no branch is left at what is gone");
     insta::assert_snapshot!(hub.ok(&workspace, &["model", "list"]).stdout, @r"
     the cache holds no model
     to have one: tripos model pull hf://owner/repo

@@ -164,7 +164,7 @@ fn prompts_are_split_and_what_every_test_inherits_is_asked_of_every_test() {
     warning: provider `localai:chat:phi-4` is left out: --model was given; asked instead is model: model.yaml
       --> /tests/fixtures/import/promptfoo/self-hosted/promptfooconfig.yaml:10:5
       help: without --model it is `model: {endpoint: http://localhost:8080/v1, name: phi-4}`
-    note: assertion `not-icontains` is not quite the same: an answer in which nothing can be read passes nothing here, and this there (3 times; the first is here)
+    note: assertion `not-icontains` is not quite the same: an empty answer passes nothing here, and this there (3 times; the first is here)
       --> /tests/fixtures/import/promptfoo/self-hosted/promptfooconfig.yaml:13:7
     warning: assertion `latency` is left out: times are kept with every sample, and judged by no scorer (3 times; the first is here)
       --> /tests/fixtures/import/promptfoo/self-hosted/promptfooconfig.yaml:15:7

@@ -210,14 +210,38 @@ impl Cache {
                 }
             }
         }
-        for linked in going {
+        for linked in &going {
             let uri = linked.uri(self).to_string();
             removed.bytes += self.unlink(linked, &all)?;
             if !split::follows(&linked.file) {
                 removed.uris.push(uri);
             }
         }
+        for linked in going {
+            self.forget(repo, &linked.commit);
+        }
         Ok(())
+    }
+
+    /// Removes branches and tags that are at a commit of which nothing is left: other tools call a cache with such names
+    /// corrupt. What is not empty stays.
+    fn forget(&self, repo: &Repo, commit: &str) {
+        if self.snapshot(repo, commit).exists() {
+            return;
+        }
+        let folder = self.folder(repo);
+        let refs = folder.join("refs");
+        for name in files(&refs) {
+            let at = self.commit(&Repo { revision: Some(name.clone()), ..repo.clone() });
+            if at.as_deref() == Some(commit) {
+                let path = refs.join(name);
+                let _ = std::fs::remove_file(&path);
+                prune(&path, &folder);
+            }
+        }
+        for empty in [folder.join("snapshots"), folder.join("blobs"), folder] {
+            let _ = std::fs::remove_dir(empty);
+        }
     }
 
     /// Whether a file is left of a split model whose download broke off: others of its parts are missing, and no branch or

@@ -96,7 +96,7 @@ pub(super) fn checks(assertion: &Assertion, vars: &Vars, list: &mut List) -> Vec
         return Vec::new();
     }
     if assertion.not {
-        list.changed(name, "an answer in which nothing can be read passes nothing here, and this there", &assertion.place);
+        list.changed(name, "an empty answer passes nothing here, and this there", &assertion.place);
     }
     let share = weight / checks.len().max(1) as f64;
     checks.into_iter().map(|check| finished(check, assertion, share)).collect()
@@ -327,6 +327,7 @@ mod tests {
             equals exact {"case_sensitive":true,"keep_punctuation":true} Target("Paris", Regex)
         not-icontains: x
             not_icontains contains {"not":true} Target(" x", Value)
+            assertion `not-icontains` is not quite the same: an empty answer passes nothing here, and this there
         contains-any:a+,b
             contains_any regex {} Setting("pattern", String("a\\+|b"))
         not-contains-all:a,b
@@ -349,6 +350,7 @@ mod tests {
         not-is-json
             not_is_json json {"not":true} Nothing
             assertion `is-json` is not quite the same: JSON inside one fenced block counts, too
+            assertion `not-is-json` is not quite the same: an empty answer passes nothing here, and this there
         fn:1
             assertion `javascript` is left out: it is a program, and suites run none; a `command` scorer can run yours
         "#);
