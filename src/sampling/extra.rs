@@ -20,6 +20,8 @@ pub enum Extra {
     Grammar,
     /// `json_schema` behind a completion prompt; chats take it by the API itself.
     JsonSchema,
+    /// `max_tokens` under the name that newer models of OpenAI want; they refuse the old one.
+    MaxCompletionTokens,
     /// A suite's `template_vars`, as the arguments of the server's own chat template.
     ChatTemplateKwargs,
 }
@@ -35,6 +37,7 @@ impl Extra {
             Self::RepetitionPenalty => "repetition_penalty",
             Self::Grammar => "grammar",
             Self::JsonSchema => "json_schema",
+            Self::MaxCompletionTokens => "max_completion_tokens",
             Self::ChatTemplateKwargs => "chat_template_kwargs",
         }
     }

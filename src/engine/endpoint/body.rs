@@ -51,7 +51,9 @@ impl Style {
     fn common(&self, sampling: &Sampling, seed: u64) -> Map<String, Value> {
         let mut body = Map::new();
         body.insert("model".into(), self.name.as_str().into());
-        body.insert("max_tokens".into(), sampling.max_tokens.into());
+        let newer = self.takes.contains(&Extra::MaxCompletionTokens);
+        let limit = if newer { Extra::MaxCompletionTokens.name() } else { "max_tokens" };
+        body.insert(limit.into(), sampling.max_tokens.into());
         body.insert("temperature".into(), number(sampling.temperature));
         body.insert("seed".into(), (seed & 0x7fff_ffff).into());
         if !sampling.stop.is_empty() {
@@ -194,6 +196,14 @@ mod tests {
         let vllm = of(&[Extra::TopK, Extra::RepetitionPenalty], &Sampling { top_p: Some(0.9), ..Sampling::default() });
         assert_eq!((&vllm["top_k"], &vllm["top_p"], vllm.get("min_p")), (&json!(-1), &json!(0.9), None));
         assert_eq!(vllm["repetition_penalty"], json!(1));
+    }
+
+    #[test]
+    fn the_limit_has_the_name_that_the_server_takes() {
+        let style = Style { takes: vec![Extra::MaxCompletionTokens], ..Style::default() };
+        let told = body(&style, &Wording::Chat(Vec::new()), &Sampling::default()).1;
+        assert_eq!((&told["max_completion_tokens"], told.get("max_tokens")), (&json!(256), None));
+        assert_eq!((told.get("top_p"), told.get("top_k")), (None, None), "it says nothing of other settings");
     }
 
     #[test]

@@ -221,8 +221,7 @@ fn model(entry: &Written, env: Option<&Node>) -> Result<Model, (String, String)>
 fn refusals(entry: &Written, model: &Model, list: &mut List) {
     let Model::Endpoint { url, name, .. } = model else { return };
     if url.starts_with("https://api.openai.com/") && NEWER.iter().any(|start| name.starts_with(start)) {
-        let how =
-            "newer OpenAI models refuse `max_tokens` and a temperature; ask them through a server that takes both";
+        let how = "newer OpenAI models refuse `max_tokens` and a temperature: add `takes: [max_completion_tokens]` to the model, and `temperature: 1` to the sampling";
         list.changed(format!("provider `{}`", entry.id), how, &entry.place);
     }
 }
