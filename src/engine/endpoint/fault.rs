@@ -227,7 +227,7 @@ impl Fault {
             Self::Unreachable { .. } | Self::Tls { .. } => Cure::Down,
             Self::Timeout { .. } | Self::Broken { .. } => Cure::Later,
             Self::Status { status, after, .. } => match status {
-                // 403 is one prompt refused by some, and a key without rights by others.
+                // Not 403: some refuse one prompt by it.
                 401 | 404 | 405 | 501 => Cure::Fatal,
                 429 | 502..=504 | 529 => Cure::Rest(*after),
                 408 | 425 | 500..=599 => Cure::Later,
