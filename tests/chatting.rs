@@ -153,7 +153,8 @@ impl Terminal {
             return None;
         }
         let quoted = arguments.iter().map(|argument| format!("'{argument}'")).collect::<Vec<_>>().join(" ");
-        let program = format!("'{}' {quoted}", env!("CARGO_BIN_EXE_tripos"));
+        // In the shell's place: one that waits (dash) would end with 130 after any Ctrl-C, whatever the program says.
+        let program = format!("exec '{}' {quoted}", env!("CARGO_BIN_EXE_tripos"));
         let mut command = Command::new("script");
         command.args(["-qefc", &program, "/dev/null"]).current_dir(workspace.path());
         command.env("TRIPOS_CACHE", workspace.path().join("cache")).env("TERM", "xterm").env("NO_COLOR", "1");

@@ -13,7 +13,8 @@ static LISTENED: AtomicBool = AtomicBool::new(false);
 /// Starts listening; the flag turns true at the first Ctrl-C (or SIGTERM).
 pub(super) fn listen() -> &'static AtomicBool {
     let _ = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) || BETWEEN.load(Ordering::Relaxed) {
+        // In this order: a turn that sees the flag may be over before the next line here.
+        if BETWEEN.load(Ordering::Relaxed) || STOP.swap(true, Ordering::Relaxed) {
             end();
         }
         if QUIET.load(Ordering::Relaxed) {
