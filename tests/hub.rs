@@ -1,9 +1,11 @@
 //! Models from the hub, through the real program: pulled, found, listed, removed, and asked in suites and recipes.
 
 use crate::hub_server::{COMMIT, FakeHub, Reply, Server, command, noise, part, sha256};
-use crate::workspace::{Workspace, model, said};
+use crate::models::random_adapter;
+use crate::workspace::{Workspace, model, root, said};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 const URI: &str = "hf://o/r/tiny-q8_0.gguf";
 /// Nobody listens there.
@@ -79,6 +81,32 @@ fn files_that_other_tools_put_there_are_found_without_a_network() {
 }
 
 #[test]
+fn the_cache_may_lie_elsewhere_and_nobody_is_asked_where_that_is_forbidden() {
+    let (hub, workspace) = (with_tiny(), suite(URI));
+    let elsewhere = workspace.path().join("models of all");
+    let ask = |offline: &str, arguments: &[&str]| {
+        let mut command = hub.command(&workspace, arguments);
+        said(&command.env("HF_HUB_CACHE", &elsewhere).env("HF_HUB_OFFLINE", offline).output().unwrap())
+    };
+    let run = ["run", "suite.yaml", "--limit", "1"];
+    let refused = ask("1", &run);
+    assert_eq!((refused.code, hub.hub.asked("").len()), (Some(2), 0));
+    insta::assert_snapshot!(refused.stderr, @r"
+    error: HF_HUB_OFFLINE is set, so nobody is asked
+      --> suite.yaml:2:1 (hf://o/r/tiny-q8_0.gguf)
+      help: unset it, or name a model that is here: tripos model list
+    ");
+    let checked = ask("yes", &["check", "suite.yaml"]);
+    assert!(checked.code == Some(0) && checked.stderr.contains("cannot be now (HF_HUB_OFFLINE is set"), "{checked:?}");
+    let pulled = ask("0", &["model", "pull", URI, "--format", "json"]);
+    let path = elsewhere.join("models--o--r/snapshots").join(COMMIT).join("tiny-q8_0.gguf");
+    assert_eq!(json(&pulled.stdout)["path"], path.to_str().unwrap(), "{}", pulled.stderr);
+    let asked = hub.hub.asked("").len();
+    let ran = ask("TRUE", &run);
+    assert_eq!((ran.code, hub.hub.asked("").len()), (Some(0), asked), "{}", ran.stderr);
+}
+
+#[test]
 fn a_suite_asks_a_model_from_the_hub_and_the_run_keeps_its_name_beside_its_file() {
     let (hub, workspace) = (with_tiny(), suite(URI));
     let plain = Workspace::llama();
@@ -139,6 +167,42 @@ fn every_place_of_a_suite_that_names_a_model_may_name_one_of_the_hub() {
     assert_eq!(names, [("own", Some(URI)), ("p/tripos-tiny", None), ("p/tiny-q8_0", Some(URI))]);
     // Two names, one set of bytes; the run calls them by the first.
     assert_eq!(hub.bytes.asked("/bytes/").len(), 1);
+}
+
+#[test]
+fn flags_that_name_a_file_take_a_name_of_the_hub() {
+    let workspace = Workspace::new();
+    let adapter = workspace.path().join("adapter.gguf");
+    random_adapter(&model(), &adapter);
+    let reward = root().join("models/tripos-tiny-reward.gguf");
+    let read = |path: &Path| std::fs::read(path).unwrap();
+    let hub =
+        FakeHub::right(&[("tiny.gguf", tiny()), ("adapter.gguf", read(&adapter)), ("reward.gguf", read(&reward))]);
+    let (here, there) = (adapter.display().to_string(), "hf://o/r/adapter.gguf@v1=0.5");
+    let natural = |model: &str, adapter: &str| {
+        let told = ["lm", "natural", "What is this?", "--format", "json", "--model", model, "--adapter", adapter];
+        json(&hub.ok(&workspace, &told).stdout)["texts"][0]["logprob"].as_f64().unwrap()
+    };
+    let local = model().display().to_string();
+    assert_eq!(natural("hf://o/r/tiny.gguf", there), natural(&local, &format!("{here}=0.5")));
+    assert_ne!(natural(&local, &here), natural(&local, &format!("{here}=0.5")), "the scale counts");
+    let judged = |reward: &str| {
+        let asked = ["judge", "--prompt", "Hi", "--completion", "Hello.", "--format", "json", "--reward", reward];
+        json(&hub.ok(&workspace, &asked).stdout)["items"][0]["reward"].as_f64().unwrap()
+    };
+    assert_eq!(judged("hf://o/r/reward.gguf"), judged(reward.to_str().unwrap()));
+    // What is here is not asked for again.
+    let asked = hub.hub.asked("").len();
+    let mut chat = hub.command(&workspace, &["chat", "hf://o/r/tiny.gguf", "--reward", "hf://o/r/reward.gguf"]);
+    let answer = said(&chat.stdin(Stdio::from(std::fs::File::open(&question(&workspace)).unwrap())).output().unwrap());
+    assert!(answer.code == Some(0) && answer.stderr.contains("(reward "), "{answer:?}");
+    assert_eq!(hub.hub.asked("").len(), asked);
+}
+
+/// A file to be read as stdin.
+fn question(workspace: &Workspace) -> PathBuf {
+    workspace.write("question.txt", "What is 47 + 38?\n");
+    workspace.path().join("question.txt")
 }
 
 #[test]

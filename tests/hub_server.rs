@@ -235,7 +235,7 @@ impl FakeHub {
 /// The program with a cache of its own and this hub; nothing of the machine's own settings reaches it.
 pub(crate) fn command(workspace: &Workspace, endpoint: &str, arguments: &[&str]) -> Command {
     let mut command = workspace.command(arguments);
-    for name in ["HF_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
+    for name in ["HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());
     }
     command.env("HF_ENDPOINT", endpoint).env("HF_HOME", workspace.path().join("hf"));

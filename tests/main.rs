@@ -59,6 +59,7 @@ mod recipes;
 mod resume;
 mod rewards;
 mod running;
+mod served_models;
 mod shared_data;
 mod sharing;
 mod shipped;

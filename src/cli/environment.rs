@@ -20,8 +20,8 @@ pub(super) fn cache_folder() -> anyhow::Result<PathBuf> {
     Ok(strategy.cache_dir().join("tripos"))
 }
 
-/// The hub: HF_ENDPOINT, HF_TOKEN (else the file `token` in HF_HOME, where `hf auth login` puts it), HF_HOME, the proxies, and
-/// the folder of what the Hugging Face cache has no place for.
+/// The hub: HF_ENDPOINT, HF_TOKEN (else the file `token` in HF_HOME, where `hf auth login` puts it), HF_HUB_CACHE (else `hub` in
+/// HF_HOME), HF_HUB_OFFLINE, the proxies, and the folder of what the Hugging Face cache has no place for.
 pub(super) fn hub() -> anyhow::Result<Settings> {
     let given = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let home = match std::env::var_os("HF_HOME").filter(|folder| !folder.is_empty()) {
@@ -33,11 +33,14 @@ pub(super) fn hub() -> anyhow::Result<Settings> {
     Ok(Settings {
         endpoint: given("HF_ENDPOINT").unwrap_or_else(|| HUB.to_owned()),
         token: given("HF_TOKEN").or_else(kept),
-        hub: home.join("hub"),
+        hub: given("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from),
         own: cache_folder()?.join("models"),
         http_proxy: proxy("HTTP_PROXY"),
         https_proxy: proxy("HTTPS_PROXY"),
         no_proxy: proxy("NO_PROXY"),
+        // What huggingface_hub takes for a yes.
+        offline: given("HF_HUB_OFFLINE")
+            .is_some_and(|value| matches!(value.to_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE")),
     })
 }
 

@@ -23,7 +23,7 @@ use std::time::SystemTime;
 /// The folders of the cache.
 #[derive(Debug, Clone)]
 pub(super) struct Cache {
-    /// `HF_HOME/hub`
+    /// `HF_HUB_CACHE`, or `HF_HOME/hub`
     pub(super) hub: PathBuf,
     /// `TRIPOS_CACHE/models`
     pub(super) own: PathBuf,

@@ -32,8 +32,8 @@ impl HubError {
     /// Whether nobody could be asked: there is no way to the server, or it is out of order.
     #[must_use]
     pub fn is_out_of_reach(&self) -> bool {
-        use HubProblem::{Busy, Server, Tls, Unreachable};
-        matches!(*self.problem, Unreachable { .. } | Tls { .. } | Server { .. } | Busy { .. })
+        use HubProblem::{Busy, Offline, Server, Tls, Unreachable};
+        matches!(*self.problem, Offline | Unreachable { .. } | Tls { .. } | Server { .. } | Busy { .. })
     }
 }
 
@@ -73,6 +73,9 @@ pub enum HubProblem {
         /// What it would be called on the hub, where it is an address of the hub.
         hub: Option<String>,
     },
+    /// Nobody may be asked.
+    #[error("HF_HUB_OFFLINE is set, so nobody is asked")]
+    Offline,
     /// There is no way to the server.
     #[error("cannot reach {host}: {why}")]
     Unreachable {
@@ -300,6 +303,7 @@ impl HubProblem {
                      tripos model pull {model} fetches it and says its SHA-256"
                 )
             }
+            Self::Offline => "unset it, or name a model that is here: tripos model list".into(),
             Self::Unreachable { .. } => "check the network, HTTPS_PROXY, NO_PROXY and HF_ENDPOINT; \
                                          models that are cached need no network: tripos model list"
                 .into(),
@@ -354,9 +358,9 @@ impl HubProblem {
                 "nothing of it is kept; try again, and where it stays so, do not trust the source".into()
             }
             Self::Disk { .. } => {
-                "make room (tripos model list, tripos model rm), or let HF_HOME name a folder on a larger disk".into()
+                "make room (tripos model list, tripos model rm), or let HF_HUB_CACHE name a folder on a larger disk".into()
             }
-            Self::File { .. } => "check who owns the folder; HF_HOME and TRIPOS_CACHE name others".into(),
+            Self::File { .. } => "check who owns the folder; HF_HUB_CACHE and TRIPOS_CACHE name others".into(),
             Self::Interrupted { .. } => format!("go on: tripos model pull {model}"),
             Self::NotHere => "see what is: tripos model list".into(),
             Self::InUse => "wait until it is done".into(),

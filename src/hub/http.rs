@@ -324,6 +324,7 @@ mod tests {
             http_proxy: proxy.map(str::to_owned),
             https_proxy: None,
             no_proxy: None,
+            offline: false,
         };
         let stop = std::sync::atomic::AtomicBool::new(false);
         let watch = Watch { observer: &crate::hub::Silent, stop: &stop };

@@ -8,7 +8,6 @@
 //! come out.
 //!
 //! - The token is sent to the hub alone, never to where it sends to.
-//! - Without `HF_HUB_CACHE` and the other variables of huggingface_hub: `HF_HOME` names the place.
 //! - A split model is joined into one file, so it takes its room twice: its parts stay where other tools look for them.
 
 mod cache;
@@ -46,7 +45,7 @@ pub struct Settings {
     pub endpoint: String,
     /// Who asks; `None`: anybody.
     pub token: Option<String>,
-    /// The folder of the Hugging Face cache: `HF_HOME/hub`.
+    /// The folder of the Hugging Face cache: `HF_HUB_CACHE`, or `HF_HOME/hub`.
     pub hub: PathBuf,
     /// The folder of what that cache has no place for.
     pub own: PathBuf,
@@ -56,6 +55,8 @@ pub struct Settings {
     pub https_proxy: Option<String>,
     /// The hosts that are asked without a proxy, as in `NO_PROXY`.
     pub no_proxy: Option<String>,
+    /// What is here is all that there is: nobody is asked.
+    pub offline: bool,
 }
 
 impl fmt::Debug for Settings {
@@ -123,7 +124,7 @@ pub struct Found {
 /// let folder = tempfile::tempdir()?;
 /// let settings = Settings {
 ///     endpoint: "https://huggingface.co".into(), token: None, hub: folder.path().join("hub"), own: folder.path().join("own"),
-///     http_proxy: None, https_proxy: None, no_proxy: None,
+///     http_proxy: None, https_proxy: None, no_proxy: None, offline: true,
 /// };
 /// let stop = std::sync::atomic::AtomicBool::new(false);
 /// let hub = Hub::new(settings, Watch { observer: &Silent, stop: &stop });
@@ -237,6 +238,9 @@ impl<'a> Hub<'a> {
     fn http(&self) -> Result<&Http<'a>, HubProblem> {
         if let Some(http) = self.http.get() {
             return Ok(http);
+        }
+        if self.settings.offline {
+            return Err(HubProblem::Offline);
         }
         let http = Http::new(&self.settings, self.watch)?;
         Ok(self.http.get_or_init(|| http))

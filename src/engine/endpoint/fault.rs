@@ -271,7 +271,7 @@ impl Fault {
                 "a model that thinks may have used up `max_tokens` before it said anything; or it was filtered".into()
             }
             Self::GivenUp { last, .. } => last.help(),
-            Self::Waits { seconds, .. } => format!("go on with --resume in {seconds} s, or set a longer `timeout_s`"),
+            Self::Waits { seconds, .. } => format!("try again in {seconds} s (--resume goes on with a run), or set a longer `timeout_s`"),
             Self::Gone { last, .. } => format!("{}; then go on with --resume", last.help()),
             _ => self.help_before(),
         }

@@ -166,7 +166,11 @@ mod tests {
         assert!(of.takes.contains(&Extra::Grammar) && !of.takes.contains(&Extra::RepetitionPenalty));
         let mut later = llama;
         later["created"] = json!(8);
-        assert_eq!(of_model("q".into(), later).said, of.said, "the time is no part of it");
+        later["permission"] = json!([{"id": "modelperm-1"}]);
+        later["pricing"] = json!({"prompt": "0.1"});
+        assert_eq!(of_model("q".into(), later.clone()).said, of.said, "time, grants and prices are no part of it");
+        later["meta"]["n_params"] = json!(10);
+        assert_ne!(of_model("q".into(), later).said, of.said, "its size is");
         let vllm = of_model("q".into(), json!({"id": "q", "owned_by": "vllm", "max_model_len": 8192}));
         assert_eq!((vllm.context, vllm.takes.contains(&Extra::RepetitionPenalty)), (8192, true));
         assert_eq!(of_model("q".into(), Value::Null).takes, []);
