@@ -80,7 +80,7 @@ fn a_grammar_is_checked_where_it_stands() {
     insta::assert_snapshot!(checked("max_tokens: 64", "max_tokens: 64, grammar: digits.gbnf"), @r"
     error: cannot read the grammar `digits.gbnf`: No such file or directory (os error 2)
       --> suite.yaml:3:28
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     ");
 }
 
@@ -89,7 +89,7 @@ fn missing_files_are_errors_at_the_line_that_names_them() {
     insta::assert_snapshot!(checked("prompt: b.txt", "prompt: c.txt"), @r"
     error: cannot read the prompt `c.txt`: No such file or directory (os error 2)
       --> suite.yaml:15:15
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     ");
     let stderr = checked("{scripted: model.yaml}", "nowhere.gguf");
     assert!(stderr.contains("cannot read the model `nowhere.gguf`: No such file or directory"), "{stderr}");
@@ -279,7 +279,7 @@ fn places_stay_right_after_an_item_that_cannot_be_read() {
       help: add `prompt: …`
     error: cannot read the prompt `gone.txt`: No such file or directory (os error 2)
       --> suite.yaml:7:15
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     error: `temperature` is -1, which is outside 0 to 100
       --> suite.yaml:8:41
     ");
@@ -324,7 +324,7 @@ fn what_the_suite_says_wrong_is_reported_once_and_at_its_own_place() {
       help: it is a number from 16 to 16777216
     error: cannot read the adapter `gone.gguf`: there is no such file
       --> suite.yaml:7:1
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     error: the variant asks for examples, and the suite has no `examples`
       --> suite.yaml:9:30
       help: add `examples:` with solved cases, in the same shapes as `cases:`
@@ -333,7 +333,7 @@ fn what_the_suite_says_wrong_is_reported_once_and_at_its_own_place() {
       help: it is a number from 16 to 16777216
     error: cannot read the prompt `gone.txt`: No such file or directory (os error 2)
       --> suite.yaml:11:10
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     ");
     let without = HEAD.replace("model: {scripted: model.yaml}\n", "");
     let stderr = checked_text(&format!(
@@ -370,7 +370,7 @@ fn an_unknown_variant_in_a_rule_is_reported_beside_other_problems() {
       help: add `prompt: …`
     error: cannot read the prompt `gone.txt`: No such file or directory (os error 2)
       --> suite.yaml:7:15
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     error: variant `bb` does not exist
       --> suite.yaml:11:5
       help: did you mean `b`? (a, b)
@@ -500,10 +500,10 @@ fn a_judge_that_cannot_be_asked_is_an_error_at_the_line_that_names_what_is_missi
       help: write `choices: [yes, no]`
     error: cannot read the model `gone.gguf`: No such file or directory (os error 2)
       --> suite.yaml:6:19
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     error: cannot read the prompt `gone.txt`: No such file or directory (os error 2)
       --> suite.yaml:6:37
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     ");
     let judge = "judge_model: {model: {scripted: model.yaml}, prompt: b.txt, choices: [A, B], against: target}";
     insta::assert_snapshot!(checked_choices(case, judge), @r"

@@ -338,7 +338,7 @@ fn what_is_wrong_with_a_classifier_is_said_with_its_place_and_a_way_to_mend_it()
     insta::assert_snapshot!(wrong(&|path| std::fs::remove_file(path).unwrap()), @r"
     error: cannot read the classifier `kinds.gguf`: No such file or directory (os error 2)
       --> suite.yaml:15:13
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     ");
     insta::assert_snapshot!(wrong(&|path| std::fs::write(path, "no GGUF").unwrap()), @r"
     error: this is not a GGUF file: it looks like plain text

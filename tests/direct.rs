@@ -66,7 +66,8 @@ fn natural_tells_what_each_token_costs_and_a_run_records_the_same() {
 fn natural_reads_the_lines_of_files_and_texts_longer_than_the_context() {
     let workspace = Workspace::new();
     let long = "Q: What is 47 + 38? A: 85. ".repeat(20);
-    workspace.write("lines.txt", format!("It is 85.\n\n{long}\n"));
+    // With the mark that editors of Windows put before a text.
+    workspace.write("lines.txt", format!("\u{feff}It is 85.\n\n{long}\n"));
     let found = json(&workspace, &["lm", "natural", "lines.txt", "One more.", "--context", "64"]);
     let texts: Vec<&str> = found["texts"].as_array().unwrap().iter().map(|of| of["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["It is 85.", &long, "One more."]);
@@ -120,6 +121,28 @@ fn what_ends_an_answer_is_among_the_next_tokens() {
     let found = json(&workspace, &["lm", "next", chat, "-k", "3"]);
     assert_eq!((&found["next"][0]["token"], &found["next"][0]["text"]), (&"<|im_end|>".into(), &"<|im_end|>".into()));
     assert!(number(&found["next"][0]["probability"]) > 0.5, "{found}");
+    // Also where the file does not call it a control token: llama.cpp knows it by its spelling.
+    let mut bytes = std::fs::read(model()).unwrap();
+    let types = types_of_tokens(&bytes);
+    for kind in bytes[types].chunks_exact_mut(4).filter(|kind| **kind == CONTROL) {
+        kind.copy_from_slice(&USER_DEFINED);
+    }
+    workspace.write("retyped.gguf", &bytes);
+    let retyped = workspace.ok(&["lm", "next", chat, "-k", "3", "--model", "retyped.gguf", "--format", "json"]).stdout;
+    let retyped: Value = serde_json::from_str(&retyped).unwrap();
+    assert_eq!(retyped["next"], found["next"]);
+}
+
+/// Types of tokens, as a GGUF writes them.
+const CONTROL: [u8; 4] = 3_i32.to_le_bytes();
+const USER_DEFINED: [u8; 4] = 4_i32.to_le_bytes();
+
+/// Where a GGUF lists the types of its tokens: behind the key come the types of an array and of its items, and its length.
+fn types_of_tokens(bytes: &[u8]) -> std::ops::Range<usize> {
+    let key = b"tokenizer.ggml.token_type";
+    let length = bytes.windows(key.len()).position(|window| window == key).unwrap() + key.len() + 8;
+    let begin = length + 8;
+    begin..begin + 4 * usize::try_from(u64::from_le_bytes(bytes[length..begin].try_into().unwrap())).unwrap()
 }
 
 const CANDIDATES: [&str; 3] = ["85", "75", "eighty-five"];

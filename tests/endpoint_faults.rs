@@ -73,6 +73,22 @@ fn a_page_in_the_place_of_json_is_said_before_the_run() {
     assert!(stderr.contains("/models answers 308: moved to https://example.org/v1"), "{stderr}");
 }
 
+/// The commonest mistake: an address without `/v1`.
+#[test]
+fn where_there_is_no_list_of_models_the_address_is_doubted_unless_the_model_is_named() {
+    let stub = Stub::bare(|seen| match seen.line.as_str() {
+        "GET /v1/models" | "GET /models" => Reply::json(404, &json!({"detail": "Not Found"})),
+        _ => Reply::say(seen, &seen.sum()),
+    });
+    let host = format!("127.0.0.1:{}", stub.port);
+    insta::assert_snapshot!(refused(&format!("endpoint: http://{host}"), &host), @r"
+    error: http://HOST/models answers 404: Not Found
+      --> suite.yaml:2:1
+      help: look at the address, which mostly ends in /v1, and at the model's `name`
+    ");
+    ran(&served(1, &format!("endpoint: {}, name: m", stub.url()), BY_TEXT), &["--quiet"]);
+}
+
 #[test]
 fn a_wrong_name_is_said_with_those_that_there_are() {
     let models = json!({"data": [{"id": "qwen2.5-7b"}, {"id": "llama3.2:latest"}]});
@@ -97,9 +113,11 @@ fn a_wrong_name_is_said_with_those_that_there_are() {
 #[test]
 fn what_goes_wrong_with_one_case_is_its_reason() {
     let cut = || Reply::Cut(vec![event(false, " It"), event(false, " is")]);
-    insta::assert_snapshot!(unscored("", cut), @"the answer of URL/completions broke off: unexpected EOF during chunk size line; look at the server's own log; a proxy may cut long answers, and some servers drop one for the next (`concurrency: 1`)");
+    insta::assert_snapshot!(unscored("", cut), @"the answer of URL/completions broke off: unexpected EOF during chunk size line; look at the server's own log; `stream: false` may let it say why; a proxy may cut long answers, and some servers drop one for the next (`concurrency: 1`)");
     let empty = || Reply::json(200, &json!({"choices": [{"text": null, "finish_reason": "content_filter"}]}));
     insta::assert_snapshot!(unscored("", empty), @"the answer of URL/completions has no content: content_filter; a model that thinks may have used up `max_tokens` before it said anything; or it was filtered");
+    let silent = || Reply::json(200, &json!({"choices": [{"index": 0, "finish_reason": "stop"}]}));
+    insta::assert_snapshot!(unscored("", silent), @"the answer of URL/completions has no content: stop; a model that thinks may have used up `max_tokens` before it said anything; or it was filtered");
     let page = || Reply::Whole(200, "text/html", "<html><body>504</body></html>".into());
     insta::assert_snapshot!(unscored("", page), @"URL/completions answers with a web page, not with JSON; the address of the API mostly ends in /v1; a login page or a proxy answers, too");
     let late = || Reply::Late(Duration::from_secs(3), Box::new(Reply::Nothing));
@@ -107,14 +125,14 @@ fn what_goes_wrong_with_one_case_is_its_reason() {
     let text = || Reply::Whole(200, "application/json", "Ollama is running".into());
     insta::assert_snapshot!(unscored("", text), @"URL/completions answers with something else than the API says: `Ollama is running` (expected value at line 1 column 1); only the OpenAI API is spoken: look at the address, and at the server's own log");
     let failing = || Reply::Whole(503, "text/plain", "no slot".into());
-    insta::assert_snapshot!(unscored("", failing), @"URL/completions answers 503: no slot; look at the server's own log; --resume asks again");
+    insta::assert_snapshot!(unscored("", failing), @"URL/completions answers 503: no slot; look at the server's own log");
     let half = || {
         Reply::Stream(
             vec![event(false, " It"), json!({"error": {"message": "slot lost", "code": 500}}).to_string()],
             Duration::ZERO,
         )
     };
-    insta::assert_snapshot!(unscored("", half), @"URL/completions answers 500: slot lost; look at the server's own log; --resume asks again");
+    insta::assert_snapshot!(unscored("", half), @"URL/completions answers 500: slot lost; look at the server's own log");
 }
 
 /// As llama-cpp-python does when the next request comes: nothing said would otherwise be an answer, and a wrong one.
@@ -130,7 +148,7 @@ fn a_stream_that_is_done_and_not_finished_is_asked_again() {
     ran(&workspace, &["--quiet"]);
     assert_eq!((stub.posts().len(), value(&samples_of(&workspace.run_folder())[0])), (3, &json!(true)));
     let dropped = || Reply::Stream(vec![event(false, ""), "[DONE]".into()], Duration::ZERO);
-    insta::assert_snapshot!(unscored("", dropped), @"the answer of URL/completions broke off: [DONE] without a finish_reason; look at the server's own log; a proxy may cut long answers, and some servers drop one for the next (`concurrency: 1`)");
+    insta::assert_snapshot!(unscored("", dropped), @"the answer of URL/completions broke off: [DONE] without a finish_reason; look at the server's own log; `stream: false` may let it say why; a proxy may cut long answers, and some servers drop one for the next (`concurrency: 1`)");
 }
 
 #[test]
@@ -172,11 +190,14 @@ fn a_run_whose_servers_are_gone_ends_and_can_be_resumed() {
     assert_eq!(said.code, Some(2), "{}", said.stderr);
     let folder = workspace.run_folder();
     let stderr = said.stderr.replace(&stub.url(), "URL").replace(folder.file_name().unwrap().to_str().unwrap(), "RUN");
+    // It is said at once that it is tried again, and not only when that was in vain.
+    let tried = "WARN URL/completions cannot be reached: Connection refused (os error 111); it is tried again for 1 s";
+    assert_eq!(stderr.matches(tried).count(), 1, "{stderr}");
     let error = stderr.split_once("error: ").unwrap().1.replace("for 2 s", "for 1 s");
     insta::assert_snapshot!(error, @r"
     no server can be reached any more, for 1 s: URL/completions cannot be reached: Connection refused (os error 111)
       --> suite.yaml:2:1
-      help: is the server running? curl URL/completions; a proxy is passed by with NO_PROXY; then go on with --resume
+      help: is the server running? curl URL/completions; a proxy is passed by with NO_PROXY
     what was answered is kept: tripos run --resume reports/RUN
     ");
     let answered = samples_of(&folder).len();
@@ -260,7 +281,7 @@ fn a_key_that_is_not_there_or_is_refused_ends_the_run_before_it_begins() {
     let unset = tripos(&workspace, &["run", "suite.yaml"]);
     assert_eq!((unset.code, stub.all().len()), (Some(2), 0));
     insta::assert_snapshot!(unset.stderr, @r"
-    error: the key of the server is to be in the environment variable TRIPOS_TEST_KEY, which is not set
+    error: the key of the server is to be in the environment variable TRIPOS_TEST_KEY, which is not set or empty
       --> suite.yaml:2:1
       help: export TRIPOS_TEST_KEY=…, or leave `key_env` out where the server wants no key
     ");
@@ -269,7 +290,7 @@ fn a_key_that_is_not_there_or_is_refused_ends_the_run_before_it_begins() {
     insta::assert_snapshot!(refused.stderr.replace(&stub.url(), "URL"), @r"
     error: URL/models answers 401: Incorrect API key provided: [key]
       --> suite.yaml:2:1
-      help: the server wants a key: put one into an environment variable, and its name into `key_env`
+      help: the key in TRIPOS_TEST_KEY is refused: is it one of this server, and allowed to use this model?
     ");
 }
 
@@ -294,6 +315,8 @@ fn mistakes_in_the_suite_are_said_where_they_stand() {
     ");
     let secret = checked("endpoint: 'https://ann:hunter2@h/v1'", BY_TEXT);
     assert!(!secret.contains("hunter2") && secret.contains("key_env: MY_KEY"), "{secret}");
+    let stderr = checked("endpoint: http://h/v1, timeout_s: -1", BY_TEXT);
+    assert!(stderr.contains("error: `model`: `timeout_s`: found integer `-1`, expected a whole number"), "{stderr}");
     let stderr = checked("endpoint: http://h/v1, key: sk-0123, takes: [top_q]", BY_TEXT);
     assert!(stderr.contains("unknown field `key`") && stderr.contains("unknown variant `top_q`"), "{stderr}");
     assert!(!stderr.contains("sk-0123"), "{stderr}");

@@ -416,7 +416,7 @@ fn a_failed_case_is_unscored_and_asked_again_by_resume() {
     insta::assert_snapshot!(warning, @r"
     /completions answers 500: out of memory (asked 2 times)
       --> suite.yaml:11:5 (variant `text`, case `c3`)
-      help: look at the server's own log; --resume asks again
+      help: look at the server's own log
     ");
     assert!(
         said.stderr.contains("warning: 2 trials have no answer\n  help: tripos run --resume reports/served-"),

@@ -63,7 +63,7 @@ fn an_hour_is_not_waited_for() {
     assert_eq!(said.code, Some(2), "{}", said.stderr);
     let stderr = said.stderr.replace(&stub.url(), "URL");
     assert!(stderr.contains("URL/completions answers 429: quota; it asks to wait 3600 s"), "{stderr}");
-    assert!(stderr.contains("try again in 3600 s (--resume goes on with a run)"), "{stderr}");
+    assert!(stderr.contains("ask again in 3600 s"), "{stderr}");
     // Where another answers, nobody waits.
     let well = Stub::start(soon);
     let workspace = served(20, &format!("endpoint: [{}, {}]", stub.url(), well.url()), BY_TEXT);

@@ -179,22 +179,22 @@ fn flags_that_name_a_file_take_a_name_of_the_hub() {
     let hub =
         FakeHub::right(&[("tiny.gguf", tiny()), ("adapter.gguf", read(&adapter)), ("reward.gguf", read(&reward))]);
     let (here, there) = (adapter.display().to_string(), "hf://o/r/adapter.gguf@v1=0.5");
-    let natural = |model: &str, adapter: &str| {
+    let natural = |model: &str, adapter: &str| -> Value {
         let told = ["lm", "natural", "What is this?", "--format", "json", "--model", model, "--adapter", adapter];
-        json(&hub.ok(&workspace, &told).stdout)["texts"][0]["logprob"].as_f64().unwrap()
+        json(&hub.ok(&workspace, &told).stdout)["texts"][0]["logprob"].clone()
     };
     let local = model().display().to_string();
     assert_eq!(natural("hf://o/r/tiny.gguf", there), natural(&local, &format!("{here}=0.5")));
     assert_ne!(natural(&local, &here), natural(&local, &format!("{here}=0.5")), "the scale counts");
-    let judged = |reward: &str| {
+    let judged = |reward: &str| -> Value {
         let asked = ["judge", "--prompt", "Hi", "--completion", "Hello.", "--format", "json", "--reward", reward];
-        json(&hub.ok(&workspace, &asked).stdout)["items"][0]["reward"].as_f64().unwrap()
+        json(&hub.ok(&workspace, &asked).stdout)["items"][0]["reward"].clone()
     };
     assert_eq!(judged("hf://o/r/reward.gguf"), judged(reward.to_str().unwrap()));
     // What is here is not asked for again.
     let asked = hub.hub.asked("").len();
     let mut chat = hub.command(&workspace, &["chat", "hf://o/r/tiny.gguf", "--reward", "hf://o/r/reward.gguf"]);
-    let answer = said(&chat.stdin(Stdio::from(std::fs::File::open(&question(&workspace)).unwrap())).output().unwrap());
+    let answer = said(&chat.stdin(Stdio::from(std::fs::File::open(question(&workspace)).unwrap())).output().unwrap());
     assert!(answer.code == Some(0) && answer.stderr.contains("(reward "), "{answer:?}");
     assert_eq!(hub.hub.asked("").len(), asked);
 }

@@ -204,7 +204,7 @@ fn who_may_not_have_it_is_told_why() {
       help: check its spelling; for a private one set HF_TOKEN
     ");
     insta::assert_snapshot!(refused(&answer("403 Forbidden", "GatedRepo")), @r"
-    error: the repository is gated: its owners have not let you in (403)
+    error: the repository is gated: its owners have not let you in
       --> hf://o/r/a.gguf
       help: accept its terms on http://HUB/o/r, and set HF_TOKEN
     ");
@@ -222,7 +222,7 @@ fn who_may_not_have_it_is_told_why() {
     let given = faulty(|asked| asked.path.contains("/resolve/").then(|| Reply::new("403 Forbidden", "no")));
     insta::assert_snapshot!(refused(&given), @r"
     downloading a.gguf (1.5 MiB)
-    error: the repository is gated: its owners have not let you in (403)
+    error: the repository is gated: its owners have not let you in
       --> hf://o/r/a.gguf
       help: accept its terms on http://HUB/o/r, and set HF_TOKEN
     ");

@@ -136,7 +136,7 @@ fn a_broken_file_and_an_absent_one_are_said_with_their_place() {
     insta::assert_snapshot!(refused_in(&workspace(), &["import", "lm-eval", "no.yaml", "--out", "o", "--model", "m.yaml"]), @r"
     error: cannot read the file: No such file or directory (os error 2)
       --> no.yaml
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     ");
 }
 

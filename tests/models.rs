@@ -203,7 +203,7 @@ fn what_does_not_go_together_is_said() {
     insta::assert_snapshot!(refused(&workspace, &["quantize", "no.gguf", "x.gguf", "--type", "q8_0"]), @r"
     error: there is no such model file
       --> no.gguf
-      help: check the path: it is relative to the file that names it
+      help: check the path; what a file names is relative to that file
     ");
     insta::assert_snapshot!(refused(&workspace, &["merge", base, adapter, "-o", "x.gguf", "--scale", "inf"]), @r"
     error: invalid value 'inf' for '--scale <S>': a scale is a number, such as 0.5

@@ -191,7 +191,7 @@ fn a_model_to_which_a_name_makes_a_word_likelier_is_found_out_by_likelihood() {
 fn check_reports_the_mistakes_of_a_probe_and_counts_its_cases() {
     let workspace = probe(GROUPS, WOMEN);
     let said = workspace.ok(&["check", "suite.yaml"]);
-    assert_eq!(said.stdout, "suite.yaml: ok (1 variants, 96 cases)\n");
+    assert_eq!(said.stdout, "suite.yaml: ok (1 variant, 96 cases)\n");
     let suite = workspace.read("suite.yaml");
     workspace.write("suite.yaml", suite.replace("Tom, ", "").replace("{{ trait }}", "{{ trayt }}"));
     let said = workspace.tripos(&["check", "suite.yaml"]);

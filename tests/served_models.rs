@@ -107,7 +107,7 @@ fn a_server_that_loads_for_an_hour_is_not_waited_for() {
     insta::assert_snapshot!(refused.stderr.replace(&stub.url(), "URL"), @r"
     error: URL/models answers 503: Loading model; it asks to wait 3600 s
       --> suite.yaml:2:1
-      help: try again in 3600 s (--resume goes on with a run), or set a longer `timeout_s`
+      help: ask again in 3600 s, or set a longer `timeout_s`
     ");
 }
 

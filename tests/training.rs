@@ -206,7 +206,7 @@ fn the_suite_of_a_recipe_asks_the_classifier_that_was_trained() {
     insta::assert_snapshot!(refused(&workspace, &["check", "asked.yaml"]), @r"
     error: cannot read the classifier `taught.gguf`: No such file or directory (os error 2)
       --> asked.yaml:5:20
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     ");
     // Nothing lies at the recipe's output: the suite reads what lies in the run's own folder.
     workspace.ok(&["train", "sums.yaml", "--steps", "2", "--quiet"]);

@@ -130,7 +130,9 @@ impl Asking<'_> {
                 // The header may not be writable either, on a full disk for one; the problem at hand is what is said.
                 let _ = folder.close(Status::Failed);
                 print_problems(&problems);
-                complain(&format!("what was answered is kept: tripos run --resume {}\n", path.display()));
+                if count_samples(&path).is_ok_and(|answered| answered > 0) {
+                    complain(&format!("what was answered is kept: tripos run --resume {}\n", path.display()));
+                }
                 Err(Failure::Code(2))
             }
         }

@@ -8,7 +8,7 @@ use super::plan::PlanArgs;
 use super::run::MachineArgs;
 use crate::error::{Explain, Level, Place, Problems, render};
 use crate::prompt::PromptTemplate;
-use crate::report::thousands;
+use crate::report::{counted, thousands};
 use crate::run::{Prepared, RunSettings, Servers};
 use crate::suite::{Document, Overrides, PromptFile, SuiteError, SuiteProblem, is_elsewhere, load};
 use crate::train::data::{self, Data, Loader};
@@ -224,7 +224,7 @@ fn suite(file: &Path, plan: &PlanArgs, settings: &RunSettings) -> (Problems, Str
     };
     let (suite, mut problems) = load(file, &Overrides { located, ..overrides });
     let Some(suite) = suite else { return (problems, String::new()) };
-    let what = format!("{} variants, {} cases", suite.variants.len(), suite.cases.len());
+    let what = format!("{}, {}", counted(suite.variants.len(), "variant"), counted(suite.cases.len(), "case"));
     let picked = match plan.selection() {
         Ok(selection) => selection.plan(&suite, plan.seed.unwrap_or(0)),
         Err(Failure::Problems(found)) => Err(found),

@@ -177,6 +177,8 @@ fn read(path: &Path) -> Result<String, GivenError> {
         let line = 1 + e.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count();
         GivenError::NoText { place: Place { line, ..place.clone() }, at }
     })?;
+    // The mark that editors of Windows put before a text is no part of it.
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     if text.trim().is_empty() { Err(GivenError::Empty { place }) } else { Ok(text) }
 }
 

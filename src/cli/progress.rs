@@ -4,7 +4,7 @@ use super::output::complain;
 use crate::error::{Explain, render};
 use crate::run::Observer;
 use crate::store::{KvCheck, Repeat, Sample, Trial};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -59,7 +59,8 @@ impl Observer for Progress {
             }
             if let Some(bar) = &state.bar {
                 bar.set_position(state.done as u64);
-                bar.set_message(format!("{:.0} tok/s", state.tokens as f64 / seconds(state.began)));
+                let (rate, tokens) = (bar.per_sec(), state.tokens as f64 / seconds(state.began));
+                bar.set_message(format!(", {rate:.1}/s, {tokens:.0} tok/s, {:#} left", HumanDuration(bar.eta())));
             } else if !self.quiet && state.done * 10 / state.total.max(1) > state.said {
                 state.said = state.done * 10 / state.total.max(1);
                 complain(&state.line());
@@ -138,11 +139,9 @@ fn seconds(began: Instant) -> f64 {
 
 fn bar(total: usize, done: usize) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr_with_hz(5));
-    let template = "{wide_bar} {pos}/{len} trials, {per_sec}, {msg}, {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.with_key("per_sec", |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-            let _ = write!(out, "{:.1}/s", state.per_sec());
-        }));
+    // How fast, and how long still, is in the message: nothing is known of it before the first answer.
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} trials{msg}") {
+        bar.set_style(style);
     }
     bar.set_position(done as u64);
     bar.reset_eta();

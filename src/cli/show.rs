@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::output::print;
 use super::run::{By, Format, render};
 use crate::error::{Problems, nearest};
-use crate::report::{dim, show_case, told_apart};
+use crate::report::{counted, dim, show_case, told_apart};
 use crate::run::Prepared;
 use crate::store::{read_header, read_samples};
 use crate::summary::RunSummary;
@@ -79,8 +79,9 @@ pub(super) fn coming(suite: &str, trials: usize, coming: &[(&str, &str)], format
 /// The plan, and the first prompt of each variant with its few-shot block and its case told apart.
 pub(super) fn plan(prepared: &Prepared, format: Format, colour: bool) -> Result<String, Problems> {
     let plan = &prepared.plan;
-    let (name, variants, cases) = (&prepared.suite.name, plan.variants.len(), plan.cases.len());
-    let mut out = format!("{name}: {variants} variants × {cases} cases = {} trials\n", plan.len());
+    let name = &prepared.suite.name;
+    let (variants, cases) = (counted(plan.variants.len(), "variant"), counted(plan.cases.len(), "case"));
+    let mut out = format!("{name}: {variants} × {cases} = {}\n", counted(plan.len(), "trial"));
     let mut documents = Vec::new();
     for &index in &plan.variants {
         let (Some(variant), Some(stages)) = (prepared.variant(index), prepared.stages(index)?) else { continue };

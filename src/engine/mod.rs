@@ -231,9 +231,15 @@ pub trait Engine: Send + Sync {
     /// The token that begins a text: BOS, or EOS where there is none; `None` where there is neither.
     fn start(&self) -> Option<Token>;
 
-    /// Whether a token ends what the model says: EOS, or what its chat template ends an answer with.
-    fn is_end(&self, _token: Token) -> bool {
-        false
+    /// The tokens that end what the model says, in order: EOS, and what chat templates end an answer with. A file may have
+    /// them as ordinary tokens.
+    fn ends(&self) -> &[Token] {
+        &[]
+    }
+
+    /// Whether a token is one of them.
+    fn is_end(&self, token: Token) -> bool {
+        self.ends().binary_search(&token).is_ok()
     }
 
     /// The bytes that tokens stand for; those of control tokens are left out.

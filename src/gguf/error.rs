@@ -167,7 +167,7 @@ impl Explain for GgufError {
         const AGAIN: &str =
             "the file is damaged; download or export it again, and compare its SHA-256 with the source's";
         Some(match &self.problem {
-            GgufProblem::Missing => "check the path: it is relative to the file that names it".into(),
+            GgufProblem::Missing => "check the path; what a file names is relative to that file".into(),
             GgufProblem::Folder => "name one `.gguf` file in it".into(),
             GgufProblem::Empty => "the download did not start or was not saved; download it again".into(),
             GgufProblem::Unreadable(_) => {

@@ -5,10 +5,6 @@ use super::architecture;
 use super::tensor::TensorType;
 use std::collections::BTreeMap;
 
-/// `LLAMA_TOKEN_TYPE_UNKNOWN` and `LLAMA_TOKEN_TYPE_CONTROL` (llama.h).
-const UNKNOWN: i32 = 2;
-const CONTROL: i32 = 3;
-
 impl Gguf {
     /// `general.architecture`, such as `llama`.
     #[must_use]
@@ -98,18 +94,6 @@ impl Gguf {
         self.metadata.text("tokenizer.chat_template")
     }
 
-    /// The spellings of tokens that text must never turn into: those of type control, and unknown. User-defined tokens
-    /// are ordinary text with a token of their own. Empty spellings are left out.
-    #[must_use]
-    pub fn control_tokens(&self) -> Vec<&str> {
-        let types = self.metadata.i32s("tokenizer.ggml.token_type").unwrap_or_default();
-        let pairs = self.tokens().iter().zip(types);
-        pairs
-            .filter(|(text, kind)| [UNKNOWN, CONTROL].contains(kind) && !text.is_empty())
-            .map(|(text, _)| text.as_str())
-            .collect()
-    }
-
     /// Spelling of the token that begins a text (`tokenizer.ggml.bos_token_id`).
     #[must_use]
     pub fn bos_token(&self) -> Option<&str> {
@@ -174,7 +158,7 @@ fn file_type(code: u64) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gguf::{Array, Value};
+    use crate::gguf::Value;
     use std::path::Path;
 
     fn tiny() -> Gguf {
@@ -196,7 +180,6 @@ mod tests {
         // Norms in F32, all else in blocks of 32 numbers in 34 bytes.
         let norms = 9 * 256;
         assert_eq!(model.file_len() - model.data_offset(), (model.parameter_count() - norms) / 32 * 34 + norms * 4);
-        assert_eq!(model.control_tokens(), ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]);
         assert_eq!((model.bos_token(), model.eos_token()), (Some("<|endoftext|>"), Some("<|endoftext|>")));
         assert!(model.chat_template().unwrap().contains("<|im_start|>assistant"));
         assert_eq!((model.metadata().len(), model.tensors().len()), (30, 38));
@@ -216,13 +199,9 @@ mod tests {
     }
 
     #[test]
-    fn unknown_tokens_are_control_user_defined_and_empty_ones_are_not() {
+    fn a_token_that_is_not_there_has_no_spelling() {
         let mut model = tiny();
-        let texts = ["<unk>", "<s>", "", "a", "<tool>"].map(String::from).to_vec();
-        model.metadata.set("tokenizer.ggml.tokens", Value::Array(Array::Text(texts)));
-        model.metadata.set("tokenizer.ggml.token_type", Value::Array(Array::I32(vec![2, 3, 3, 1, 4])));
-        assert_eq!(model.control_tokens(), ["<unk>", "<s>"]);
-        model.metadata.set("tokenizer.ggml.eos_token_id", Value::U32(99));
+        model.metadata.set("tokenizer.ggml.eos_token_id", Value::U32(99_999));
         assert_eq!(model.eos_token(), None);
     }
 }

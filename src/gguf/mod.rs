@@ -213,7 +213,7 @@ mod tests {
         insta::assert_snapshot!(render(&missing, false), @r"
         error: there is no such model file
           --> no/such.gguf
-          help: check the path: it is relative to the file that names it
+          help: check the path; what a file names is relative to that file
         ");
         assert!(matches!(Gguf::open(Path::new("models")).unwrap_err().problem, GgufProblem::Folder));
         assert_eq!(refusal("a.gguf", b""), "the model file is empty");

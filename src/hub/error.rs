@@ -101,7 +101,7 @@ pub enum HubProblem {
         site: String,
     },
     /// 403: its owners decide who may have it.
-    #[error("the repository is gated: its owners have not let you in (403)")]
+    #[error("the repository is gated: its owners have not let you in")]
     Gated {
         /// Whether a token was sent.
         token: bool,
@@ -342,7 +342,13 @@ impl HubProblem {
     /// Of what comes, and where it goes.
     fn help_to_have(&self, model: &str) -> Option<String> {
         Some(match self {
-            Self::Status { .. } => "check the address; HF_ENDPOINT, where it is set, names the hub".into(),
+            Self::Status { status, .. } if status.starts_with("401") || status.starts_with("403") => {
+                "it wants a login: download the file by other means, and name its path".into()
+            }
+            Self::Status { .. } if model.starts_with("hf:") => {
+                "check the address; HF_ENDPOINT, where it is set, names the hub".into()
+            }
+            Self::Status { .. } => "check the address".into(),
             Self::Busy { .. } => "try again later; with HF_TOKEN set the hub allows more".into(),
             Self::Server { .. } | Self::Cut { .. } => {
                 format!("try again later, what came is kept: tripos model pull {model}")
@@ -358,7 +364,9 @@ impl HubProblem {
                 "nothing of it is kept; try again, and where it stays so, do not trust the source".into()
             }
             Self::Disk { .. } => {
-                "make room (tripos model list, tripos model rm), or let HF_HUB_CACHE name a folder on a larger disk".into()
+                "make room (tripos model list, tripos model rm), or name folders on a larger disk: HF_HUB_CACHE, and TRIPOS_CACHE \
+                 for joined models and those of other addresses"
+                    .into()
             }
             Self::File { .. } => "check who owns the folder; HF_HUB_CACHE and TRIPOS_CACHE name others".into(),
             Self::Interrupted { .. } => format!("go on: tripos model pull {model}"),
@@ -387,6 +395,9 @@ pub(super) fn looks(bytes: &[u8]) -> String {
     let start = text.trim_start();
     if bytes.is_empty() {
         return "nothing: it is empty".into();
+    }
+    if start.is_empty() {
+        return "white space".into();
     }
     if start.starts_with('<') {
         return "a web page".into();

@@ -39,7 +39,7 @@ pub use json::json;
 pub use judged::{JudgedRow, judged};
 pub use junit::{gate_junit, junit};
 pub use markdown::markdown;
-pub use numbers::thousands;
+pub use numbers::{counted, thousands};
 pub use samples::{dim, show_case, told_apart};
 pub use sweep::{SweepRow, best, sweep};
 pub use table::{by_tag, table};

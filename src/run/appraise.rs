@@ -78,7 +78,7 @@ impl Appraiser {
         &self.model.axes
     }
 
-    /// The reward of each answer, or why it has none; what was not judged before `stop` is left out at the end.
+    /// The reward of each answer, or why it has none: as what was not judged before `stop`.
     ///
     /// # Errors
     /// When the model cannot be loaded or decoding fails.

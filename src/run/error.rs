@@ -367,7 +367,9 @@ impl Explain for RunError {
                 format!("set `context: {prompt}` or more: `label: {{classifier: …, context: {prompt}}}`")
             }
             Self::Changed { .. } => {
-                "start a run of its own without --resume; what was answered comes from the cache".into()
+                "start a run of its own without --resume; what was answered comes from the cache (a server's answers only with \
+                 `cache: true`)"
+                    .into()
             }
             Self::OtherFlag { flag, .. } => format!("leave --{flag} out, or start a run of its own without --resume"),
         })

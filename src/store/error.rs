@@ -79,7 +79,7 @@ impl Explain for StoreError {
     fn help(&self) -> Option<String> {
         Some(match self {
             Self::Write { .. } => {
-                "free some space or choose another folder with --out; what was answered is kept: go on with --resume"
+                "free some space or choose another folder with --out; a run that has begun is kept: go on with --resume"
                     .into()
             }
             Self::Read { .. } => "give the folder of a run, for example reports/arithmetic-2026-01-31-1a2b".into(),

@@ -207,7 +207,9 @@ fn wrong_address(url: &str) -> Option<(String, &'static str)> {
         let what = "the address holds a name, a password or parameters, which would stand in every record".into();
         return Some((what, "put the key into an environment variable, and write its name: `key_env: MY_KEY`"));
     }
-    if host.is_none_or(str::is_empty) || url.contains(char::is_whitespace) {
+    let port = host.and_then(|host| host.rsplit_once(':')).map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    let odd = port.is_some_and(|port| port.parse::<u16>().is_err());
+    if host.is_none_or(str::is_empty) || odd || url.contains(char::is_whitespace) {
         return Some((format!("`{url}` is no address of a server"), "it looks like `http://localhost:8080/v1`"));
     }
     let whole = ["/completions", "/models"].iter().any(|path| url.ends_with(path));
@@ -239,12 +241,15 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_with_an_address_and_repeats_no_password() {
-        for fine in ["http://localhost:8080/v1", "https://api.example.com", "http://[::1]:80/v1"] {
+        for fine in ["http://localhost:8080/v1", "https://api.example.com", "http://[::1]:80/v1", "http://[::1]/v1"] {
             assert_eq!(wrong_address(fine), None, "{fine}");
         }
         let what = |url: &str| wrong_address(url).unwrap().0;
         assert!(what("localhost:8080/v1").contains("`localhost:8080/v1` is no address"));
         assert!(what("http://").contains("no address"));
+        assert!(
+            what("http://localhost:99999/v1").contains("no address") && what("http://h:x/v1").contains("no address")
+        );
         assert!(what("http://h/v1/chat/completions").contains("one of the API's own"));
         for secret in ["http://ann:hunter2@h/v1", "http://h/v1?api_key=hunter2"] {
             assert!(!what(secret).contains("hunter2"), "{secret}");

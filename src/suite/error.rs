@@ -289,7 +289,7 @@ impl SuiteProblem {
     #[must_use]
     pub fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Unreadable { .. } => "check the path; paths are relative to the suite's file".into(),
+            Self::Unreadable { .. } => "check the path; what a file names is relative to that file".into(),
             Self::TooLarge { .. } => "split it; many cases belong in a file of their own: `cases: cases.jsonl`".into(),
             Self::NotUtf8 { .. } => "save the file as UTF-8 (iconv -f latin1 -t utf-8)".into(),
             Self::Yaml { .. } => "quote texts that hold `: `, ` #`, `{` or `\"`, and indent with spaces".into(),

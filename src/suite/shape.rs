@@ -73,9 +73,11 @@ impl<'de> Deserialize<'de> for ModelEntry {
                 }
                 match (map.get("scripted").and_then(Value::as_str), map.contains_key("endpoint")) {
                     (Some(path), false) if map.len() == 1 => Ok(Self::Scripted(path.to_owned())),
-                    (None, true) => serde_yaml::from_value(Value::Mapping(map))
+                    (None, true) => serde_path_to_error::deserialize(Value::Mapping(map))
                         .map(|entry| Self::Endpoint(Box::new(entry)))
-                        .map_err(serde_untagged::de::Error::custom),
+                        .map_err(|e| {
+                            serde_untagged::de::Error::custom(named(&e.path().to_string(), &e.inner().to_string()))
+                        }),
                     _ => Err(serde_untagged::de::Error::custom(
                         "expected a path, hf://owner/repo/file.gguf, {url: …, sha256: …}, {scripted: FILE} or {endpoint: URL}",
                     )),
@@ -211,12 +213,14 @@ fn short_field(kind: &str) -> Result<&'static str, serde_yaml::Error> {
 
 /// One common setting, taken out of the map.
 fn take<T: DeserializeOwned>(settings: &mut serde_yaml::Mapping, key: &str) -> Result<Option<T>, serde_yaml::Error> {
-    let named = |error: serde_yaml::Error| {
-        let message = error.to_string();
-        let has_field = message.starts_with("unknown field") || message.starts_with("missing field");
-        if has_field { error } else { serde_yaml::Error::custom(format!("`{key}`: {message}")) }
-    };
-    settings.remove(key).map(serde_yaml::from_value).transpose().map_err(named)
+    let wrong = |error: serde_yaml::Error| serde_yaml::Error::custom(named(key, &error.to_string()));
+    settings.remove(key).map(serde_yaml::from_value).transpose().map_err(wrong)
+}
+
+/// A message with the setting that it is about, where it does not name a field itself.
+fn named(key: &str, message: &str) -> String {
+    let has_field = message.starts_with("unknown field") || message.starts_with("missing field");
+    if has_field { message.to_owned() } else { format!("`{key}`: {message}") }
 }
 
 /// A kind and its own settings.

@@ -122,7 +122,7 @@ fn a_stage_without_its_prompt_is_refused_at_its_line() {
     insta::assert_snapshot!(variant("prompt: p.txt, then: {prompt: gone.txt}"), @r"
     error: cannot read the prompt `gone.txt`: No such file or directory (os error 2)
       --> s.yaml:10:37
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     ");
     insta::assert_snapshot!(variant("prompt: p.txt, then: {sampling: {top_k: 0}}"), @r"
     error: variant `v`, `then` has no `prompt`
@@ -179,7 +179,7 @@ fn a_grammar_comes_from_its_file_or_the_suite() {
     insta::assert_snapshot!(drawn("grammar: gone.gbnf").1, @r"
     error: cannot read the grammar `gone.gbnf`: No such file or directory (os error 2)
       --> s.yaml:3:12
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     ");
     insta::assert_snapshot!(drawn("grammar: 'root ::= \"a\" root'").1, @r"
     error: the grammar admits no text: `root` can never end
@@ -291,7 +291,7 @@ fn texts_that_cannot_be_read_or_asked_are_refused() {
       help: perplexity is of each token given those before it: name a longer file
     error: cannot read the text `gone.txt`: No such file or directory (os error 2)
       --> s.yaml:3:27
-      help: check the path; paths are relative to the suite's file
+      help: check the path; what a file names is relative to that file
     error: the file is not UTF-8: byte 3 starts no character
       --> latin.txt
       help: save the file as UTF-8 (iconv -f latin1 -t utf-8)

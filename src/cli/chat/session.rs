@@ -35,8 +35,8 @@ impl Judge {
     }
 
     /// The reward of each answer, as an answer to all before it, or why it has none.
-    fn rewards(&self, answers: &[(Asked, String)]) -> Result<Vec<Result<f64, String>>, Problems> {
-        self.appraiser.judge(answers, &self.settings, &AtomicBool::new(false))
+    fn rewards(&self, answers: &[(Asked, String)], stop: &AtomicBool) -> Result<Vec<Result<f64, String>>, Problems> {
+        self.appraiser.judge(answers, &self.settings, stop)
     }
 }
 
@@ -115,13 +115,12 @@ impl<'m> Session<'m> {
         }
         let said = said?;
         let stopped = turn.stop().load(Ordering::Relaxed);
-        drop(turn);
         self.tell(&said, stopped);
         let answered = !said.completion.tokens.is_empty();
         self.cut += usize::from(answered && (stopped || said.completion.stop_reason == StopReason::Length));
         self.last = Some(said);
         if aloud && answered && !stopped {
-            self.tell_reward()?;
+            self.tell_reward(turn.stop())?;
         }
         Ok(stopped)
     }
@@ -147,11 +146,16 @@ impl<'m> Session<'m> {
         }
     }
 
-    /// What the reward model finds in the last answer.
-    fn tell_reward(&self) -> Result<(), Failure> {
+    /// What the reward model finds in the last answer. Stopped, the answer stands without.
+    fn tell_reward(&self, stop: &AtomicBool) -> Result<(), Failure> {
         let Some(judge) = &self.judge else { return Ok(()) };
         let last = self.answers().pop();
-        match judge.rewards(last.as_slice())?.first() {
+        let rewards = judge.rewards(last.as_slice(), stop)?;
+        if stop.load(Ordering::Relaxed) {
+            self.note("stopped before its reward was known");
+            return Ok(());
+        }
+        match rewards.first() {
             Some(Ok(reward)) => self.note(&format!("reward {reward:+.3}")),
             Some(Err(reason)) => self.note(&format!("no reward: {reason}")),
             None => {}
@@ -238,7 +242,8 @@ impl<'m> Session<'m> {
             complain("nothing was said yet\n");
             return Ok(());
         }
-        let rewards = judge.rewards(&answers)?;
+        let turn = Turn::begin();
+        let rewards = judge.rewards(&answers, turn.stop())?;
         let mut rows = Vec::with_capacity(answers.len());
         for (at, ((asked, answer), reward)) in answers.into_iter().zip(rewards).enumerate() {
             let prompt = match asked {
@@ -260,7 +265,7 @@ impl<'m> Session<'m> {
             "elapsed_s": completion.elapsed_s,
         });
         if let (Some(judge), Some(document)) = (&self.judge, document.as_object_mut()) {
-            let reward = judge.rewards(&self.answers())?.pop().and_then(Result::ok);
+            let reward = judge.rewards(&self.answers(), &AtomicBool::new(false))?.pop().and_then(Result::ok);
             document.insert("reward".to_owned(), reward.into());
         }
         Ok(document)

@@ -59,16 +59,16 @@ enum By {
 /// Ranks.
 pub(super) fn run(args: &Args, quiet: bool) -> Result<(), Failure> {
     let (model, settings) = args.direct.open(&args.model, quiet)?;
-    let mut found = model.rank(&args.text, &args.candidates)?;
-    if args.reward.is_some() {
-        judge(args, &mut found, &settings, quiet)?;
-    }
     let (by, column) = match args.by {
         By::Likelihood => (direct::By::Likelihood, 0),
         By::PerByte => (direct::By::PerByte, 1),
         By::MutualInformation => (direct::By::MutualInformation, 2),
         By::Reward => (direct::By::Reward, 3),
     };
+    let mut found = model.rank(&args.text, &args.candidates, by)?;
+    if args.reward.is_some() {
+        judge(args, &mut found, &settings, quiet)?;
+    }
     let order = in_order(&found, by);
     print(&match args.format {
         Format::Json => format!("{}\n", document(&found, args.by, &order)),

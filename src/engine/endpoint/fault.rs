@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Fault {
     /// The variable that holds the key is not set.
-    #[error("the key of the server is to be in the environment variable {variable}, which is not set")]
+    #[error("the key of the server is to be in the environment variable {variable}, which is not set or empty")]
     KeyUnset {
         /// Its name.
         variable: String,
@@ -59,6 +59,8 @@ pub enum Fault {
         message: String,
         /// How long it asks to wait.
         after: Option<Duration>,
+        /// The variable of the key that was sent.
+        key: Option<String>,
     },
     /// A web page.
     #[error("{url} answers with a web page, not with JSON")]
@@ -259,20 +261,22 @@ impl Fault {
             Self::Timeout { seconds, .. } => {
                 format!("set `timeout_s` above {seconds}, a smaller `concurrency`, or a smaller `max_tokens`")
             }
+            Self::Status { status: 401 | 403, key: Some(variable), .. } => {
+                format!("the key in {variable} is refused: is it one of this server, and allowed to use this model?")
+            }
             Self::Status { status, .. } => by_status(*status).into(),
             Self::Page { .. } => "the address of the API mostly ends in /v1; a login page or a proxy answers, too".into(),
             Self::Shape { .. } => "only the OpenAI API is spoken: look at the address, and at the server's own log".into(),
             Self::Broken { .. } => {
-                "look at the server's own log; a proxy may cut long answers, and some servers drop one for the next \
-                 (`concurrency: 1`)"
+                "look at the server's own log; `stream: false` may let it say why; a proxy may cut long answers, and some \
+                 servers drop one for the next (`concurrency: 1`)"
                     .into()
             },
             Self::Empty { .. } => {
                 "a model that thinks may have used up `max_tokens` before it said anything; or it was filtered".into()
             }
-            Self::GivenUp { last, .. } => last.help(),
-            Self::Waits { seconds, .. } => format!("try again in {seconds} s (--resume goes on with a run), or set a longer `timeout_s`"),
-            Self::Gone { last, .. } => format!("{}; then go on with --resume", last.help()),
+            Self::Waits { seconds, .. } => format!("ask again in {seconds} s, or set a longer `timeout_s`"),
+            Self::GivenUp { last, .. } | Self::Gone { last, .. } => last.help(),
             _ => self.help_before(),
         }
     }
@@ -284,7 +288,12 @@ impl Fault {
             Self::NeedsName { known, .. } if known.is_empty() => "add `name: …` beside `endpoint`".into(),
             Self::NeedsName { known, .. } => format!("add `name: …` beside `endpoint`: {}", names(known).join(", ")),
             Self::Unlike { .. } => "add a `name: …` that all of them know, or ask them as models of their own".into(),
-            Self::NoEcho { .. } | Self::Unaligned { .. } => {
+            Self::Unaligned { .. } => {
+                "not every server spells out the control tokens of a prompt (`<|im_start|>`): ask by one without them, or \
+                 take a GGUF"
+                    .into()
+            }
+            Self::NoEcho { .. } => {
                 "take a server whose /completions knows `echo` with `logprobs` (vLLM), a GGUF, or a scorer that reads what is \
                  said"
                     .into()
@@ -316,8 +325,8 @@ fn by_status(status: u16) -> &'static str {
         401 | 403 => "the server wants a key: put one into an environment variable, and its name into `key_env`",
         404 | 405 => "look at the address, which mostly ends in /v1, and at the model's `name`",
         400 | 413 | 422 => "the server's words say what it does not take: a prompt too long for it, or a setting",
-        429 => "the server has too much to do: set a smaller `concurrency` or more `retries`; --resume asks again",
-        _ => "look at the server's own log; --resume asks again",
+        429 => "the server has too much to do: set a smaller `concurrency` or more `retries`, or ask later",
+        _ => "look at the server's own log",
     }
 }
 
@@ -326,7 +335,7 @@ mod tests {
     use super::*;
 
     fn status(status: u16, after: Option<Duration>) -> Cure {
-        Fault::Status { url: "u".into(), status, message: String::new(), after }.cure()
+        Fault::Status { url: "u".into(), status, message: String::new(), after, key: None }.cure()
     }
 
     #[test]

@@ -109,8 +109,9 @@ pub(super) struct Heard {
     pub(super) usage: Option<Usage>,
     /// Pieces with text in them.
     pub(super) pieces: usize,
-    /// There was a choice at all, and none of them said `content: null`.
+    /// There was a choice at all.
     choice: bool,
+    /// One of them had no content, not even an empty one.
     null: bool,
     refusal: String,
 }
@@ -123,12 +124,22 @@ impl Heard {
         if let Some(error) = reply.error {
             let status = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
             let status = status.filter(|status| (400..600).contains(status)).unwrap_or(500);
-            return Err(Fault::Status { url: url.to_owned(), status, message: message_of(&error), after: None });
+            return Err(Fault::Status {
+                url: url.to_owned(),
+                status,
+                message: message_of(&error),
+                after: None,
+                key: None,
+            });
         }
         self.usage = reply.usage.or(self.usage);
         let Some(choice) = reply.choices.into_iter().next() else { return Ok(()) };
         self.choice = true;
-        self.null |= choice.message.as_ref().is_some_and(|message| message.content.is_none());
+        self.null |= match (&choice.message, &choice.delta) {
+            (Some(message), _) => message.content.is_none(),
+            (None, Some(_)) => false,
+            (None, None) => choice.text.is_none(),
+        };
         let said = choice.message.or(choice.delta);
         self.refusal += said.as_ref().and_then(|said| said.refusal.as_deref()).unwrap_or_default();
         let text = said.and_then(|said| said.content).or(choice.text).unwrap_or_default();
@@ -154,7 +165,9 @@ impl Heard {
         let finish = self.finish.as_deref().unwrap_or_default();
         let cut = finish == "length";
         let withheld = matches!(finish, "content_filter" | "tool_calls" | "function_call");
-        if self.choice && !withheld && self.refusal.is_empty() && (cut || !self.null) {
+        // The last piece of a completion may have none.
+        let said = !self.null || !self.text.is_empty();
+        if self.choice && !withheld && self.refusal.is_empty() && (cut || said) {
             return Ok(self);
         }
         let why = if self.refusal.is_empty() { finish.to_owned() } else { short(&self.refusal) };

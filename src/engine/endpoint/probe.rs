@@ -27,7 +27,8 @@ pub(super) struct Described {
 pub(super) async fn describe(wire: &Wire, url: &str, wanted: Option<&str>, retries: u32) -> Result<Described, Fault> {
     let models = match listed(wire, url, retries).await {
         Ok(models) => models,
-        Err(Fault::Status { status: 404 | 405 | 501, .. }) => Vec::new(),
+        // Some servers have no list; without a name, that is rather a wrong address.
+        Err(Fault::Status { status: 404 | 405 | 501, .. }) if wanted.is_some() => Vec::new(),
         Err(fault) => return Err(fault),
     };
     let id = |model: &Value| model.get("id").and_then(Value::as_str).map(str::to_owned);
@@ -61,6 +62,9 @@ async fn listed(wire: &Wire, url: &str, retries: u32) -> Result<Vec<Value>, Faul
                 let asked = if let Cure::Rest(after) = fault.cure() { after } else { None };
                 if let Some(wait) = asked.filter(|wait| *wait > wire.patience()) {
                     return Err(Fault::Waits { seconds: wait.as_secs(), last: Box::new(fault) });
+                }
+                if tries == 1 {
+                    tracing::warn!("{fault}; it is asked again up to {retries} times");
                 }
                 tokio::time::sleep(asked.unwrap_or_else(|| pause(tries, 0.0))).await;
             }

@@ -177,6 +177,9 @@ impl<'a> Sitting<'a> {
             Cure::Fatal => return Err(fault),
             Cure::Down => {
                 self.fleet.is_down(server, now, jitter);
+                if self.fleet.silent_for(now) == Some(Duration::ZERO) {
+                    tracing::warn!("{fault}; it is tried again for {} s", self.limits.patience.as_secs());
+                }
                 self.last = Some(fault);
                 // The request is not to blame: another server takes it, or this one when it is back.
                 self.waiting.push_front(job);

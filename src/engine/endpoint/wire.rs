@@ -25,6 +25,8 @@ const SECRET: usize = 8;
 pub(super) struct Wire {
     client: Client,
     key: Option<Key>,
+    /// Where the key is from.
+    variable: String,
     timeout: Duration,
 }
 
@@ -84,7 +86,7 @@ impl Wire {
             client = client.proxy(proxy);
         }
         let client = client.build().map_err(|error| Fault::Client { reason: chain(&error) })?;
-        Ok(Self { client, key, timeout })
+        Ok(Self { client, key, variable: variable.to_owned(), timeout })
     }
 
     /// How long one request may take.
@@ -135,7 +137,8 @@ impl Wire {
             }
         };
         let message = if words.is_empty() { reason(status).to_owned() } else { words };
-        Err(Fault::Status { url: url.to_owned(), status: status.as_u16(), message: self.hidden(message), after })
+        let key = self.key.as_ref().map(|_| self.variable.clone());
+        Err(Fault::Status { url: url.to_owned(), status: status.as_u16(), message: self.hidden(message), after, key })
     }
 
     /// A body as text, up to a size.

@@ -165,10 +165,10 @@ impl Llama {
                 }
             }
         }
-        let vocabulary = load(path, &LlamaModelParams::default().with_vocab_only(true))?;
+        let tokenizer = Tokenizer::new(load(path, &LlamaModelParams::default().with_vocab_only(true))?);
         Ok(Self {
-            tokenizer: Tokenizer::new(vocabulary),
-            facts: ModelFacts { rewards, ..facts(path, &gguf, sha256) },
+            facts: ModelFacts { rewards, ..facts(path, &gguf, sha256, tokenizer.spellings()) },
+            tokenizer,
             shape: kv_shape(&gguf),
             settings,
             weights: Mutex::new(None),
@@ -295,8 +295,8 @@ impl Engine for Llama {
         self.tokenizer.start()
     }
 
-    fn is_end(&self, token: Token) -> bool {
-        self.tokenizer.is_end(token)
+    fn ends(&self) -> &[Token] {
+        self.tokenizer.ends()
     }
 
     fn bytes(&self, tokens: &[Token]) -> Vec<u8> {
@@ -370,7 +370,7 @@ pub fn hash(path: &Path, memory: Option<&Cache>) -> Result<String, EngineError> 
     Ok(sha256)
 }
 
-fn facts(path: &Path, gguf: &Gguf, sha256: String) -> ModelFacts {
+fn facts(path: &Path, gguf: &Gguf, sha256: String, controls: Vec<String>) -> ModelFacts {
     ModelFacts {
         path: path.to_path_buf(),
         sha256,
@@ -382,7 +382,7 @@ fn facts(path: &Path, gguf: &Gguf, sha256: String) -> ModelFacts {
         chat_template: gguf.chat_template().map(str::to_owned),
         bos: gguf.bos_token().map(str::to_owned),
         eos: gguf.eos_token().map(str::to_owned),
-        controls: gguf.control_tokens().iter().map(|&token| token.to_owned()).collect(),
+        controls,
         width: gguf.embedding_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Tokenizer {
     model: LlamaModel,
     finder: Option<AhoCorasick>,
     controls: Vec<Control>,
+    /// Those that end an answer, in order.
+    ends: Vec<u32>,
     bos: Option<LlamaToken>,
 }
 
@@ -32,7 +34,12 @@ impl Tokenizer {
         let vocab = model.vocab();
         let mut spellings = Vec::new();
         let mut controls = Vec::new();
+        let mut ends = Vec::new();
         for token in vocab.tokens() {
+            // Whatever the file calls its type: llama.cpp knows some by their spelling.
+            if vocab.is_eog(token) {
+                ends.push(token.0.cast_unsigned());
+            }
             let attr = vocab.attr(token);
             if !attr.contains(LlamaTokenAttr::Control) && !attr.contains(LlamaTokenAttr::Unknown) {
                 continue;
@@ -49,7 +56,14 @@ impl Tokenizer {
         }
         let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&spellings).ok();
         let bos = Some(vocab.bos()).filter(|token| vocab.should_add_bos() && token.0 >= 0);
-        Self { model, finder, controls, bos }
+        Self { model, finder, controls, ends, bos }
+    }
+
+    /// How control tokens are spelt: those that the file calls so (or unknown), and those that llama.cpp knows by their spelling.
+    pub(super) fn spellings(&self) -> Vec<String> {
+        let vocab = self.model.vocab();
+        let texts = self.controls.iter().filter_map(|control| vocab.text(control.token));
+        texts.filter_map(|text| text.to_str().ok().map(str::to_owned)).collect()
     }
 
     /// The vocabulary.
@@ -83,9 +97,9 @@ impl Tokenizer {
         [vocab.bos(), vocab.eos()].into_iter().find(|token| token.0 >= 0).map(|token| token.0.cast_unsigned())
     }
 
-    /// Whether a token ends an answer.
-    pub(super) fn is_end(&self, token: u32) -> bool {
-        self.model.vocab().is_eog(LlamaToken(token.cast_signed()))
+    /// The tokens that end an answer, in order.
+    pub(super) fn ends(&self) -> &[u32] {
+        &self.ends
     }
 
     /// The bytes of tokens, control tokens left out.

@@ -1,6 +1,7 @@
 //! Whose runs these are and how they were made.
 
 use super::columns::{Columns, letter, setting};
+use crate::report::counted;
 use crate::store::{Header, ModelRecord, Status};
 use crate::summary::RunSummary;
 use maud::{Markup, html};
@@ -50,15 +51,10 @@ fn line(number: usize, run: &RunSummary, several: bool) -> Markup {
             li { code { (header.run) } }
             @if let Some(state) = state { li.warn { "▲ " (state) ": " (trials) " of " (header.trials) " trials" } }
             @for (name, what) in models(header) { li title=(what) { (name) } }
-            li { (count(header.cases.count, "case")) " × " (count(run.variants.len(), "variant")) ", " (count(trials, "trial")) }
+            li { (counted(header.cases.count, "case")) " × " (counted(run.variants.len(), "variant")) ", " (counted(trials, "trial")) }
             @if let Some(minute) = started.get(..16) { li { (minute.replace('T', " ")) " UTC" } }
         }
     }
-}
-
-/// `1 case`, `2 cases`.
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The file of each model of a run, and what is known of it.

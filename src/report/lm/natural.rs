@@ -31,6 +31,11 @@ pub struct NaturalRow {
 #[must_use]
 pub fn natural(rows: &[NaturalRow], width: usize, colour: bool) -> String {
     let number = |of: Option<f64>, digits: usize| of.map_or_else(|| "–".to_owned(), |of| format!("{of:.digits$}"));
+    // A number as long as the line would push the texts out of the table.
+    let perplexity = |of: Option<f64>| match of {
+        Some(of) if of >= 1e7 => format!("{of:.1e}"),
+        of => number(of, 2),
+    };
     let column = |title: &str, align, cell: &dyn Fn(&NaturalRow) -> String| {
         Column::new(title, align, rows.iter().map(cell).collect::<Vec<_>>())
     };
@@ -39,7 +44,7 @@ pub fn natural(rows: &[NaturalRow], width: usize, colour: bool) -> String {
     let key = column("no.", Align::Right, &|row| row.number.to_string());
     let columns = [
         column("bits/byte", Align::Right, &|row| number(row.bits_per_byte, 3)),
-        column("perplexity", Align::Right, &|row| number(row.perplexity, 2)),
+        column("perplexity", Align::Right, &|row| perplexity(row.perplexity)),
         column("log p", Align::Right, &|row| number(row.logprob, 2)),
         column("tokens", Align::Right, &|row| row.pieces.len().to_string()),
         column("text", Align::Left, &|row| short(&row.text, room)),

@@ -54,6 +54,14 @@ pub enum DirectError {
         /// The candidate.
         candidate: String,
     },
+    /// A model that cannot be asked how likely a text is by itself.
+    #[error(
+        "the model has no token to begin a text with, so it does not say how likely a candidate is without the text"
+    )]
+    NoStart {
+        /// The model.
+        place: Place,
+    },
     /// A model that does not say how likely other tokens were.
     #[error("this model does not say how likely its tokens are")]
     NoProbabilities {
@@ -97,6 +105,7 @@ impl Explain for DirectError {
     fn at(&self) -> Option<&Place> {
         match self {
             Self::OneToken { place, .. }
+            | Self::NoStart { place }
             | Self::NoProbabilities { place }
             | Self::NoTemplate { place }
             | Self::BeyondTraining { place, .. }
@@ -122,6 +131,7 @@ impl Explain for DirectError {
             Self::FewCandidates { .. } => "give two or more: --candidates A B".into(),
             Self::Twice { .. } => "leave one of them out".into(),
             Self::NoTokens { .. } => "a candidate needs a character that the model's tokenizer keeps".into(),
+            Self::NoStart { .. } => "put them in order by `likelihood` or `per-byte`".into(),
             Self::NoProbabilities { .. } => "name a GGUF model".into(),
             Self::NoTemplate { .. } => {
                 "chat with a model that was taught to (`tripos model show` says `can chat`), teach this one conversations \

@@ -56,11 +56,10 @@ impl LanguageModel {
     /// would come without, so what would end it is not drawn; it is among the likeliest all the same, for these are by
     /// the model's own logits, which no bias moves.
     fn likeliest(&self, tokens: &[Token], count: u32) -> Result<Vec<(Token, f32)>, Problems> {
-        let ends = self.controls().keys().copied().filter(|token| self.engine().is_end(*token));
         let sampling = Sampling {
             max_tokens: 1,
             logprobs: Some(count.clamp(1, MOST_NEXT)),
-            logit_bias: ends.map(|end| (BiasToken::Id(end), NEVER)).collect(),
+            logit_bias: self.engine().ends().iter().map(|end| (BiasToken::Id(*end), NEVER)).collect(),
             ..Sampling::default()
         };
         let ask = Ask::Generate { sampling, seed: 0 };

@@ -60,15 +60,19 @@ pub fn in_order(candidates: &[Ranked], by: By) -> Vec<usize> {
 }
 
 impl LanguageModel {
-    /// The likelihood of each candidate behind a text, in the order given. Where the two meet is decided as by the scorer
+    /// The likelihood of each candidate behind a text, in the order given, so that they can be put in order `by` it. Where the
+    /// two meet is decided as by the scorer
     /// `choice`: one space stands between, unless there is white space already. Spellings of control tokens are control
     /// tokens in the text, which is a prompt, and plain text in candidates.
     ///
     /// # Errors
-    /// Fewer than two candidates, one that is empty or given twice; what does not fit the context; when the model
-    /// cannot be loaded or decoding fails.
-    pub fn rank(&self, text: &str, candidates: &[String]) -> Result<Vec<Ranked>, Problems> {
+    /// Fewer than two candidates, one that is empty or given twice; what does not fit the context; mutual information of a
+    /// model that has no token to begin a text with; when the model cannot be loaded or decoding fails.
+    pub fn rank(&self, text: &str, candidates: &[String], by: By) -> Result<Vec<Ranked>, Problems> {
         comparable(text, candidates)?;
+        if by == By::MutualInformation && self.engine().start().is_none() {
+            return Err(DirectError::NoStart { place: self.place() }.into());
+        }
         let prompt = Prompt { text: text.to_owned(), ..Prompt::default() };
         let tokens = self.engine().tokenize(text, &[]);
         let behind: Vec<Candidate> = candidates.iter().map(|candidate| Candidate::behind(text, candidate)).collect();

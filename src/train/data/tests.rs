@@ -50,8 +50,8 @@ impl Engine for Other {
     fn start(&self) -> Option<Token> {
         self.inner.start()
     }
-    fn is_end(&self, token: Token) -> bool {
-        self.inner.is_end(token)
+    fn ends(&self) -> &[Token] {
+        self.inner.ends()
     }
     fn bytes(&self, tokens: &[Token]) -> Vec<u8> {
         self.inner.bytes(tokens)
