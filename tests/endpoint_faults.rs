@@ -73,6 +73,32 @@ fn a_page_in_the_place_of_json_is_said_before_the_run() {
     assert!(stderr.contains("/models answers 308: moved to https://example.org/v1"), "{stderr}");
 }
 
+/// As seen of gateways: an empty reason in every piece, a mark before the first, a space behind the last, nulls for lists.
+#[test]
+fn odd_streams_are_read_as_they_are_meant() {
+    let chunk = |text: &str| json!({"choices": [{"index": 0, "text": text, "finish_reason": ""}]}).to_string();
+    let end = json!({"choices": [{"index": 0, "text": "", "finish_reason": "length"}], "usage": null}).to_string();
+    let usage = json!({"choices": null, "usage": {"prompt_tokens": 3, "completion_tokens": null}}).to_string();
+    let events = [chunk(" It is"), chunk(" 2."), end, chunk(""), usage, "[DONE] ".to_owned()];
+    let stub = Stub::start(move |_| Reply::Stream(events.to_vec(), Duration::ZERO));
+    let workspace = served(1, &format!("endpoint: {}", stub.url()), BY_TEXT);
+    ran(&workspace, &["--quiet"]);
+    let sample = samples_of(&workspace.run_folder()).remove(0);
+    assert_eq!(
+        (&sample["completion"]["text"], &sample["completion"]["stop_reason"]),
+        (&json!(" It is 2."), &json!("length"))
+    );
+    let broken = move || Reply::Cut(vec![chunk(" It is"), chunk(" 2.")]);
+    let reason = unscored("", broken);
+    assert!(reason.contains("broke off"), "an empty reason is no end: {reason}");
+    let said = || Reply::json(200, &json!({"object": "error", "message": "too long", "code": 400}));
+    let reason = unscored("", said);
+    assert!(reason.starts_with("URL/completions answers 400: too long"), "{reason}");
+    let kind = || Reply::json(200, &json!({"error": {"type": "invalid_request_error", "message": "no such field"}}));
+    let reason = unscored(", retries: 3", kind);
+    assert!(reason.starts_with("URL/completions answers 400: no such field;"), "it is asked once: {reason}");
+}
+
 /// The commonest mistake: an address without `/v1`.
 #[test]
 fn where_there_is_no_list_of_models_the_address_is_doubted_unless_the_model_is_named() {
@@ -169,6 +195,21 @@ fn no_request_is_begun_once_the_time_or_the_budget_is_used_up() {
     let (left, reason) = reasons("budget_tokens: 50", 0);
     assert_eq!(left, 15);
     insta::assert_snapshot!(reason, @"not asked: the budget of 50 tokens is spent; set a larger `budget_tokens`; --resume asks what is left, with a budget of its own");
+    // What the parts of a question took counts although another part failed.
+    let echoes = std::sync::Arc::new(AtomicUsize::new(0));
+    let asked = std::sync::Arc::clone(&echoes);
+    let stub = Stub::start(move |seen| match asked.fetch_add(1, Ordering::SeqCst) {
+        4.. if seen.asked().ends_with("seventeen") => Reply::Whole(500, "text/plain", "no".into()),
+        _ => crate::endpoints::echoing(seen, 0),
+    });
+    let rest =
+        "scorers:\n  - choice: {choices: [one, two, seventeen]}\nvariants:\n  - {name: text, prompt: text.txt}\n";
+    let model = format!("endpoint: {}, concurrency: 1, retries: 0, budget_tokens: 80", stub.url());
+    let workspace = served(20, &model, rest);
+    tripos(&workspace, &["run", "suite.yaml", "--quiet"]);
+    let spent =
+        samples_of(&workspace.run_folder()).iter().filter(|sample| sample.to_string().contains("is spent")).count();
+    assert!(spent > 10, "{spent} of 20 were not asked");
     let (left, reason) = reasons("total_s: 1", 200);
     assert!((13..=16).contains(&left), "{left}");
     insta::assert_snapshot!(reason, @"not asked: the 1 s for all requests are over; set a larger `total_s`; --resume asks what is left, with the same time again");

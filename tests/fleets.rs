@@ -71,6 +71,47 @@ fn an_hour_is_not_waited_for() {
     assert_eq!(right(&workspace), 20);
 }
 
+/// Wrongly set up, it answers all alike; the others do its work, and what they have in flight is not thrown away.
+#[test]
+fn one_that_is_of_no_use_is_left_out_and_the_run_goes_on() {
+    for status in [401, 402, 404] {
+        let well = Stub::start(soon);
+        let ill = Stub::start(move |_| Reply::json(status, &json!({"error": {"message": "not here"}})));
+        let model = format!("endpoint: [{}, {}], concurrency: 2", ill.url(), well.url());
+        let workspace = served(30, &model, BY_TEXT);
+        let said = ran(&workspace, &[]);
+        assert_eq!(right(&workspace), 30);
+        assert!(ill.posts().len() <= 2, "{} were asked in vain", ill.posts().len());
+        assert!(said.stderr.contains("not here; the other servers are asked"), "{}", said.stderr);
+    }
+    // Alone, it ends the run once, whatever is in flight.
+    let times = std::sync::atomic::AtomicUsize::new(0);
+    let stub = Stub::start(move |seen| match times.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 => Reply::Late(Duration::from_millis(500), Box::new(Reply::say(seen, &seen.sum()))),
+        _ => Reply::json(402, &json!({"error": {"message": "Insufficient Balance"}})),
+    });
+    let workspace = served(40, &format!("endpoint: {}, concurrency: 2", stub.url()), BY_TEXT);
+    let said = tripos(&workspace, &["run", "suite.yaml", "--quiet"]);
+    assert_eq!((said.code, right(&workspace)), (Some(2), 1), "{}", said.stderr);
+    assert!(stub.posts().len() <= 3, "{}", stub.posts().len());
+    assert!(said.stderr.contains("help: the account of the key has nothing left to spend"), "{}", said.stderr);
+}
+
+/// A dead machine behind a gateway that is alive.
+#[test]
+fn one_that_only_says_that_it_cannot_ends_the_run_after_a_while() {
+    let stub = Stub::start(|_| Reply::Whole(502, "text/plain", "Bad Gateway".into()));
+    let workspace = served(500, &format!("endpoint: {}, concurrency: 8, timeout_s: 2", stub.url()), BY_TEXT);
+    let said = tripos(&workspace, &["run", "suite.yaml", "--quiet"]);
+    assert_eq!(said.code, Some(2));
+    let stderr = said.stderr.replace(&stub.url(), "URL");
+    assert!(
+        stderr.contains("error: no server has answered for ") && stderr.contains("answers 502: Bad Gateway"),
+        "{stderr}"
+    );
+    assert!(samples_of(&workspace.run_folder()).len() < 20, "the rest is left to --resume");
+}
+
 #[test]
 fn what_is_not_counted_ends_a_run_with_a_budget() {
     let said = json!({"choices": [{"index": 0, "text": " It is 2.", "finish_reason": "stop"}]});

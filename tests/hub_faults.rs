@@ -226,6 +226,14 @@ fn who_may_not_have_it_is_told_why() {
       --> hf://o/r/a.gguf
       help: accept its terms on http://HUB/o/r, and set HF_TOKEN
     ");
+    // By its code, whatever the status, also to whom it knows.
+    let coded = faulty(|asked| {
+        let no = Reply::new("401 Unauthorized", "no").with("X-Error-Code: GatedRepo");
+        asked.path.contains("/resolve/").then_some(no)
+    });
+    let output = coded.command(&Workspace::new(), &PULL).env("HF_TOKEN", "hf_secret").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("error: the repository is gated: its owners have not let you in"), "{text}");
     // A token that it does not take.
     let strict = answer("401 Unauthorized", "");
     let workspace = Workspace::new();

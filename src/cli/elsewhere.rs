@@ -156,8 +156,34 @@ pub(super) struct Progress {
 struct State {
     bar: Option<ProgressBar>,
     file: String,
-    /// When the file, and when the last line, began; and how much was here then.
-    began: Option<(Instant, Instant, u64)>,
+    pace: Option<Pace>,
+}
+
+/// How fast a file comes.
+struct Pace {
+    /// When it began, and how much was here then.
+    began: (Instant, u64),
+    /// When it was last told.
+    told: Instant,
+}
+
+impl Pace {
+    fn new(done: u64) -> Self {
+        Self { began: (Instant::now(), done), told: Instant::now() }
+    }
+
+    /// Bytes a second, where it was not told for so long. A download may begin anew with less than there was.
+    fn speed(&mut self, done: u64, seldom: Duration) -> Option<f64> {
+        if done < self.began.1 {
+            self.began = (Instant::now(), done);
+        }
+        if self.told.elapsed() < seldom {
+            return None;
+        }
+        self.told = Instant::now();
+        let (began, before) = self.began;
+        Some((done - before) as f64 / began.elapsed().as_secs_f64().max(1e-9))
+    }
 }
 
 impl Progress {
@@ -184,7 +210,7 @@ impl Observer for Progress {
             let all = total.map_or_else(String::new, |total| format!(" ({})", size(total)));
             complain(&format!("downloading {file}{all}{before}\n"));
             file.clone_into(&mut state.file);
-            state.began = Some((Instant::now(), Instant::now(), done));
+            state.pace = Some(Pace::new(done));
             state.bar = std::io::stderr().is_terminal().then(|| bar(total, done));
         });
     }
@@ -197,10 +223,9 @@ impl Observer for Progress {
                 }
                 return bar.set_position(done);
             }
-            let Some((began, said, before)) = &mut state.began else { return };
-            if said.elapsed() >= SELDOM {
-                *said = Instant::now();
-                let speed = (done - *before) as f64 / began.elapsed().as_secs_f64();
+            if let Some(pace) = &mut state.pace
+                && let Some(speed) = pace.speed(done, SELDOM)
+            {
                 complain(&line(&state.file, done, total, speed));
             }
         });
@@ -247,6 +272,15 @@ fn bar(total: Option<u64>, done: u64) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_download_that_begins_anew_has_a_pace_of_its_own() {
+        let mut pace = Pace::new(3_000_000);
+        assert!(pace.speed(3_500_000, Duration::ZERO).is_some_and(|speed| speed > 0.0));
+        assert_eq!(pace.speed(4_000_000, Duration::from_mins(1)), None, "it was told just now");
+        assert!(pace.speed(1_000, Duration::ZERO).is_some_and(|speed| speed < 1.0), "nothing has come since");
+        assert!(pace.speed(2_000, Duration::ZERO).is_some_and(|speed| speed > 0.0));
+    }
 
     #[test]
     fn a_line_says_how_far_and_how_fast() {

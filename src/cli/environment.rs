@@ -20,20 +20,21 @@ pub(super) fn cache_folder() -> anyhow::Result<PathBuf> {
     Ok(strategy.cache_dir().join("tripos"))
 }
 
-/// The hub: HF_ENDPOINT, HF_TOKEN (else the file `token` in HF_HOME, where `hf auth login` puts it), HF_HUB_CACHE (else `hub` in
-/// HF_HOME), HF_HUB_OFFLINE, the proxies, and the folder of what the Hugging Face cache has no place for.
+/// The hub: HF_ENDPOINT, HF_TOKEN (else the file HF_TOKEN_PATH or `token` in HF_HOME, where `hf auth login` puts it), HF_HUB_CACHE
+/// (else `hub` in HF_HOME), HF_HUB_OFFLINE, the proxies, and the folder of what the Hugging Face cache has no place for.
 pub(super) fn hub() -> anyhow::Result<Settings> {
     let given = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let home = match std::env::var_os("HF_HOME").filter(|folder| !folder.is_empty()) {
-        Some(home) => PathBuf::from(home),
+    let home = match given("HF_HOME") {
+        Some(home) => at_home(&home),
         None => cache_root().context("there is no home folder; set HF_HOME")?.join("huggingface"),
     };
-    let kept = || std::fs::read_to_string(home.join("token")).ok().filter(|token| !token.trim().is_empty());
+    let token = given("HF_TOKEN_PATH").map_or_else(|| home.join("token"), |path| at_home(&path));
+    let kept = || std::fs::read_to_string(token).ok().filter(|token| !token.trim().is_empty());
     let proxy = |name: &str| given(&name.to_lowercase()).or_else(|| given(name));
     Ok(Settings {
         endpoint: given("HF_ENDPOINT").unwrap_or_else(|| HUB.to_owned()),
         token: given("HF_TOKEN").or_else(kept),
-        hub: given("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from),
+        hub: given("HF_HUB_CACHE").map_or_else(|| home.join("hub"), |folder| at_home(&folder)),
         own: cache_folder()?.join("models"),
         http_proxy: proxy("HTTP_PROXY"),
         https_proxy: proxy("HTTPS_PROXY"),
@@ -42,6 +43,12 @@ pub(super) fn hub() -> anyhow::Result<Settings> {
         offline: given("HF_HUB_OFFLINE")
             .is_some_and(|value| matches!(value.to_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE")),
     })
+}
+
+/// A folder as a variable names it: `~/` is the home folder, for huggingface_hub as for the shell.
+fn at_home(named: &str) -> PathBuf {
+    let home = named.strip_prefix("~/").and_then(|rest| Some(etcetera::home_dir().ok()?.join(rest)));
+    home.unwrap_or_else(|| PathBuf::from(named))
 }
 
 /// `~/.cache` as XDG_CACHE_HOME may name it, on every system: that is where huggingface_hub looks.

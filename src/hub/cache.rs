@@ -93,12 +93,19 @@ impl Cache {
         whole(&path, commit)
     }
 
-    /// Where a split model lies as one file. Its parts are known by what they are.
+    /// Where a split model lies as one file. Its parts are known by what they are: by the hashes that links lead to; where there
+    /// are no links (a copied cache, a file system without them), by their place, length and time.
     pub(super) fn joined(&self, parts: &[PathBuf], file: &str) -> PathBuf {
         let mut hash = Sha256::new();
         for part in parts {
-            let name = part.canonicalize().unwrap_or_else(|_| part.clone());
-            hash.update(name.file_name().unwrap_or_default().as_encoded_bytes());
+            let bytes = part.canonicalize().unwrap_or_else(|_| part.clone());
+            let name = bytes.file_name().unwrap_or_default();
+            if name.to_str().is_some_and(|name| is_hex(name, 40) || is_hex(name, 64)) {
+                hash.update(name.as_encoded_bytes());
+            } else {
+                let about = std::fs::metadata(&bytes).map(|about| (about.len(), about.modified().ok()));
+                hash.update(format!("{} {about:?}", bytes.display()));
+            }
             hash.update(b"\n");
         }
         let name = split::whole(file.rsplit('/').next().unwrap_or(file));
@@ -198,6 +205,22 @@ mod tests {
 
     fn repo(revision: Option<&str>) -> Repo {
         Repo { owner: "o".into(), name: "r".into(), revision: revision.map(str::to_owned) }
+    }
+
+    /// As in a cache that was copied without its links.
+    #[test]
+    fn parts_of_one_name_and_of_other_models_are_joined_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache { hub: folder.path().join("hub"), own: folder.path().join("own") };
+        let joined = |repo: &str, text: &str| {
+            let part = cache.hub.join(repo).join("m-00001-of-00001.gguf");
+            std::fs::create_dir_all(part.parent().unwrap()).unwrap();
+            std::fs::write(&part, text).unwrap();
+            cache.joined(&[part], "m-00001-of-00001.gguf")
+        };
+        let (one, other) = (joined("one", "first"), joined("other", "second"));
+        assert_ne!(one, other);
+        assert_ne!(joined("one", "first, and later"), one, "another length");
     }
 
     #[test]

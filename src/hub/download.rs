@@ -164,6 +164,7 @@ impl Work<'_> {
                     return Err(HubProblem::Status {
                         host: host(&self.order.url),
                         status: "a range that was not asked for".into(),
+                        code: String::new(),
                         said: None,
                     });
                 }
@@ -319,8 +320,9 @@ impl Work<'_> {
 
 /// Why a server does not give a file.
 fn refusal(response: &Response) -> HubProblem {
-    let said = response.headers().get("x-error-message").and_then(|said| said.to_str().ok()).map(str::to_owned);
-    HubProblem::Status { host: host(response.url()), status: words(response.status()), said }
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (code, said) = (header("x-error-code").unwrap_or_default(), header("x-error-message"));
+    HubProblem::Status { host: host(response.url()), status: words(response.status()), code, said }
 }
 
 /// Refuses what the disk has no room for beside what is here.

@@ -151,6 +151,8 @@ pub enum HubProblem {
         host: String,
         /// Its status.
         status: String,
+        /// What the hub calls the reason (`X-Error-Code`); mostly empty.
+        code: String,
         /// Its words.
         said: Option<String>,
     },
@@ -342,11 +344,11 @@ impl HubProblem {
     /// Of what comes, and where it goes.
     fn help_to_have(&self, model: &str) -> Option<String> {
         Some(match self {
-            Self::Status { status, .. } if status.starts_with("401") || status.starts_with("403") => {
-                "it wants a login: download the file by other means, and name its path".into()
-            }
             Self::Status { .. } if model.starts_with("hf:") => {
                 "check the address; HF_ENDPOINT, where it is set, names the hub".into()
+            }
+            Self::Status { status, .. } if status.starts_with("401") || status.starts_with("403") => {
+                "it wants a login: download the file by other means, and name its path".into()
             }
             Self::Status { .. } => "check the address".into(),
             Self::Busy { .. } => "try again later; with HF_TOKEN set the hub allows more".into(),
@@ -367,6 +369,9 @@ impl HubProblem {
                 "make room (tripos model list, tripos model rm), or name folders on a larger disk: HF_HUB_CACHE, and TRIPOS_CACHE \
                  for joined models and those of other addresses"
                     .into()
+            }
+            Self::File { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => {
+                "make room: tripos model list, tripos model rm; what came is kept".into()
             }
             Self::File { .. } => "check who owns the folder; HF_HUB_CACHE and TRIPOS_CACHE name others".into(),
             Self::Interrupted { .. } => format!("go on: tripos model pull {model}"),

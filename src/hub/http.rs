@@ -101,6 +101,11 @@ impl<'a> Http<'a> {
         shown(&self.endpoint).trim_end_matches('/').to_owned()
     }
 
+    /// Whether a server is the hub itself.
+    pub(super) fn is_hub(&self, server: &str) -> bool {
+        host(&self.endpoint) == server
+    }
+
     /// Whether requests to the hub say who asks.
     pub(super) fn has_token(&self) -> bool {
         self.token.is_some()

@@ -127,16 +127,20 @@ impl Cache {
     }
 
     /// What broke off, ours only: of another program's nothing says which model it is.
-    fn incomplete(&self) -> Vec<Entry> {
+    fn beginnings(&self) -> Vec<(Note, PathBuf)> {
         let repos = names(&self.hub).into_iter().filter(|name| name.starts_with("models--"));
         let mut folders: Vec<PathBuf> = repos.map(|name| self.hub.join(name).join("blobs")).collect();
         for kind in ["sha256", "unnamed"] {
             folders.extend(names(&self.own.join(kind)).into_iter().map(|name| self.own.join(kind).join(name)));
         }
         let paths = folders.iter().flat_map(|folder| names(folder).into_iter().map(move |name| folder.join(name)));
+        paths.filter(|path| partial::is_one(path)).filter_map(|path| Some((Note::beside(&path)?, path))).collect()
+    }
+
+    /// The models of which they are beginnings.
+    fn incomplete(&self) -> Vec<Entry> {
         let mut found: BTreeMap<String, Entry> = BTreeMap::new();
-        for path in paths.filter(|path| partial::is_one(path)) {
-            let Some(note) = Note::beside(&path) else { continue };
+        for (note, path) in self.beginnings() {
             let (bytes, used) = (size(&path), used(&path));
             // Several parts of one model are one line.
             let entry = found.entry(note.uri.clone()).or_insert_with(|| Entry {
@@ -287,16 +291,19 @@ impl Cache {
         }
     }
 
+    /// Removes all beginnings of a model.
     fn remove_incomplete(&self, entry: &Entry) -> Result<u64, HubProblem> {
-        let name = entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let blob = name.trim_end_matches(".incomplete");
-        let lock = match Uri::parse(&entry.uri) {
-            Ok(Uri::File { repo, .. }) => self.lock(&repo, blob),
-            _ => entry.path.with_file_name("lock"),
-        };
-        let _held = held(&lock)?;
-        let freed = size(&entry.path);
-        partial::remove(&entry.path);
+        let mut freed = 0;
+        for (_, path) in self.beginnings().into_iter().filter(|(note, _)| note.uri == entry.uri) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let lock = match Uri::parse(&entry.uri) {
+                Ok(Uri::File { repo, .. }) => self.lock(&repo, name.trim_end_matches(".incomplete")),
+                _ => path.with_file_name("lock"),
+            };
+            let _held = held(&lock)?;
+            freed += size(&path);
+            partial::remove(&path);
+        }
         Ok(freed)
     }
 }

@@ -158,7 +158,7 @@ pub(super) fn refusal(http: &Http, repo: &Repo, response: &Response) -> HubProbl
         // Whether there is a private repository of that name, the hub does not tell strangers.
         (_, "RepoNotFound") | (StatusCode::NOT_FOUND, _) => HubProblem::NoRepository { repo: repo.id(), host },
         (StatusCode::UNAUTHORIZED, _) => HubProblem::Denied { token, site: http.site() },
-        _ => HubProblem::Status { host, status: words(status), said },
+        _ => HubProblem::Status { host, status: words(status), code, said },
     }
 }
 

@@ -363,14 +363,17 @@ impl<'a> Hub<'a> {
 
 /// What the hub means when it lists a file and does not give it.
 fn refused(http: &Http, repo: &Repo, problem: HubProblem) -> HubProblem {
-    match &problem {
-        HubProblem::Status { status, .. } if status.starts_with("401") => {
-            HubProblem::Denied { token: http.has_token(), site: http.site() }
-        }
-        HubProblem::Status { status, .. } if status.starts_with("403") => {
-            HubProblem::Gated { token: http.has_token(), page: format!("{}/{}", http.site(), repo.id()) }
-        }
-        _ => problem,
+    let (status, gated) = match &problem {
+        // The servers that it sends to have reasons of their own.
+        HubProblem::Status { host, status, code, .. } if http.is_hub(host) => (status, code == "GatedRepo"),
+        _ => return problem,
+    };
+    if gated || status.starts_with("403") {
+        HubProblem::Gated { token: http.has_token(), page: format!("{}/{}", http.site(), repo.id()) }
+    } else if status.starts_with("401") {
+        HubProblem::Denied { token: http.has_token(), site: http.site() }
+    } else {
+        problem
     }
 }
 

@@ -146,6 +146,10 @@ impl Loader<'_> {
             ("timeout_s", entry.timeout_s, 1..=86_400),
             ("total_s", entry.total_s, 1..=u32::MAX),
         ];
+        if entry.budget_tokens == Some(0) {
+            let what = "`budget_tokens` is 0, and nothing would be asked".to_owned();
+            faults.push(("budget_tokens", what, "leave it out for no budget"));
+        }
         for (field, value, range) in numbers {
             let Some(value) = value.filter(|value| !range.contains(value)) else { continue };
             let what = format!("`{field}` is {value}, and lies from {} to {}", range.start(), range.end());
@@ -207,13 +211,25 @@ fn wrong_address(url: &str) -> Option<(String, &'static str)> {
         let what = "the address holds a name, a password or parameters, which would stand in every record".into();
         return Some((what, "put the key into an environment variable, and write its name: `key_env: MY_KEY`"));
     }
-    let port = host.and_then(|host| host.rsplit_once(':')).map(|(_, port)| port).filter(|port| !port.ends_with(']'));
-    let odd = port.is_some_and(|port| port.parse::<u16>().is_err());
-    if host.is_none_or(str::is_empty) || odd || url.contains(char::is_whitespace) {
+    if host.is_none_or(|host| !is_host(host)) || url.contains(char::is_whitespace) {
         return Some((format!("`{url}` is no address of a server"), "it looks like `http://localhost:8080/v1`"));
     }
     let whole = ["/completions", "/models"].iter().any(|path| url.ends_with(path));
     whole.then(|| (format!("`{url}` is one of the API's own addresses"), "write it up to `/v1`; the rest is added"))
+}
+
+/// Whether it can be a host with or without a port: a name, or an address in brackets.
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port.parse::<u16>().is_ok()),
+        _ => (host, true),
+    };
+    let inner = name.strip_prefix('[').map(|rest| rest.strip_suffix(']').unwrap_or_default());
+    let fits = match inner {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_')),
+    };
+    port && fits
 }
 
 /// Whether it can name a variable: letters, digits and `_`, no digit first. What looks like a key does not.
@@ -247,9 +263,9 @@ mod tests {
         let what = |url: &str| wrong_address(url).unwrap().0;
         assert!(what("localhost:8080/v1").contains("`localhost:8080/v1` is no address"));
         assert!(what("http://").contains("no address"));
-        assert!(
-            what("http://localhost:99999/v1").contains("no address") && what("http://h:x/v1").contains("no address")
-        );
+        for odd in ["http://localhost:99999/v1", "http://h:x/v1", "http://[::1/v1", "http://h%/v1", "http://:80/v1"] {
+            assert!(what(odd).contains("no address"), "{odd}");
+        }
         assert!(what("http://h/v1/chat/completions").contains("one of the API's own"));
         for secret in ["http://ann:hunter2@h/v1", "http://h/v1?api_key=hunter2"] {
             assert!(!what(secret).contains("hunter2"), "{secret}");

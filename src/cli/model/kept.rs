@@ -15,6 +15,11 @@ pub(super) fn list(format: Format) -> Result<(), Failure> {
     let entries = with_hub(true, |hub| Ok(hub.entries()))?;
     let stored = |entry: &Entry| {
         let header = if entry.complete { Gguf::open(&entry.path).ok() } else { None };
+        // Looking is no use of it.
+        if let Some(used) = entry.used {
+            let before = std::fs::FileTimes::new().set_accessed(used);
+            let _ = std::fs::File::open(&entry.path).and_then(|file| file.set_times(before));
+        }
         header.map(|header| header.quantisation())
     };
     print(&match format {

@@ -8,6 +8,8 @@ use super::wire::Wire;
 use super::words::{Pieces, Wording, text, wording};
 use crate::engine::{Answer, Ask, Completion, Likelihoods, Request, StopReason, TokenLogprob};
 use crate::sampling::Sampling;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// What all requests to the servers of one model share.
@@ -16,8 +18,10 @@ pub(super) struct Line {
     pub(super) wire: Wire,
     pub(super) style: Style,
     pub(super) pieces: Pieces,
-    /// Every answer must say what it took.
-    pub(super) counted: bool,
+    /// Most tokens that may be used; every answer must then say what it took.
+    pub(super) budget: Option<u64>,
+    /// Tokens so far, of answers that came to nothing, too.
+    pub(super) spent: Arc<AtomicU64>,
 }
 
 /// What is asked.
@@ -43,25 +47,32 @@ impl Question {
     }
 }
 
-/// An answer, and the tokens that it took.
-pub(super) type Answered = (Answer, u64);
-
 impl Line {
     /// Has one question answered at an address.
-    pub(super) async fn ask(&self, url: &str, question: &Question) -> Result<Answered, Fault> {
-        match question {
+    pub(super) async fn ask(&self, url: &str, question: &Question) -> Result<Answer, Fault> {
+        let answer = match question {
             Question::Say(wording, sampling, seed) => self.say(url, wording, (sampling, *seed)).await,
             Question::Weigh(context, texts) => self.weigh(url, context, texts).await,
             Question::Nothing => Err(Fault::Beyond { what: "a server keeps the states of its model", help: "" }),
+        };
+        if let Err(Fault::Empty { took, .. }) = &answer {
+            self.spent.fetch_add(*took, Ordering::Relaxed);
         }
+        answer
     }
 
-    async fn say(&self, url: &str, wording: &Wording, (sampling, seed): (&Sampling, u64)) -> Result<Answered, Fault> {
+    /// That the budget is spent, where it is.
+    pub(super) fn over(&self) -> Option<Fault> {
+        let budget = self.budget.filter(|budget| self.spent.load(Ordering::Relaxed) >= *budget)?;
+        Some(Fault::Spent { budget })
+    }
+
+    async fn say(&self, url: &str, wording: &Wording, (sampling, seed): (&Sampling, u64)) -> Result<Answer, Fault> {
         let (path, body) = self.style.complete(wording, sampling, seed);
         let began = Instant::now();
         let heard = self.wire.post(&format!("{url}/{path}"), body).await?;
         let elapsed_s = began.elapsed().as_secs_f64();
-        let took = self.took(url, &heard)?;
+        self.count(url, &heard)?;
         let usage = heard.usage.unwrap_or_default();
         // One without a number would make a record that nobody can read.
         let whole = heard.tokens.iter().all(|piece| piece.logprob.is_some_and(f32::is_finite));
@@ -77,16 +88,18 @@ impl Line {
             end: None,
             text: heard.text,
         };
-        Ok((Answer::Completion(completion), took))
+        Ok(Answer::Completion(completion))
     }
 
     /// The echo of each text behind the context, one request after the other.
-    async fn weigh(&self, url: &str, context: &str, texts: &[String]) -> Result<Answered, Fault> {
+    async fn weigh(&self, url: &str, context: &str, texts: &[String]) -> Result<Answer, Fault> {
         let began = Instant::now();
-        let (mut wholes, mut told, mut took) = (Vec::new(), Likelihoods::default(), 0);
+        let (mut wholes, mut told) = (Vec::new(), Likelihoods::default());
         for text in texts {
+            if let Some(spent) = self.over() {
+                return Err(spent);
+            }
             let (echo, heard) = self.echo(url, &format!("{context}{text}")).await?;
-            took += self.took(url, &heard)?;
             told.tokens_decoded += heard.usage.map_or(0, |usage| usage.decoded());
             wholes.push(echo);
         }
@@ -94,12 +107,13 @@ impl Line {
         let (logprobs, before) = candidates(context.chars().count(), &wholes).map_err(unaligned)?;
         told.prompt_tokens = Some(before);
         told.elapsed_s = began.elapsed().as_secs_f64();
-        Ok((Answer::Likelihood(Likelihoods { logprobs, ..told }), took))
+        Ok(Answer::Likelihood(Likelihoods { logprobs, ..told }))
     }
 
     /// A text echoed, and what else was heard.
     pub(super) async fn echo(&self, url: &str, text: &str) -> Result<(Echo, Heard), Fault> {
         let heard = self.wire.post(&format!("{url}/completions"), self.style.echo(text)).await?;
+        self.count(url, &heard)?;
         if heard.tokens.is_empty() {
             return Err(Fault::NoEcho { url: url.to_owned(), reason: "its echo has no log-probabilities".into() });
         }
@@ -108,13 +122,14 @@ impl Line {
         Ok((echo, heard))
     }
 
-    /// The tokens that an answer took.
-    fn took(&self, url: &str, heard: &Heard) -> Result<u64, Fault> {
+    /// Counts the tokens that an answer took.
+    fn count(&self, url: &str, heard: &Heard) -> Result<(), Fault> {
         match heard.usage {
-            Some(usage) => Ok(usage.all()),
-            None if self.counted => Err(Fault::Uncounted { url: url.to_owned() }),
-            None => Ok(0),
-        }
+            Some(usage) => self.spent.fetch_add(usage.all(), Ordering::Relaxed),
+            None if self.budget.is_some() => return Err(Fault::Uncounted { url: url.to_owned() }),
+            None => 0,
+        };
+        Ok(())
     }
 
     fn told(&self, piece: &Piece) -> TokenLogprob {

@@ -24,6 +24,14 @@ pub enum Fault {
         /// The library's words.
         reason: String,
     },
+    /// What is no address at all.
+    #[error("{url} is no address: {reason}")]
+    NoAddress {
+        /// As written.
+        url: String,
+        /// The library's words.
+        reason: String,
+    },
     /// Nobody listens, or there is no such host.
     #[error("{url} cannot be reached: {reason}")]
     Unreachable {
@@ -192,6 +200,14 @@ pub enum Fault {
         /// What the last try came to.
         last: Box<Fault>,
     },
+    /// Servers that are there and have done nothing for a while.
+    #[error("no server has answered for {seconds} s: {last}")]
+    Barren {
+        /// For how long.
+        seconds: u64,
+        /// What the last try came to.
+        last: Box<Fault>,
+    },
     /// Asked so many times, in vain.
     #[error("{last} (asked {times} times)")]
     GivenUp {
@@ -212,7 +228,7 @@ fn said(message: &str) -> String {
 pub(super) enum Cure {
     /// The same request would fail again.
     Never,
-    /// Every request would fail: the run ends.
+    /// Every request to that server would fail.
     Fatal,
     /// This request may do better later.
     Later,
@@ -230,13 +246,13 @@ impl Fault {
             Self::Timeout { .. } | Self::Broken { .. } => Cure::Later,
             Self::Status { status, after, .. } => match status {
                 // Not 403: some refuse one prompt by it.
-                401 | 404 | 405 | 501 => Cure::Fatal,
+                401 | 402 | 404 | 405 | 501 => Cure::Fatal,
                 429 | 502..=504 | 529 => Cure::Rest(*after),
                 408 | 425 | 500..=599 => Cure::Later,
                 _ => Cure::Never,
             },
             // What is not counted is paid for all the same.
-            Self::Uncounted { .. } => Cure::Fatal,
+            Self::Uncounted { .. } | Self::NoAddress { .. } => Cure::Fatal,
             _ => Cure::Never,
         }
     }
@@ -276,7 +292,8 @@ impl Fault {
                 "a model that thinks may have used up `max_tokens` before it said anything; or it was filtered".into()
             }
             Self::Waits { seconds, .. } => format!("ask again in {seconds} s, or set a longer `timeout_s`"),
-            Self::GivenUp { last, .. } | Self::Gone { last, .. } => last.help(),
+            Self::GivenUp { last, .. } | Self::Gone { last, .. } | Self::Barren { last, .. } => last.help(),
+            Self::NoAddress { .. } => "it looks like `http://localhost:8080/v1`".into(),
             _ => self.help_before(),
         }
     }
@@ -323,6 +340,7 @@ fn by_status(status: u16) -> &'static str {
     match status {
         300..=399 => "write the address that it points to",
         401 | 403 => "the server wants a key: put one into an environment variable, and its name into `key_env`",
+        402 => "the account of the key has nothing left to spend",
         404 | 405 => "look at the address, which mostly ends in /v1, and at the model's `name`",
         400 | 413 | 422 => "the server's words say what it does not take: a prompt too long for it, or a setting",
         429 => "the server has too much to do: set a smaller `concurrency` or more `retries`, or ask later",
@@ -345,7 +363,8 @@ mod tests {
         assert_eq!((status(500, None), status(408, None)), (Cure::Later, Cure::Later));
         assert_eq!((status(400, None), status(302, None)), (Cure::Never, Cure::Never));
         assert_eq!((status(404, None), status(501, None)), (Cure::Fatal, Cure::Fatal), "there is no such place");
-        assert_eq!((status(401, None), status(403, None)), (Cure::Fatal, Cure::Never));
+        assert_eq!((status(401, None), status(402, None)), (Cure::Fatal, Cure::Fatal));
+        assert_eq!(status(403, None), Cure::Never);
         assert_eq!(Fault::Unreachable { url: "u".into(), reason: "r".into() }.cure(), Cure::Down);
         assert_eq!(Fault::Page { url: "u".into() }.cure(), Cure::Never);
     }

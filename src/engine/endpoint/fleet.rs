@@ -19,6 +19,8 @@ pub(super) struct Fleet {
     most: usize,
     /// Since when none can be reached.
     down_since: Option<Instant>,
+    /// Since when none has done anything but fail.
+    barren_since: Option<Instant>,
 }
 
 #[derive(Debug, Clone)]
@@ -33,6 +35,8 @@ struct Server {
     /// Requests in a row that came to nothing although the server is there.
     stumbles: u32,
     down: bool,
+    /// It is of no use to this run.
+    out: bool,
     rests_until: Option<Instant>,
     /// What it has asked for of that.
     asked_until: Option<Instant>,
@@ -48,17 +52,18 @@ impl Fleet {
             failures: 0,
             stumbles: 0,
             down: false,
+            out: false,
             rests_until: None,
             asked_until: None,
         };
-        Self { servers: vec![server; servers], most, down_since: None }
+        Self { servers: vec![server; servers], most, down_since: None, barren_since: None }
     }
 
     /// The least busy server that may be asked now, another than `not` if there is one; it then has one more request in flight.
     pub(super) fn take(&mut self, now: Instant, not: Option<usize>) -> Option<usize> {
         let free = |server: &Server| {
             let most = if server.failures > 0 { 1 } else { server.bears };
-            server.flying < most && server.rests_until.is_none_or(|until| until <= now)
+            !server.out && server.flying < most && server.rests_until.is_none_or(|until| until <= now)
         };
         let found = self.servers.iter().enumerate().filter(|(_, server)| free(server));
         let (index, _) = found.min_by_key(|(at, server)| (Some(*at) == not, server.failures, server.flying))?;
@@ -75,7 +80,7 @@ impl Fleet {
 
     /// A server has answered as it should: it bears one more, once as many answers as it bears have come.
     pub(super) fn works(&mut self, index: usize) {
-        self.heard(index);
+        self.refuses(index);
         let most = self.most;
         if let Some(server) = self.servers.get_mut(index) {
             (server.failures, server.stumbles) = (0, 0);
@@ -87,8 +92,14 @@ impl Fleet {
         }
     }
 
+    /// A server has answered one request by what is no use to ask again.
+    pub(super) fn refuses(&mut self, index: usize) {
+        self.heard(index);
+        self.barren_since = None;
+    }
+
     /// A server is there, for good or ill.
-    pub(super) fn heard(&mut self, index: usize) {
+    fn heard(&mut self, index: usize) {
         if let Some(server) = self.servers.get_mut(index) {
             server.down = false;
         }
@@ -117,6 +128,22 @@ impl Fleet {
             server.asked_until = server.asked_until.max(after.map(|after| now + after));
             server.fails(now, after, jitter);
         }
+        if self.left().all(|server| server.failures > 0) {
+            self.barren_since.get_or_insert(now);
+        }
+    }
+
+    /// A server is of no use to this run; whether another is left.
+    pub(super) fn leaves(&mut self, index: usize) -> bool {
+        if let Some(server) = self.servers.get_mut(index) {
+            server.out = true;
+        }
+        self.left().next().is_some()
+    }
+
+    /// Those that may still be asked.
+    fn left(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().filter(|server| !server.out)
     }
 
     /// A server cannot be reached.
@@ -125,7 +152,7 @@ impl Fleet {
             server.down = true;
             server.fails(now, None, jitter);
         }
-        if self.servers.iter().all(|server| server.down) {
+        if self.left().all(|server| server.down) {
             self.down_since.get_or_insert(now);
         }
     }
@@ -135,22 +162,27 @@ impl Fleet {
         self.down_since.map(|since| now.saturating_duration_since(since))
     }
 
+    /// How long none has done anything but fail.
+    pub(super) fn barren_for(&self, now: Instant) -> Option<Duration> {
+        self.barren_since.map(|since| now.saturating_duration_since(since))
+    }
+
     /// How long the first of them still wants to be left alone, where all that can be reached have asked for it.
     pub(super) fn all_rest(&self, now: Instant) -> Option<Duration> {
-        let there = self.servers.iter().filter(|server| !server.down);
+        let there = self.left().filter(|server| !server.down);
         let asked = there.map(|server| server.asked_until?.checked_duration_since(now));
         asked.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
     /// When the next one has rested.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
-        self.servers.iter().filter_map(|server| server.rests_until).filter(|until| *until > now).min()
+        self.left().filter_map(|server| server.rests_until).filter(|until| *until > now).min()
     }
 
     /// Nothing is in flight any more: a run may have been left in the middle.
     pub(super) fn begin(&mut self) {
         self.servers.iter_mut().for_each(|server| server.flying = 0);
-        self.down_since = None;
+        (self.down_since, self.barren_since) = (None, None);
     }
 }
 
@@ -221,6 +253,32 @@ mod tests {
         assert_eq!(fleet.silent_for(later), Some(Duration::from_secs(5)));
         fleet.heard(1);
         assert_eq!(fleet.silent_for(later), None);
+    }
+
+    #[test]
+    fn one_that_is_out_is_not_asked_and_does_not_count() {
+        let now = Instant::now();
+        let mut fleet = Fleet::new(2, 1);
+        assert!(fleet.leaves(0));
+        assert_eq!(fill(&mut fleet, now), [1]);
+        fleet.landed(1);
+        fleet.is_down(1, now, 0.0);
+        assert_eq!(fleet.silent_for(now), Some(Duration::ZERO), "the other is nobody to wait for");
+        assert!(!fleet.leaves(1));
+    }
+
+    #[test]
+    fn barren_is_when_all_that_are_there_only_say_no() {
+        let now = Instant::now();
+        let mut fleet = Fleet::new(2, 1);
+        fleet.rests(0, now, None, 0.0);
+        assert_eq!(fleet.barren_for(now), None, "the other may work");
+        fleet.rests(1, now, None, 0.0);
+        let later = now + Duration::from_mins(1);
+        fleet.rests(0, later, None, 0.0);
+        assert_eq!(fleet.barren_for(later), Some(Duration::from_mins(1)));
+        fleet.refuses(1);
+        assert_eq!(fleet.barren_for(later), None, "one that refuses a prompt has read it");
     }
 
     #[test]

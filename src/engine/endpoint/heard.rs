@@ -1,16 +1,19 @@
 //! What a server says, whole or in pieces: one shape for chats and completions, as the servers in use write it.
 
 use super::fault::Fault;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// An answer, or a piece of one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Reply {
+    #[serde(deserialize_with = "or_default")]
     choices: Vec<Choice>,
     usage: Option<Usage>,
     error: Option<Value>,
+    /// `error`, where the error is the whole (older vLLM).
+    object: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -37,7 +40,9 @@ struct Message {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct Usage {
+    #[serde(deserialize_with = "or_default")]
     pub(super) prompt_tokens: usize,
+    #[serde(deserialize_with = "or_default")]
     pub(super) completion_tokens: usize,
     prompt_tokens_details: Option<Details>,
 }
@@ -79,7 +84,13 @@ struct Named {
     token: String,
     bytes: Option<Vec<u8>>,
     logprob: Option<f32>,
+    #[serde(deserialize_with = "or_default")]
     top_logprobs: Vec<Named>,
+}
+
+/// `null` where the API has a list or a number.
+fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 impl Named {
@@ -120,10 +131,11 @@ impl Heard {
     /// Takes in a whole answer, or the next piece of a stream.
     pub(super) fn add(&mut self, url: &str, json: &str) -> Result<(), Fault> {
         let reply: Reply = serde_json::from_str(json)
+            .or_else(|error| serde_json::from_str(&without_infinities(json)).map_err(|_| error))
             .map_err(|error| Fault::Shape { url: url.to_owned(), reason: short(&error.to_string()) })?;
-        if let Some(error) = reply.error {
-            let status = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-            let status = status.filter(|status| (400..600).contains(status)).unwrap_or(500);
+        let whole = || serde_json::from_str(json).unwrap_or_default();
+        if let Some(error) = reply.error.or_else(|| (reply.object.as_deref() == Some("error")).then(whole)) {
+            let status = status_of(&error);
             return Err(Fault::Status {
                 url: url.to_owned(),
                 status,
@@ -145,7 +157,8 @@ impl Heard {
         let text = said.and_then(|said| said.content).or(choice.text).unwrap_or_default();
         self.pieces += usize::from(!text.is_empty());
         self.text += &text;
-        self.finish = choice.finish_reason.or(self.finish.take());
+        // Some gateways write an empty one into every piece.
+        self.finish = choice.finish_reason.filter(|reason| !reason.is_empty()).or(self.finish.take());
         self.tokens.extend(choice.logprobs.map(pieces).unwrap_or_default());
         Ok(())
     }
@@ -199,6 +212,33 @@ fn best_first(told: &Map<String, Value>) -> Vec<(Vec<u8>, f32)> {
     let mut top: Vec<(Vec<u8>, f32)> = told.iter().filter_map(one).collect();
     top.sort_by(|a, b| b.1.total_cmp(&a.1));
     top
+}
+
+/// The status that an error names which came with one of success: a number, or the kind of a request that is wrong.
+fn status_of(error: &Value) -> u16 {
+    let code = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    let kinds = ["type", "code"].into_iter().filter_map(|field| error.get(field)?.as_str());
+    let other = if kinds.into_iter().any(|kind| kind.starts_with("invalid")) { 400 } else { 500 };
+    code.filter(|status| (400..600).contains(status)).unwrap_or(other)
+}
+
+/// JSON without the numbers that Python writes and JSON has not: `-Infinity`, as of a token that was forced, becomes `null`.
+fn without_infinities(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let (mut rest, mut quoted) = (json, false);
+    while let Some(char) = rest.chars().next() {
+        let number = ["-Infinity", "Infinity", "NaN"].into_iter().find(|number| !quoted && rest.starts_with(number));
+        // In a text, a backslash and what it stands before are one.
+        let length = number.map_or_else(
+            || if quoted && char == '\\' { 1 + rest.chars().nth(1).map_or(0, char::len_utf8) } else { char.len_utf8() },
+            str::len,
+        );
+        quoted ^= char == '"';
+        let (taken, left) = rest.split_at(length);
+        out += if number.is_some() { "null" } else { taken };
+        rest = left;
+    }
+    out
 }
 
 /// The server's own words in an error, wherever it has put them: `error.message`, `error`, `detail`, `message`.

@@ -147,14 +147,10 @@ impl Endpoint {
             takes,
             template_vars: settings.template_vars.clone(),
         };
-        let line = Line { wire, style, pieces: words::Pieces::default(), counted: settings.budget.is_some() };
+        let line =
+            Line { wire, style, pieces: words::Pieces::default(), budget: settings.budget, spent: Arc::default() };
         let fleet = Fleet::new(settings.urls.len(), settings.concurrency);
-        let limits = Limits {
-            retries: settings.retries,
-            budget: settings.budget,
-            patience: settings.timeout,
-            ..Limits::default()
-        };
+        let limits = Limits { retries: settings.retries, patience: settings.timeout, ..Limits::default() };
         Ok(Self {
             facts: facts(&settings, &described, &line.style.takes),
             line: Arc::new(line),

@@ -10,6 +10,7 @@ use super::words::{Pieces, Wording};
 use crate::engine::Answer;
 use crate::sampling::{Extra, Sampling};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// What is known of a model behind a server.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,17 +39,19 @@ pub(super) async fn describe(wire: &Wire, url: &str, wanted: Option<&str>, retri
         (None, [only]) => only.clone(),
         (None, _) => return Err(Fault::NeedsName { url, known }),
         (Some(name), []) => name.to_owned(),
-        // Ollama lists `llama3.2:latest`, and takes `llama3.2`.
-        (Some(name), _) => match known.iter().find(|id| *id == name || id.strip_suffix(":latest") == Some(name)) {
-            Some(_) => name.to_owned(),
-            None => return Err(Fault::NoSuchModel { url, name: name.to_owned(), known }),
-        },
+        (Some(name), _) if known.iter().any(|id| may_be_called(id, name)) => name.to_owned(),
+        (Some(name), _) => return Err(Fault::NoSuchModel { url, name: name.to_owned(), known }),
     };
-    let own = models.into_iter().find(|model| {
-        let id = id(model).unwrap_or_default();
-        id == name || id.strip_suffix(":latest") == Some(name.as_str())
-    });
+    let own = models.into_iter().find(|model| id(model).is_some_and(|id| may_be_called(&id, &name)));
     Ok(of_model(name, own.unwrap_or_default()))
+}
+
+/// Whether a server takes a name for a model that it lists. Ollama lists `llama3.2:latest` and takes `llama3.2`; routers take
+/// `model:provider` of a `model`; others list `models/gemini` and take `gemini`.
+fn may_be_called(id: &str, name: &str) -> bool {
+    let more = name.strip_prefix(id).is_some_and(|more| more.is_empty() || more.starts_with(':'));
+    let before = id.strip_suffix(name).is_some_and(|before| before.ends_with('/'));
+    more || before || id.strip_suffix(":latest") == Some(name)
 }
 
 /// The server's list. One that is still loading its model is waited for.
@@ -72,8 +75,12 @@ async fn listed(wire: &Wire, url: &str, retries: u32) -> Result<Vec<Value>, Faul
         }
     };
     match told {
+        // Without the object around it, some clouds.
+        Value::Array(models) => Ok(models),
         Value::Object(mut told) => match told.remove("data") {
             Some(Value::Array(models)) => Ok(models),
+            // Ollama without a model.
+            Some(Value::Null) => Ok(Vec::new()),
             _ => Err(Fault::Shape { url: format!("{url}/models"), reason: "there is no list `data`".into() }),
         },
         _ => Err(Fault::Shape { url: format!("{url}/models"), reason: "it is no JSON object".into() }),
@@ -138,9 +145,10 @@ pub(super) async fn echoes(line: &Line, url: &str) -> Result<(), Fault> {
         wire: line.wire.clone(),
         style: Style { stream: false, ..line.style.clone() },
         pieces: Pieces::default(),
-        counted: false,
+        budget: None,
+        spent: Arc::clone(&line.spent),
     };
-    let (Answer::Completion(said), _) = quiet.ask(url, &asked).await.map_err(once)? else { return Ok(()) };
+    let Answer::Completion(said) = quiet.ask(url, &asked).await.map_err(once)? else { return Ok(()) };
     let Some(drawn) = said.logprobs.as_ref().and_then(|told| told.first()) else { return Ok(()) };
     let (echo, _) = line.echo(url, &format!("{TRIAL}{}", said.text)).await.map_err(once)?;
     match echo.last() {
@@ -160,6 +168,18 @@ pub(super) async fn echoes(line: &Line, url: &str) -> Result<(), Fault> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_name_may_be_more_or_less_than_the_list_has() {
+        for (id, name) in
+            [("m", "m"), ("llama3.2:latest", "llama3.2"), ("o/m", "o/m:fast"), ("models/gemini", "gemini")]
+        {
+            assert!(may_be_called(id, name), "{id} {name}");
+        }
+        for (id, name) in [("m", "m2"), ("llama3.2:1b", "llama3.2"), ("xgemini", "gemini"), ("o/m", "o")] {
+            assert!(!may_be_called(id, name), "{id} {name}");
+        }
+    }
 
     #[test]
     fn knows_servers_by_what_they_say_of_a_model() {

@@ -1,6 +1,6 @@
 //! Many requests at once: handed to servers as they become free, asked again where that may help, given up where not.
 
-use super::ask::{Answered, Line, Question};
+use super::ask::{Line, Question};
 use super::fault::{Cure, Fault};
 use super::fleet::{Fleet, pause};
 use crate::engine::{Answer, Effort, Request};
@@ -14,6 +14,9 @@ use tokio::task::JoinSet;
 /// How often it looks whether it is to stop, and whether a server has rested.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How long servers may do nothing but say that they cannot, at least.
+const BARREN: Duration = Duration::from_secs(20);
+
 /// What may be asked in all, over all windows of a run.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
@@ -21,10 +24,6 @@ pub(super) struct Limits {
     pub(super) retries: u32,
     /// When the last request may begin, and the seconds that this is after the first.
     pub(super) until: Option<(Instant, u64)>,
-    /// Most tokens.
-    pub(super) budget: Option<u64>,
-    /// Tokens so far.
-    pub(super) spent: u64,
     /// How long no server may be reachable before the run ends; also the longest that a server may ask to wait.
     pub(super) patience: Duration,
 }
@@ -44,7 +43,7 @@ struct Job {
 struct Landed {
     job: Job,
     server: usize,
-    result: Result<Answered, Fault>,
+    result: Result<Answer, Fault>,
 }
 
 /// The requests of one window.
@@ -60,6 +59,8 @@ pub(super) struct Sitting<'a> {
     effort: Effort,
     /// What the last server that could not be reached came to.
     last: Option<Fault>,
+    /// What ends the run, once nothing is in flight any more.
+    end: Option<Fault>,
 }
 
 impl<'a> Sitting<'a> {
@@ -73,7 +74,7 @@ impl<'a> Sitting<'a> {
             |request: Request| Job { id: request.id, question: Arc::new(Question::of(request)), tries: 0, last: None };
         let waiting = requests.into_iter().map(job).collect();
         let (later, flying, effort) = (Vec::new(), JoinSet::new(), Effort::default());
-        Self { line, urls, fleet, limits, waiting, later, flying, effort, last: None }
+        Self { line, urls, fleet, limits, waiting, later, flying, effort, last: None, end: None }
     }
 
     /// Has them answered, calling `done` as each is. Nothing new is begun once `stop` is set.
@@ -83,7 +84,7 @@ impl<'a> Sitting<'a> {
     pub(super) async fn run(mut self, done: &mut dyn FnMut(usize, Answer), stop: &AtomicBool) -> Result<Effort, Fault> {
         loop {
             let now = Instant::now();
-            if stop.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) || self.end.is_some() {
                 self.waiting.clear();
                 self.later.clear();
             } else if let Some(fault) = self.over(now) {
@@ -92,14 +93,14 @@ impl<'a> Sitting<'a> {
             }
             self.begin(now);
             if self.flying.is_empty() && self.waiting.is_empty() && self.later.is_empty() {
-                return Ok(self.effort);
+                return self.end.map_or(Ok(self.effort), Err);
             }
             if self.flying.is_empty() {
                 self.given_up(now)?;
                 tokio::time::sleep(self.wait(now)).await;
             } else if let Ok(Some(landed)) = tokio::time::timeout(self.wait(now), self.flying.join_next()).await {
                 match landed {
-                    Ok(landed) => self.landed(landed, done)?,
+                    Ok(landed) => self.landed(landed, done),
                     Err(error) => return Err(Fault::Client { reason: error.to_string() }),
                 }
             }
@@ -109,8 +110,7 @@ impl<'a> Sitting<'a> {
     /// Why nothing more may be asked.
     fn over(&self, now: Instant) -> Option<Fault> {
         let late = self.limits.until.filter(|(until, _)| *until <= now).map(|(_, seconds)| Fault::Late { seconds });
-        let spent = self.limits.budget.filter(|budget| self.limits.spent >= *budget);
-        late.or(spent.map(|budget| Fault::Spent { budget }))
+        late.or_else(|| self.line.over())
     }
 
     /// Sends what may be sent now.
@@ -135,7 +135,7 @@ impl<'a> Sitting<'a> {
         next.map_or(LOOK, |next| next.saturating_duration_since(now).clamp(Duration::from_millis(1), LOOK))
     }
 
-    /// No server can be reached, and has not been for too long; or all of them ask to be left alone for too long.
+    /// No server can be reached, and has not been for too long; or all of them ask to be left alone for too long, or do.
     fn given_up(&self, now: Instant) -> Result<(), Fault> {
         if let (Some(wait), Some(last)) =
             (self.fleet.all_rest(now).filter(|wait| *wait > self.limits.patience), &self.last)
@@ -145,36 +145,35 @@ impl<'a> Sitting<'a> {
                 last: Box::new(last.clone()),
             });
         }
-        match (self.fleet.silent_for(now), &self.last) {
-            (Some(silent), Some(last)) if silent >= self.limits.patience => {
-                Err(Fault::Gone { seconds: silent.as_secs(), last: Box::new(last.clone()) })
-            }
-            _ => Ok(()),
+        let Some(last) = self.last.clone().map(Box::new) else { return Ok(()) };
+        let over = |since: Option<Duration>, most| since.filter(|since| *since >= most).map(|since| since.as_secs());
+        if let Some(seconds) = over(self.fleet.silent_for(now), self.limits.patience) {
+            return Err(Fault::Gone { seconds, last });
+        }
+        // A server that rests is tried once at a time, after pauses that grow: it gets several tries.
+        match over(self.fleet.barren_for(now), self.limits.patience.max(BARREN)) {
+            Some(seconds) => Err(Fault::Barren { seconds, last }),
+            None => Ok(()),
         }
     }
 
-    fn landed(&mut self, landed: Landed, done: &mut dyn FnMut(usize, Answer)) -> Result<(), Fault> {
+    fn landed(&mut self, landed: Landed, done: &mut dyn FnMut(usize, Answer)) {
         let Landed { mut job, server, result } = landed;
         self.fleet.landed(server);
         let fault = match result {
-            Ok((answer, took)) => {
+            Ok(answer) => {
                 self.fleet.works(server);
-                self.limits.spent += took;
                 self.effort.tokens_decoded += decoded(&answer);
-                done(job.id, answer);
-                return Ok(());
+                return done(job.id, answer);
             }
             Err(fault) => fault,
         };
-        if let Fault::Empty { took, .. } = &fault {
-            self.limits.spent += took;
-        }
         let now = Instant::now();
         let jitter = jitter(&job);
         job.last = Some(server);
         let cure = fault.cure();
         match cure {
-            Cure::Fatal => return Err(fault),
+            Cure::Fatal => return self.leave(server, job, fault),
             Cure::Down => {
                 self.fleet.is_down(server, now, jitter);
                 if self.fleet.silent_for(now) == Some(Duration::ZERO) {
@@ -182,15 +181,14 @@ impl<'a> Sitting<'a> {
                 }
                 self.last = Some(fault);
                 // The request is not to blame: another server takes it, or this one when it is back.
-                self.waiting.push_front(job);
-                return self.given_up(now);
+                return self.waiting.push_front(job);
             }
             Cure::Rest(after) => {
                 self.fleet.rests(server, now, after, jitter);
                 self.last = Some(fault.clone());
             }
             Cure::Later => self.fleet.stumbles(server, now, jitter),
-            Cure::Never => self.fleet.heard(server),
+            Cure::Never => self.fleet.refuses(server),
         }
         job.tries += 1;
         if cure == Cure::Never {
@@ -204,7 +202,16 @@ impl<'a> Sitting<'a> {
             self.waiting.push_front(job);
         }
         // Whether to go on is looked at once nothing is in flight: what is still coming is not thrown away.
-        Ok(())
+    }
+
+    /// A server can do nothing for this run: the others go on, or it ends when there is none.
+    fn leave(&mut self, server: usize, job: Job, fault: Fault) {
+        if self.fleet.leaves(server) {
+            tracing::warn!("{fault}; the other servers are asked");
+            self.waiting.push_front(job);
+        } else {
+            self.end.get_or_insert(fault);
+        }
     }
 }
 

@@ -10,6 +10,10 @@ pub(super) struct Events {
     line: Vec<u8>,
     /// The lines of `data` of the event that is not whole yet.
     data: Vec<String>,
+    /// Bytes of them.
+    held: usize,
+    /// A line was seen.
+    begun: bool,
 }
 
 impl Events {
@@ -19,7 +23,7 @@ impl Events {
         let mut events = Vec::new();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend(part);
-            if self.line.len() > LONGEST {
+            if self.line.len() + self.held > LONGEST {
                 return None;
             }
             if part.ends_with(b"\n") {
@@ -38,9 +42,13 @@ impl Events {
     }
 
     fn line(&mut self, line: &str, events: &mut Vec<String>) {
+        // The mark that may begin a text is no part of it.
+        let line = if self.begun { line } else { line.trim_start_matches('\u{feff}') };
+        self.begun = true;
         if line.is_empty() {
             events.extend(self.event());
         } else if let Some(data) = line.strip_prefix("data:") {
+            self.held += data.len();
             self.data.push(data.strip_prefix(' ').unwrap_or(data).to_owned());
         } else if let Some(error) = line.strip_prefix("error:") {
             self.data.push(format!("{{\"error\":{}}}", error.trim()));
@@ -49,6 +57,7 @@ impl Events {
     }
 
     fn event(&mut self) -> Option<String> {
+        self.held = 0;
         (!self.data.is_empty()).then(|| std::mem::take(&mut self.data).join("\n"))
     }
 }
@@ -69,6 +78,15 @@ mod tests {
             assert_eq!(found, expected, "in pieces of {size}");
             assert_eq!(events.rest(), None);
         }
+    }
+
+    #[test]
+    fn a_mark_before_the_first_line_hides_nothing_and_an_event_has_an_end() {
+        let mut events = Events::default();
+        assert_eq!(events.feed("\u{feff}data: one\n\ndata: two\n\n".as_bytes()).unwrap(), ["one", "two"]);
+        let line = format!("data: {}\n", "x".repeat(1 << 20));
+        let mut events = Events::default();
+        assert!((0..20).any(|_| events.feed(line.as_bytes()).is_none()), "lines without a blank one");
     }
 
     #[test]

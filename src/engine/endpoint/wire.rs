@@ -7,6 +7,7 @@ use super::Proxies;
 use super::fault::Fault;
 use super::heard::{Heard, message_of, short};
 use super::sse::Events;
+use crate::error::without_secrets;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, NoProxy, Proxy, Response, StatusCode, redirect};
 use serde_json::Value;
@@ -17,6 +18,8 @@ use std::time::Duration;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer that is read whole.
 const MOST: usize = 64 << 20;
+/// Most bytes of a stream: what stands around the text is many times as long.
+const MOST_STREAMED: usize = 512 << 20;
 /// A shorter key is a placeholder (`none`, `EMPTY`) that texts may hold by chance.
 const SECRET: usize = 8;
 
@@ -129,7 +132,7 @@ impl Wire {
         let to = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let is_page = kind(&response).contains("text/html");
         let words = match to.filter(|_| status.is_redirection()) {
-            Some(to) => format!("moved to {}", short(&to)),
+            Some(to) => format!("moved to {}", short(&without_secrets(&to))),
             None if is_page => "a web page".to_owned(),
             None => {
                 let text = self.text(url, response).await.unwrap_or_default();
@@ -156,7 +159,7 @@ impl Wire {
     /// A stream of events, up to its `[DONE]`. With it or without, a text must have been said to be finished: the server of
     /// llama-cpp-python sends `[DONE]` when it drops one request for the next.
     async fn stream(&self, url: &str, mut response: Response) -> Result<Heard, Fault> {
-        let (mut events, mut heard) = (Events::default(), Heard::default());
+        let (mut events, mut heard, mut came) = (Events::default(), Heard::default(), 0);
         let broken = |reason: &str| Fault::Broken { url: url.to_owned(), reason: reason.to_owned() };
         loop {
             let chunk = match response.chunk().await {
@@ -166,7 +169,7 @@ impl Wire {
                 Err(error) => return Err(broken(&chain(&error))),
             };
             for event in events.feed(&chunk).ok_or_else(|| broken("a line has more than 16 MiB"))? {
-                if event == DONE {
+                if event.trim() == DONE {
                     let dropped = heard.has_begun() && !heard.is_finished();
                     return if dropped {
                         Err(broken("[DONE] without a finish_reason"))
@@ -176,11 +179,13 @@ impl Wire {
                 }
                 heard.add(url, &self.hidden(event))?;
             }
-            if heard.text.len() > MOST {
-                return Err(Fault::Shape { url: url.to_owned(), reason: "it is larger than 64 MiB".into() });
+            came += chunk.len();
+            if heard.text.len() > MOST || came > MOST_STREAMED {
+                let most = if came > MOST_STREAMED { MOST_STREAMED } else { MOST } >> 20;
+                return Err(Fault::Shape { url: url.to_owned(), reason: format!("it is larger than {most} MiB") });
             }
         }
-        if let Some(event) = events.rest().filter(|event| event != DONE) {
+        if let Some(event) = events.rest().filter(|event| event.trim() != DONE) {
             heard.add(url, &self.hidden(event)).map_err(|_| broken("its last event is cut"))?;
         }
         if heard.is_finished() { self.whole(url, heard) } else { Err(broken("the stream ended before [DONE]")) }
@@ -202,6 +207,9 @@ impl Wire {
     /// What an error of the library means.
     fn fault(&self, url: &str, error: &reqwest::Error) -> Fault {
         let (url, reason) = (url.to_owned(), self.hidden(chain(error)));
+        if error.is_builder() {
+            return Fault::NoAddress { url, reason };
+        }
         if error.is_timeout() && !error.is_connect() {
             return Fault::Timeout { url, seconds: self.timeout.as_secs() };
         }
