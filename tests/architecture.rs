@@ -32,7 +32,7 @@ const ROOMS: [(&str, &str); 22] = [
     ("repair", "error seed sampling gguf suite prompt engine score stats store run summary gate ggml model train"),
     ("rank", "error seed suite store stats summary"),
     ("hub", "error gguf"),
-    ("import", "error suite prompt gguf"),
+    ("import", "error sampling suite prompt gguf"),
     ("cli", "*"),
 ];
 

@@ -276,7 +276,7 @@ fn a_document_is_read_and_template_logic_stays_logic() {
              {{as agreed}}.\n\n{strict}Question: {question}\nAnswer:\n"
         )
     };
-    let variant = "use_only_this_document_document_if_stric";
+    let variant = "use_only_this_document_document_i_072a0a";
     let strict = "Answer \"unknown\" where it does not say.\n";
     assert_eq!(brought.asks(variant, "2"), prompt(strict, "Who is the mayor?"));
     assert_eq!(brought.asks(variant, "3"), prompt("", "May I work from home?"));

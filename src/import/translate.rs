@@ -2,8 +2,8 @@
 //!
 //! The translation may fail, and is never trusted: [`says_the_same`] compares it with the original, case by case.
 
-use crate::prompt::{Controls, PromptTemplate, Renderer};
-use crate::suite::{Case, PromptFile};
+use crate::prompt::{Controls, ExampleOrder, PromptTemplate, Renderer};
+use crate::suite::{Case, ExampleChoice, PromptFile, Select, Vars};
 use std::collections::BTreeMap;
 
 /// Other names for variables.
@@ -86,6 +86,22 @@ pub(super) fn says_the_same(text: &str, cases: &[Case], wanted: &[String]) -> bo
     let Ok(renderer) = Renderer::new(&template, &controls, None) else { return false };
     let same = |(case, wanted): (&Case, &String)| renderer.render(case).is_ok_and(|prompt| prompt.text == *wanted);
     cases.len() == wanted.len() && cases.iter().zip(wanted).all(same)
+}
+
+/// Whether a block that shows one example, called `e`, says for each of them what is wanted, to the letter.
+pub(super) fn shows_the_same(block: &str, examples: &[Case], wanted: &[String]) -> bool {
+    let text = format!("{{% for e in examples %}}{block}{{% endfor %}}");
+    let file = PromptFile { path: "prompt.txt".into(), text };
+    let (Ok(template), Ok(controls)) = (PromptTemplate::compile(&file), Controls::new(&[])) else { return false };
+    // Nobody is asked anything: the prompt is what is shown.
+    let asked = Case { id: String::new(), vars: Vars::new(), target: None, tags: Vec::new(), probe: None };
+    let choice = ExampleChoice { count: 1, select: Select::First, seed: 0 };
+    let same = |(example, wanted): (&Case, &String)| {
+        let order = ExampleOrder::new(&choice, std::slice::from_ref(example), 0);
+        let renderer = Renderer::new(&template, &controls, None).and_then(|renderer| renderer.with_examples(order));
+        renderer.and_then(|renderer| renderer.render(&asked)).is_ok_and(|prompt| prompt.text == *wanted)
+    };
+    examples.len() == wanted.len() && examples.iter().zip(wanted).all(same)
 }
 
 fn next_tag(text: &str) -> Option<usize> {
@@ -249,6 +265,16 @@ mod tests {
         let case = [Case::new("1", [("a", "b")], None)];
         for text in ["plain", "{{ a }} and {% x"] {
             assert!(says_the_same(&literal(text), &case, &[text.to_owned()]), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_shown_with_the_variables_of_its_example() {
+        let examples = [Case::new("1", [("q", "b")], Some("x")), Case::new("2", [("q", "c")], None)];
+        let wanted = ["b!".to_owned(), "c!".to_owned()];
+        assert!(shows_the_same("{{ e.q }}!", &examples, &wanted));
+        for block in ["{{ q }}!", "{{ e.q }}?", "b!", "{% for e in ['b'] %}{{ e.q }}!{% endfor %}", "{{ e.q"] {
+            assert!(!shows_the_same(block, &examples, &wanted), "{block}");
         }
     }
 

@@ -4,7 +4,7 @@ use super::config::Task;
 use super::metrics::delimiter;
 use super::reading::{Item, Reading};
 use crate::import::ImportError;
-use crate::import::translate::{Names, literal, says_the_same, to_tera, variable_name};
+use crate::import::translate::{Names, literal, says_the_same, shows_the_same, to_tera, variable_name};
 use crate::prompt::{Dialect, Jinja};
 use crate::suite::{Case, Vars};
 use std::collections::BTreeSet;
@@ -134,8 +134,9 @@ impl Asked {
         };
         if let Some(source) = source {
             let of_case = to_tera(source, &names(""));
-            if says_the_same(&of_case, &self.cases, wanted) && says_the_same(&of_case, &self.examples, shown) {
-                return Pair { of_case, of_example: to_tera(source, &names("e.")) };
+            let of_example = to_tera(source, &names("e."));
+            if says_the_same(&of_case, &self.cases, wanted) && shows_the_same(&of_example, &self.examples, shown) {
+                return Pair { of_case, of_example };
             }
         }
         let texts = self.cases.iter_mut().zip(wanted).chain(self.examples.iter_mut().zip(shown));

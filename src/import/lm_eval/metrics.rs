@@ -2,6 +2,7 @@
 
 use super::config::Task;
 use super::reading::Item;
+use crate::error::Place;
 use crate::import::draft::{slug, unique};
 use crate::import::listed::List;
 use crate::import::node::Node;
@@ -37,6 +38,45 @@ struct Filter {
 struct Metric {
     name: String,
     node: Option<Node>,
+}
+
+impl Metric {
+    fn place(&self, task: &Task) -> Place {
+        self.node.as_ref().map_or_else(|| task.place(), Node::place)
+    }
+
+    /// Lists what it says that no scorer reads: keys other than those `read`, and another way to make one number of many.
+    fn keys(&self, read: &[&str], list: &mut List) {
+        let Some(node) = &self.node else { return };
+        for key in node.keys().iter().filter(|key| !read.contains(&key.as_str())) {
+            let Some(value) = node.get(key) else { continue };
+            let of = format!("of `{}`", self.name);
+            match (key.as_str(), value.function()) {
+                ("metric" | "higher_is_better", None) => {}
+                (_, Some(function)) => {
+                    let name = format!("`{key}: !function {function}` {of}");
+                    list.left_out(name, "it is a program, and none is run", &value.place());
+                }
+                ("aggregation", None) => {
+                    let written = value.text().unwrap_or_default();
+                    if !self.is_usual(&written) {
+                        let why = "each metric is made into one number in its own way, most by their mean";
+                        list.left_out(format!("`aggregation: {written}` {of}"), why, &value.place());
+                    }
+                }
+                (_, None) => list.left_out(format!("`{key}` {of}"), "Tripos has no such setting", &value.place()),
+            }
+        }
+    }
+
+    /// Whether an aggregation is the metric's own in the harness, which is what its equivalent does.
+    fn is_usual(&self, aggregation: &str) -> bool {
+        match self.name.as_str() {
+            "byte_perplexity" => aggregation == "weighted_perplexity",
+            name @ ("perplexity" | "bits_per_byte" | "brier_score" | "chrf") => aggregation == name,
+            _ => aggregation == "mean",
+        }
+    }
 }
 
 /// The metrics of a task; its output type's own where it lists none.
@@ -118,12 +158,13 @@ fn scorer(kind: &str, settings: Mapping) -> Value {
 fn parts(task: &Task, (usual, known): (&[&str], &Parts), list: &mut List) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for metric in metrics(task, usual, list) {
-        let place = metric.node.as_ref().map_or_else(|| task.place(), Node::place);
+        let place = metric.place(task);
         match known.iter().find(|(name, ..)| *name == metric.name) {
             Some((name, here, how)) => {
                 if !how.is_empty() {
                     list.changed(format!("metric `{name}`"), *how, &place);
                 }
+                metric.keys(&[], list);
                 found.push(((*name).to_owned(), (*here).to_owned()));
             }
             None => list.left_out(format!("metric `{}`", metric.name), without(&metric.name), &place),
@@ -151,10 +192,13 @@ pub(super) fn by_generation(task: &Task, items: &[Item], list: &mut List) -> (Ju
     let mut targets: Vec<String> = items.iter().filter_map(|item| item.golds.first().cloned()).collect();
     let (mut taken, mut seen) = (Vec::new(), Vec::new());
     for metric in metrics {
-        let place = metric.node.as_ref().map_or_else(|| task.place(), Node::place);
+        let place = metric.place(task);
         let (kind, settings) = match metric.name.as_str() {
             "exact_match" | "acc" => equality(&metric, &mut targets, list),
-            "chrf" => ("chrf", Mapping::new()),
+            "chrf" => {
+                metric.keys(&[], list);
+                ("chrf", Mapping::new())
+            }
             other => {
                 list.left_out(format!("metric `{other}`"), without(other), &place);
                 continue;
@@ -193,11 +237,7 @@ pub(super) fn by_generation(task: &Task, items: &[Item], list: &mut List) -> (Ju
 /// number, numbers are compared as numbers.
 fn equality(metric: &Metric, targets: &mut [String], list: &mut List) -> (&'static str, Mapping) {
     let flag = |key: &str| metric.node.as_ref().is_some_and(|node| node.flag_at(key));
-    let known = ["metric", "aggregation", "higher_is_better", "ignore_case", "ignore_punctuation", "regexes_to_ignore"];
-    for key in metric.node.iter().flat_map(Node::keys).filter(|key| !known.contains(&key.as_str())) {
-        let place = metric.node.as_ref().and_then(|node| node.get(&key)).map(|node| node.place()).unwrap_or_default();
-        list.left_out(format!("`{key}` of `{}`", metric.name), "Tripos has no such setting", &place);
-    }
+    metric.keys(&["ignore_case", "ignore_punctuation", "regexes_to_ignore"], list);
     let ignored = metric.node.as_ref().and_then(|node| node.get("regexes_to_ignore"));
     if let Some(ignored) = &ignored {
         for pattern in ignored.items().iter().filter_map(Node::text) {
@@ -238,7 +278,7 @@ fn equality(metric: &Metric, targets: &mut [String], list: &mut List) -> (&'stat
 fn filters(task: &Task, list: &mut List) -> Vec<Filter> {
     let repeats = task.get("repeats").and_then(|node| node.value().as_u64()).unwrap_or(1).max(1);
     let plain = |name| Filter { name, answer: None, folds: false, vote: Vote { repeats: 1, majority: false } };
-    let Some(all) = task.get("filter_list") else { return vec![plain(None)] };
+    let Some(all) = task.get("filter_list").filter(|all| !all.items().is_empty()) else { return vec![plain(None)] };
     let mut found = Vec::new();
     for node in all.items() {
         let name = node.text_at("name");
@@ -246,7 +286,7 @@ fn filters(task: &Task, list: &mut List) -> Vec<Filter> {
         // Answers that are still there for a vote.
         filter.vote.repeats = repeats;
         let steps = node.get("filter").map(|node| node.items()).unwrap_or_default();
-        let done = steps.iter().try_for_each(|step| filter.step(step).map_err(|why| (why, step.place())));
+        let done = steps.iter().try_for_each(|step| filter.step(step, list).map_err(|why| (why, step.place())));
         match done {
             Ok(()) => {
                 if !filter.vote.majority {
@@ -261,29 +301,47 @@ fn filters(task: &Task, list: &mut List) -> Vec<Filter> {
 }
 
 impl Filter {
-    fn step(&mut self, step: &Node) -> Result<(), String> {
+    /// Adds a step. What it says beside its name and what is read of it is listed.
+    fn step(&mut self, step: &Node, list: &mut List) -> Result<(), String> {
         if let Some(function) = step.function().or_else(|| step.get("function").and_then(|node| node.function())) {
             return Err(format!("`!function {function}` is a program, and none is run"));
         }
-        match step.text_at("function").unwrap_or_default().as_str() {
+        let name = step.text_at("function").unwrap_or_default();
+        let read: &[&str] = match name.as_str() {
             // Answers are read without the space around them.
-            "take_first" | "remove_whitespace" => {}
+            "take_first" | "remove_whitespace" => &[],
             "take_first_k" => {
                 let k = step.get("k").and_then(|k| k.value().as_u64()).unwrap_or(1);
                 self.vote.repeats = self.vote.repeats.min(k.max(1));
+                &["k"]
             }
-            "majority_vote" => self.vote.majority = self.vote.repeats > 1,
-            "lowercase" | "uppercase" => self.folds = true,
+            "majority_vote" => {
+                self.vote.majority = self.vote.repeats > 1;
+                &[]
+            }
+            "lowercase" | "uppercase" => {
+                self.folds = true;
+                &[]
+            }
             "regex" if self.answer.is_some() => return Err("it reads an answer out of an answer".to_owned()),
-            "regex" => self.answer = Some(pattern(step)?),
+            "regex" => {
+                self.answer = Some(pattern(step, self.folds)?);
+                // A fallback is no answer here, which the module says.
+                &["regex_pattern", "group_select", "fallback"]
+            }
             other => return Err(format!("Tripos has no filter `{other}`")),
+        };
+        for key in step.keys().iter().filter(|key| *key != "function" && !read.contains(&key.as_str())) {
+            let place = step.get(key).map_or_else(|| step.place(), |node| node.place());
+            list.left_out(format!("`{key}` of the filter step `{name}`"), "Tripos has no such setting", &place);
         }
         Ok(())
     }
 }
 
-/// `regex` with its pattern: Python's `findall`, and one of its matches.
-fn pattern(step: &Node) -> Result<Mapping, String> {
+/// `regex` with its pattern: Python's `findall`, and one of its matches. Behind a step that writes the answer in one case
+/// it is found in either.
+fn pattern(step: &Node, folded: bool) -> Result<Mapping, String> {
     let written = step.text_at("regex_pattern").unwrap_or_else(|| r"#### (\-?[0-9\.\,]+)".to_owned());
     let Ok(regex) = Regex::new(&written) else {
         return Err(format!("`{written}` is no expression of the regex crate, which looks neither ahead nor back"));
@@ -295,7 +353,7 @@ fn pattern(step: &Node) -> Result<Mapping, String> {
     };
     let mut answer = Mapping::from_iter([
         ("take".into(), Value::from("pattern")),
-        ("regex".into(), written.as_str().into()),
+        ("regex".into(), if folded { format!("(?i){written}") } else { written.clone() }.into()),
         ("which".into(), which.into()),
     ]);
     if regex.captures_len() > 2 {

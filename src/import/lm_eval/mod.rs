@@ -18,9 +18,12 @@ mod literal;
 mod metrics;
 mod reading;
 mod rows;
+mod sampling;
+#[cfg(test)]
+mod tests;
 
 use super::ImportError;
-use super::draft::{Draft, Folder, Imported, Rows as Written, slug};
+use super::draft::{Draft, Folder, Imported, Rows as Written, whole_slug};
 use super::listed::List;
 use super::model::Model;
 use super::node::Node;
@@ -112,7 +115,10 @@ fn read(file: &Path, options: &Options, list: &mut List) -> Result<(Folder, Vec<
     let mut folder = Folder::new(options.out);
     let mut problems = Problems::new();
     let (mut drafts, mut metrics) = (Vec::new(), Vec::new());
-    for task in &config::read(file, list)? {
+    let tasks = config::read(file, list)?;
+    rows::for_all(&tasks, options.data)?;
+    rows::for_all(&tasks, options.examples)?;
+    for task in &tasks {
         match (Importer { task, options, list: &mut *list }).import(&mut folder) {
             Ok((draft, found)) => {
                 drafts.push(draft);
@@ -160,9 +166,8 @@ impl Importer<'_> {
         if output == Output::Text {
             return Ok(self.texts(&items));
         }
-        if output == Output::Choice && items.iter().any(|item| item.choices.is_none()) {
-            let help = "write the choices: `doc_to_choice: [yes, no]`, a column, or a template";
-            return Err(ImportError::new(&self.task.place(), "multiple choice without `doc_to_choice`", help).into());
+        if output == Output::Choice {
+            self.can_choose(&items)?;
         }
         let (count, select, examples) = self.examples(&reading)?;
         let mut asked = Asked::new(&items, &examples, &reading);
@@ -172,17 +177,13 @@ impl Importer<'_> {
             Output::Generated | Output::Text => metrics::by_generation(self.task, &items, self.list),
         };
         self.several(&items);
-        if judging.scorers.is_empty() {
-            let help = "metrics that have one: exact_match, acc, acc_norm, perplexity, bits_per_byte, chrf";
-            let what = "none of the metrics has an equivalent in Tripos, so there would be nothing to measure";
-            let place = self.task.get("metric_list").map_or_else(|| self.task.place(), Node::place);
-            return Err(ImportError::new(&place, what, help).into());
-        }
+        self.is_judged(&judging)?;
         asked.targets(&targets);
         let text = asked.prompt(self.task, &items, &examples)?;
-        let stem = slug(&self.task.name());
+        let stem = whole_slug(&self.task.name());
         let prompt = folder.file(&format!("prompts/{stem}"), ".txt", text + "\n");
-        let sampling = if output == Output::Generated { self.sampling() } else { Mapping::new() };
+        let sampling =
+            if output == Output::Generated { sampling::sampling(self.task, self.list)? } else { Mapping::new() };
         let few = (count > 0).then(|| {
             Mapping::from_iter([("count".into(), Value::from(count)), ("select".into(), Value::from(select))])
         });
@@ -206,10 +207,45 @@ impl Importer<'_> {
         Ok((draft, metrics))
     }
 
+    /// Choices have to be there, and to stand behind one prompt.
+    fn can_choose(&self, items: &[Item]) -> Result<(), ImportError> {
+        if items.iter().any(|item| item.choices.is_none()) {
+            let help = "write the choices: `doc_to_choice: [yes, no]`, a column, or a template";
+            return Err(ImportError::new(&self.task.place(), "multiple choice without `doc_to_choice`", help));
+        }
+        if items.iter().all(|item| item.asks_a_position) {
+            let what = "`doc_to_text` is the position of the right choice: the choices are what stands before one target, \
+                        as in WinoGrande, and `choice` compares what stands behind one prompt";
+            let help = "ask it the other way round, if that will do: what is before the gap as `doc_to_text`, each option \
+                        with the rest of the sentence as `doc_to_choice`, and the position as `doc_to_target`";
+            let place = self.task.get("doc_to_text").map_or_else(|| self.task.place(), Node::place);
+            return Err(ImportError::new(&place, what, help));
+        }
+        Ok(())
+    }
+
+    /// Something has to be measured.
+    fn is_judged(&self, judging: &Judging) -> Result<(), ImportError> {
+        if !judging.scorers.is_empty() {
+            return Ok(());
+        }
+        let (key, of, help) = if judging.votes.is_empty() {
+            let help = "filters that have one: regex, take_first, take_first_k, majority_vote, lowercase, uppercase, \
+                        remove_whitespace";
+            ("filter_list", "filters", help)
+        } else {
+            let help = "metrics that have one: exact_match, acc, acc_norm, perplexity, bits_per_byte, chrf";
+            ("metric_list", "metrics", help)
+        };
+        let what = format!("none of the {of} has an equivalent in Tripos, so there would be nothing to measure");
+        let place = self.task.get(key).map_or_else(|| self.task.place(), Node::place);
+        Err(ImportError::new(&place, what, help))
+    }
+
     /// A suite without anything in it yet.
     fn draft(&self) -> Draft {
         Draft {
-            name: slug(&self.task.name()),
+            name: whole_slug(&self.task.name()),
             description: None,
             model: None,
             sampling: Mapping::new(),
@@ -225,7 +261,7 @@ impl Importer<'_> {
         let Judging { scorers, metrics, .. } = metrics::by_text(self.task, self.list);
         let how = "long texts are read in windows that overlap, each token scored once; the harness's do not overlap";
         self.list.changed("`loglikelihood_rolling`", how, &self.task.place());
-        let stem = slug(&self.task.name());
+        let stem = whole_slug(&self.task.name());
         let mut texts = Vec::new();
         for (at, item) in items.iter().enumerate() {
             let text = item.golds.first().cloned().unwrap_or_default();
@@ -281,7 +317,7 @@ impl Importer<'_> {
     }
 
     fn rows(&mut self) -> Result<Rows, Problems> {
-        match rows::rows(self.task, &rows::judged_split(self.task), self.options.data)? {
+        match rows::rows(self.task, &rows::judged_split(self.task), self.options.data, self.list)? {
             Found::Rows(rows) => Ok(rows),
             Found::Remote(remote) => Err(ImportError::new(&remote.place, remote.what(), remote.help("--data")).into()),
         }
@@ -291,8 +327,12 @@ impl Importer<'_> {
     fn examples(&mut self, reading: &Reading) -> Result<(usize, &'static str, Vec<Item>), Problems> {
         let config = self.task.get("fewshot_config").cloned();
         let written = self.task.get("num_fewshot");
-        let count = written.and_then(|node| node.value().as_u64()).and_then(|count| usize::try_from(count).ok());
-        let count = self.options.num_fewshot.or(count).unwrap_or(0);
+        let number = |node: &Node| {
+            let count = node.value().as_u64().and_then(|count| usize::try_from(count).ok());
+            let what = || format!("`num_fewshot: {}` is no number of examples", node.text().unwrap_or_default());
+            count.ok_or_else(|| node.error(what(), "write a whole number, or say it here: --num-fewshot N"))
+        };
+        let count = self.options.num_fewshot.map_or_else(|| written.map_or(Ok(0), number), Ok)?;
         if count == 0 {
             return Ok((0, "first", Vec::new()));
         }
@@ -315,17 +355,18 @@ impl Importer<'_> {
                 let what = format!("`samples: !function {function}` is a program, and none is run");
                 return Err(samples.error(what, "run it yourself, and give the rows: --examples FILE").into());
             }
-            let rows = samples
-                .items()
-                .iter()
-                .filter_map(|node| Some((node.json().as_object()?.clone(), node.place())))
-                .collect();
+            let row = |node: &Node| Some((node.json().as_object()?.clone(), node.place()));
+            let rows: Rows = samples.items().iter().filter_map(row).collect();
+            if rows.is_empty() {
+                let what = format!("`samples` holds no example, and {count} are to be shown");
+                return Err(samples.error(what, "write them as a list of rows, or set `num_fewshot: 0`").into());
+            }
             return Ok((count, "first", reading.items(rows)?));
         }
         let split = rows::example_split(self.task);
         let same = split == rows::judged_split(self.task);
         let given = self.options.examples.or(self.options.data.filter(|_| same));
-        match rows::rows(self.task, &split, given)? {
+        match rows::rows(self.task, &split, given, self.list)? {
             Found::Rows(rows) => Ok((count, select, reading.items(rows)?)),
             Found::Remote(remote) => {
                 let why = format!("{}; the prompts are written without", remote.what());
@@ -343,41 +384,6 @@ impl Importer<'_> {
             let place = self.task.get("doc_to_target").map_or_else(|| item.place.clone(), Node::place);
             self.list.changed("a row with several targets", how, &place);
         }
-    }
-
-    /// `generation_kwargs`; the answer ends at the delimiter of examples where the task does not say.
-    fn sampling(&mut self) -> Mapping {
-        let mut sampling = Mapping::new();
-        let mut stop = vec![Value::from(ask::fewshot_delimiter(self.task))];
-        let kwargs = self.task.get("generation_kwargs");
-        let sampled = kwargs.is_some_and(|kwargs| kwargs.flag_at("do_sample"));
-        for key in kwargs.map(Node::keys).unwrap_or_default() {
-            let Some(node) = kwargs.and_then(|kwargs| kwargs.get(&key)) else { continue };
-            match key.as_str() {
-                "until" => stop = node.items().iter().filter_map(|stop| stop.text().map(Value::from)).collect(),
-                "max_gen_toks" | "max_new_tokens" | "max_tokens" => {
-                    sampling.insert("max_tokens".into(), node.value().clone());
-                }
-                "temperature" | "top_p" | "top_k" | "min_p" if sampled => {
-                    sampling.insert(key.as_str().into(), node.value().clone());
-                }
-                // Greedy unless it says `do_sample: true`.
-                "do_sample" | "temperature" | "top_p" | "top_k" | "min_p" => {}
-                other => self.list.left_out(
-                    format!("`{other}` of `generation_kwargs`"),
-                    "Tripos has no such setting",
-                    &node.place(),
-                ),
-            }
-        }
-        if sampled && !sampling.contains_key("temperature") {
-            sampling.insert("temperature".into(), 1.0.into());
-        }
-        stop.retain(|stop| stop.as_str() != Some(""));
-        if !stop.is_empty() {
-            sampling.insert("stop".into(), stop.into());
-        }
-        sampling
     }
 }
 

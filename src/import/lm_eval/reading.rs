@@ -17,6 +17,8 @@ pub(super) struct Item {
     pub row: Vars,
     /// What is asked.
     pub text: String,
+    /// Whether that is the position of a choice, which the harness does not ask but puts the choices before the target.
+    pub asks_a_position: bool,
     /// The right answers; the first is the one that examples show.
     pub golds: Vec<String>,
     /// What can be chosen.
@@ -100,7 +102,7 @@ impl Reading {
     fn item(&self, row: Vars, place: Place) -> Result<Item, ImportError> {
         let fail = |rule: &Rule, what: String| self.failed(rule, &row, &place, &what);
         let value = |rule: &Rule| rule.value(&row).map_err(|what| fail(rule, what));
-        let text = text_or_python(&value(&self.text)?);
+        let asked = value(&self.text)?;
         let choices = match &self.choices {
             Some(rule) => {
                 let found = value(rule)?;
@@ -109,7 +111,23 @@ impl Reading {
             None => None,
         };
         let golds = self.golds(&value(&self.target)?, choices.as_deref()).map_err(|what| fail(&self.target, what))?;
-        Ok(Item { row, text, golds, choices, place })
+        let asks_a_position = choices.is_some() && self.is_position(&asked, &place);
+        Ok(Item { row, text: text_or_python(&asked), asks_a_position, golds, choices, place })
+    }
+
+    /// Whether the harness takes what asks as a number: one, or the digits that a template prints. A CSV file has
+    /// numbers as text.
+    fn is_position(&self, asked: &Value, place: &Place) -> bool {
+        let from_text = match self.text.how {
+            How::Template(..) => true,
+            How::Column(_) => place.file.extension().is_some_and(|ending| ending == "csv"),
+            How::Fixed(_) | How::Each(_) => false,
+        };
+        match asked {
+            Value::Number(_) => true,
+            Value::String(text) => from_text && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()),
+            _ => false,
+        }
     }
 
     /// The right answers: the texts of choices where the target is their position.

@@ -3,9 +3,11 @@
 use super::config::Task;
 use crate::error::{Place, Problems};
 use crate::import::ImportError;
+use crate::import::listed::List;
 use crate::import::node::Node;
-use crate::suite::{Vars, read_rows, read_text};
+use crate::suite::{Vars, read_rows, read_text, text_of};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Rows with their places.
@@ -64,10 +66,23 @@ pub(super) fn example_split(task: &Task) -> String {
     named.unwrap_or_else(|| judged_split(task))
 }
 
+/// Refuses one file of rows for tasks that are not the same: each would be asked those of the others.
+pub(super) fn for_all(tasks: &[Task], given: Option<&Path>) -> Result<(), ImportError> {
+    let Some(path) = given.filter(|path| !path.is_dir()) else { return Ok(()) };
+    let names: BTreeSet<String> = tasks.iter().map(Task::name).collect();
+    if names.len() < 2 {
+        return Ok(());
+    }
+    let what = format!("one file cannot hold the rows of {} tasks", names.len());
+    let files = names.iter().take(2).map(|name| format!("{name}.jsonl")).collect::<Vec<_>>().join(", ");
+    let help = format!("give a folder with a file for each task: {files} and so on");
+    Err(ImportError::new(&Place::file(path), what, help))
+}
+
 /// The rows of a split: of the file given, else of what the task names.
-pub(super) fn rows(task: &Task, split: &str, given: Option<&Path>) -> Result<Found, Problems> {
+pub(super) fn rows(task: &Task, split: &str, given: Option<&Path>, list: &mut List) -> Result<Found, Problems> {
     if let Some(path) = given {
-        return of_file(&of_task(path, task)?).map(Found::Rows);
+        return of_file(&of_task(path, task)?, list).map(Found::Rows);
     }
     let Some(node) = task.get("dataset_path") else {
         let help = "give the rows: --data FILE (.jsonl, .csv or .json)";
@@ -80,7 +95,7 @@ pub(super) fn rows(task: &Task, split: &str, given: Option<&Path>) -> Result<Fou
     let dataset = node.text().unwrap_or_default();
     let folder = node.beside(&dataset);
     if LOCAL.contains(&dataset.as_str()) {
-        return local(task, split).map(Found::Rows);
+        return local(task, split, list).map(Found::Rows);
     }
     if folder.is_dir() {
         let files = ["jsonl", "json", "csv"].map(|ending| folder.join(format!("{split}.{ending}")));
@@ -88,7 +103,7 @@ pub(super) fn rows(task: &Task, split: &str, given: Option<&Path>) -> Result<Fou
             let what = format!("`{}` holds no {split}.jsonl, {split}.json or {split}.csv", folder.display());
             return Err(node.error(what, "give the rows: --data FILE").into());
         };
-        return of_file(file).map(Found::Rows);
+        return of_file(file, list).map(Found::Rows);
     }
     let config = task.text("dataset_name").unwrap_or_else(|| "default".to_owned());
     Ok(Found::Remote(Remote { dataset, config, split: split.to_owned(), place: node.place() }))
@@ -108,7 +123,7 @@ fn of_task(given: &Path, task: &Task) -> Result<PathBuf, ImportError> {
 }
 
 /// `dataset_kwargs: {data_files: …}`: one file, a list, or a map of splits.
-fn local(task: &Task, split: &str) -> Result<Rows, Problems> {
+fn local(task: &Task, split: &str, list: &mut List) -> Result<Rows, Problems> {
     let files = task.get("dataset_kwargs").and_then(|kwargs| kwargs.get("data_files"));
     let Some(files) = files else {
         let help = "write `dataset_kwargs: {data_files: FILE}`, or give the rows: --data FILE";
@@ -135,13 +150,13 @@ fn local(task: &Task, split: &str) -> Result<Rows, Problems> {
             let help = "the path is seen from the task's file, or from here; or give the rows: --data FILE";
             return Err(node.error(format!("there is no file `{written}`"), help).into());
         }
-        all.extend(of_file(&path)?);
+        all.extend(of_file(&path, list)?);
     }
     Ok(all)
 }
 
-/// The rows of a file, by its ending. JSON may be a list of rows, or what the hub's own server of rows answers.
-fn of_file(path: &Path) -> Result<Rows, Problems> {
+/// The rows of a file, by its ending.
+fn of_file(path: &Path, list: &mut List) -> Result<Rows, Problems> {
     let fail = |what: &str, help: &str| Problems::from(ImportError::new(&Place::file(path), what, help));
     let rows: Rows = match path.extension().and_then(|ending| ending.to_str()).unwrap_or_default() {
         "jsonl" | "ndjson" | "csv" => {
@@ -150,28 +165,7 @@ fn of_file(path: &Path) -> Result<Rows, Problems> {
             all.extend(problems);
             all.or_ok(rows)?
         }
-        "json" => {
-            let text = read_text(path, "the rows")?;
-            let json: Value = serde_json::from_str(&text).map_err(|error| {
-                let place = Place::new(path, error.line(), error.column());
-                ImportError::new(
-                    &place,
-                    format!("this is no JSON: {error}"),
-                    "give a list of rows, or JSON lines as .jsonl",
-                )
-            })?;
-            let listed = match &json {
-                Value::Object(map) => {
-                    ["rows", "data", "examples"].iter().find_map(|key| map.get(*key)).unwrap_or(&json)
-                }
-                _ => &json,
-            };
-            let row = |row: &Value| row.get("row").unwrap_or(row).as_object().cloned();
-            let rows = listed.as_array().and_then(|rows| rows.iter().map(row).collect::<Option<Vec<_>>>());
-            let rows = rows
-                .ok_or_else(|| fail("this is no list of rows", "give a JSON list of maps, or JSON lines as .jsonl"))?;
-            rows.into_iter().map(|row| (row, Place::file(path))).collect()
-        }
+        "json" => of_json(path, list)?,
         "txt" => {
             let text = read_text(path, "the rows")?;
             let row = |(at, line): (usize, &str)| {
@@ -194,4 +188,55 @@ fn of_file(path: &Path) -> Result<Rows, Problems> {
         return Err(fail("the file has no rows", "give a file with at least one row"));
     }
     Ok(rows)
+}
+
+/// The rows of a JSON file: a list of rows, or what the hub's own server of rows answers.
+fn of_json(path: &Path, list: &mut List) -> Result<Rows, Problems> {
+    let text = read_text(path, "the rows")?;
+    let json: Value = serde_json::from_str(&text).map_err(|error| {
+        let place = Place::new(path, error.line(), error.column());
+        ImportError::new(&place, format!("this is no JSON: {error}"), "give a list of rows, or JSON lines as .jsonl")
+    })?;
+    let listed = match &json {
+        Value::Object(map) => ["rows", "data", "examples"].iter().find_map(|key| map.get(*key)).unwrap_or(&json),
+        _ => &json,
+    };
+    let entries = listed.as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = |entry: &Value| Some((entry.get("row").unwrap_or(entry).as_object()?.clone(), Place::file(path)));
+    let rows = listed.as_array().and_then(|rows| rows.iter().map(row).collect::<Option<Rows>>());
+    let rows = rows.ok_or_else(|| {
+        ImportError::new(
+            &Place::file(path),
+            "this is no list of rows",
+            "give a JSON list of maps, or JSON lines as .jsonl",
+        )
+    })?;
+    is_whole(path, &json, entries, list)?;
+    Ok(rows)
+}
+
+/// A page of the hub's server of rows may hold cells that it cut, which is an error, and holds a hundred rows at most.
+fn is_whole(path: &Path, page: &Value, entries: &[Value], list: &mut List) -> Result<(), Problems> {
+    let mut problems = Problems::new();
+    for (at, entry) in entries.iter().enumerate() {
+        let cut = entry.get("row").and_then(|_| entry.get("truncated_cells")?.as_array());
+        let names: Vec<String> =
+            cut.into_iter().flatten().map(|name| format!("`{}`", text_of(name).unwrap_or_default())).collect();
+        if !names.is_empty() {
+            let number = entry.get("row_idx").and_then(Value::as_u64).unwrap_or(at as u64);
+            let what = format!("the hub's server of rows has cut {} of row {number} short", names.join(", "));
+            let help = "fetch fewer rows at a time (&length=10), or the Parquet file, which has them whole";
+            problems.push(ImportError::new(&Place::file(path), what, help));
+        }
+    }
+    problems.or_ok(())?;
+    let total = page.get("num_rows_total").and_then(Value::as_u64);
+    let missing = total.is_some_and(|total| total > entries.len() as u64);
+    if missing || page.get("partial") == Some(&Value::Bool(true)) {
+        let of = total.map_or_else(String::new, |total| format!(" of {total}"));
+        let why = format!("the file is a page of the hub's server of rows and holds {}{of}", entries.len());
+        let help = "fetch the other pages, too (&offset=100 and so on), and give all rows as one file";
+        list.left_out_but("a part of the rows", why, help, &Place::file(path));
+    }
+    Ok(())
 }

@@ -22,42 +22,74 @@ pub(super) struct Assertion {
     pub file: PathBuf,
 }
 
-/// The kinds that a CSV cell may name with a colon.
-const NAMED: [&str; 34] = [
+/// The kinds that a CSV cell may name, all of promptfoo's: the first that fits is meant.
+const NAMED: [&str; 66] = [
+    "agent-rubric",
     "answer-relevance",
     "bleu",
     "classifier",
     "contains",
     "contains-all",
     "contains-any",
+    "contains-html",
     "contains-json",
     "contains-sql",
     "contains-xml",
     "context-faithfulness",
     "context-recall",
     "context-relevance",
+    "conversation-relevance",
     "cost",
     "equals",
     "factuality",
+    "finish-reason",
     "g-eval",
+    "gleu",
+    "guardrails",
     "icontains",
     "icontains-all",
     "icontains-any",
+    "is-html",
     "is-json",
     "is-refusal",
     "is-sql",
+    "is-valid-function-call",
+    "is-valid-openai-function-call",
+    "is-valid-openai-tools-call",
     "is-xml",
+    "javascript",
     "latency",
     "levenshtein",
     "llm-rubric",
+    "pi",
+    "meteor",
     "model-graded-closedqa",
     "model-graded-factuality",
+    "moderation",
     "perplexity",
+    "perplexity-score",
+    "python",
     "regex",
     "rouge-n",
+    "ruby",
     "similar",
+    "similar:cosine",
+    "similar:dot",
+    "similar:euclidean",
     "starts-with",
+    "tool-call-f1",
+    "skill-used",
+    "trajectory:goal-success",
+    "trajectory:tool-args-match",
+    "trajectory:step-count",
+    "trajectory:tool-sequence",
+    "trajectory:tool-used",
+    "trace-error-spans",
+    "trace-span-count",
+    "trace-span-duration",
+    "search-rubric",
     "webhook",
+    "word-count",
 ];
 
 impl Assertion {
@@ -106,11 +138,11 @@ impl Assertion {
     /// From a cell of the column `__expected`: `contains:Paris`, `similar(0.8):…`, `llm-rubric: …`; a plain text is
     /// what the answer must equal.
     pub(super) fn from_cell(cell: &str, place: &Place) -> Self {
-        let (kind, not, threshold, value) = cell_parts(cell);
-        let list = |text: &str| Json::from(text.split(',').map(str::trim).collect::<Vec<_>>());
+        let (kind, not, threshold, value) = cell_parts(cell.trim());
         let value = value.map(|text| match kind.as_str() {
-            "contains-all" | "contains-any" | "icontains-all" | "icontains-any" => list(&text),
-            _ => text.into(),
+            "contains-all" | "contains-any" | "icontains-all" | "icontains-any" => separated(&text).into(),
+            "is-json" | "contains-json" => text.into(),
+            _ => text.trim().into(),
         });
         let file = place.file.clone();
         Self { kind, not, value, threshold, weight: None, metric: None, place: place.clone(), file }
@@ -141,19 +173,58 @@ fn cell_parts(cell: &str) -> (String, bool, Option<f64>, Option<String>) {
         }
     }
     let equals = || ("equals".to_owned(), false, None, Some(cell.to_owned()));
-    let (head, value) = match cell.split_once(':') {
-        Some((head, value)) => (head, Some(value.to_owned())),
-        None => (cell, None),
+    let (not, positive) = without_not(cell);
+    match NAMED.into_iter().find_map(|kind| Some((kind, behind(positive.strip_prefix(kind)?)?))) {
+        Some((kind, (threshold, value))) => (kind.to_owned(), not, threshold, value.map(str::to_owned)),
+        None => equals(),
+    }
+}
+
+/// What stands behind the kind: `(0.8):value`, either part or none.
+fn behind(rest: &str) -> Option<(Option<f64>, Option<&str>)> {
+    let (threshold, rest) = match rest.strip_prefix('(') {
+        Some(inside) => {
+            let (number, rest) = inside.split_once(')')?;
+            (Some(number.parse().ok().filter(|_| number.starts_with(|c: char| c.is_ascii_digit()))?), rest)
+        }
+        None => (None, rest),
     };
-    let (not, head) = without_not(head);
-    let (kind, threshold) = match head.strip_suffix(')').and_then(|head| head.split_once('(')) {
-        Some((kind, number)) => match number.parse() {
-            Ok(number) => (kind, Some(number)),
-            Err(_) => return equals(),
-        },
-        None => (head, None),
-    };
-    if NAMED.contains(&kind) { (kind.to_owned(), not, threshold, value) } else { equals() }
+    let value = rest.strip_prefix(':');
+    (rest.is_empty() || value.is_some()).then_some((threshold, value))
+}
+
+/// Texts between commas, without the space around them; one in double quotes may hold commas.
+pub(super) fn separated(text: &str) -> Vec<String> {
+    let (mut found, mut rest) = (Vec::new(), text);
+    loop {
+        rest = rest.trim_start_matches(|c: char| c == ',' || c.is_whitespace());
+        if rest.is_empty() {
+            return found;
+        }
+        let (field, behind) = if let Some(inside) = rest.strip_prefix('"') {
+            quoted(inside)
+        } else {
+            let (field, behind) = rest.split_once(',').unwrap_or((rest, ""));
+            (field.trim().to_owned(), behind)
+        };
+        found.push(field);
+        rest = behind;
+    }
+}
+
+/// A text up to its closing quote, and what is behind; `""`, `\"` and `\\` stand for a quote and a backslash in it.
+fn quoted(inside: &str) -> (String, &str) {
+    let mut field = String::new();
+    let mut chars = inside.chars();
+    while let Some(c) = chars.next() {
+        let next = chars.as_str().chars().next();
+        match (c, next) {
+            ('\\', Some('"' | '\\')) | ('"', Some('"')) => field.extend(chars.next()),
+            ('"', _) => break,
+            _ => field.push(c),
+        }
+    }
+    (field, chars.as_str())
 }
 
 /// What `$ref: "#/assertionTemplates/name"` stands for, its own keys over it.
@@ -196,5 +267,13 @@ mod tests {
         assert_eq!(cell("file://check.py:f").0, "python");
         assert_eq!(cell("Note: bring 2"), ("equals".into(), None, Some("Note: bring 2".into())));
         assert_eq!(cell("f(x):y").0, "equals");
+        assert_eq!(cell(" regex: ^hi "), ("regex".into(), None, Some("^hi".into())));
+        assert_eq!(cell("not-contains-json: {a: 1} "), ("not-contains-json".into(), None, Some(" {a: 1}".into())));
+        assert_eq!(cell("contains-any: \"a, b\", c,,").2, Some(serde_json::json!(["a, b", "c"])));
+        assert_eq!(cell("icontains-any:").2, Some(serde_json::json!([])));
+        assert_eq!(cell("similar(x):y").0, "equals");
+        for kind in ["word-count", "finish-reason", "trace-span-count", "trajectory:tool-used", "gleu", "ruby"] {
+            assert_eq!(cell(&format!("{kind}:3")), (kind.into(), None, Some("3".into())));
+        }
     }
 }

@@ -63,8 +63,10 @@ pub(super) fn read(root: &Node, list: &mut List) -> Result<Vec<Test>, Problems> 
         found.push(Test { place: root.place(), ..Test::default() });
     }
     let mut all = Vec::new();
+    let bare = Test { assertions: Vec::new(), ..default.clone() };
     for test in found {
-        test.over(&default).multiplied(&mut all)?;
+        let base = if test.own_assertions { &bare } else { &default };
+        test.over(base).multiplied(&mut all)?;
     }
     Ok(all)
 }
@@ -84,18 +86,17 @@ impl Test {
     fn over(self, base: &Self) -> Self {
         let mut vars = base.vars.clone();
         vars.extend(self.vars);
-        let inherited = if self.own_assertions { Vec::new() } else { base.assertions.clone() };
         let either = |own: String, base: &str| if own.is_empty() { base.to_owned() } else { own };
         Self {
             vars,
-            assertions: inherited.into_iter().chain(self.assertions).collect(),
+            assertions: base.assertions.iter().cloned().chain(self.assertions).collect(),
             description: self.description.or_else(|| base.description.clone()),
             tags: base.tags.iter().cloned().chain(self.tags).collect(),
             prefix: either(self.prefix, &base.prefix),
             suffix: either(self.suffix, &base.suffix),
             place: self.place,
             whole_lists: self.whole_lists || base.whole_lists,
-            own_assertions: false,
+            own_assertions: self.own_assertions || base.own_assertions,
         }
     }
 
@@ -133,6 +134,16 @@ fn opened(node: &Node) -> Result<Node, Problems> {
         Some(file) => Node::open(&node.beside(file)),
         None => Ok(node.clone()),
     }
+}
+
+/// A cell of `__metadata:key`, or of `__metadata:key[]`, where commas part values and `\,` is a comma.
+fn metadata_tags(key: &str, cell: &str) -> Vec<String> {
+    let values = match key.strip_suffix("[]") {
+        Some(_) => cell.replace("\\,", "\0").split(',').map(|value| value.trim().replace('\0', ",")).collect(),
+        None => vec![cell.trim().to_owned()],
+    };
+    let key = key.trim_end_matches("[]");
+    values.iter().filter(|value| !value.is_empty()).map(|value| format!("{key}:{value}")).collect()
 }
 
 struct Reader<'a> {
@@ -236,9 +247,7 @@ impl Reader<'_> {
                     }
                 }
                 name if name.starts_with("__metadata:") => {
-                    let key = name.trim_start_matches("__metadata:").trim_end_matches("[]");
-                    let values = text.split(',').map(str::trim).filter(|value| !value.is_empty());
-                    test.tags.extend(values.map(|value| format!("{key}:{value}")));
+                    test.tags.extend(metadata_tags(name.trim_start_matches("__metadata:"), &text));
                 }
                 name if name.starts_with("__") => {
                     self.list.left_out(format!("column `{name}`"), "Tripos has nothing like it", place);
@@ -254,6 +263,11 @@ impl Reader<'_> {
 
     /// `{config: [tests], tests: [tests]}`: each of the one with each of the other.
     fn scenario(&mut self, node: &Node) -> Result<Vec<Test>, Problems> {
+        for key in node.keys().iter().filter(|key| !["config", "tests", "description"].contains(&key.as_str())) {
+            if let Some(there) = node.get(key) {
+                self.list.left_out(format!("`{key}` of a scenario"), "Tripos has nothing like it", &there.place());
+            }
+        }
         let mut sides = [Vec::new(), Vec::new()];
         for (side, key) in sides.iter_mut().zip(["config", "tests"]) {
             for item in node.get(key).map(|node| node.items()).unwrap_or_default() {

@@ -1,6 +1,7 @@
 //! promptfoo's assertions in terms of Tripos's scorers.
 
-use super::assertion::Assertion;
+use super::ask::reads_environment;
+use super::assertion::{Assertion, separated};
 use super::{ending, is_program};
 use crate::import::listed::List;
 use crate::prompt::{Dialect, Jinja};
@@ -92,7 +93,12 @@ pub(super) fn checks(assertion: &Assertion, vars: &Vars, list: &mut List) -> Vec
     };
     let weight = assertion.weight.unwrap_or(1.0);
     if weight <= 0.0 {
-        list.left_out(name, "its weight is 0, so that it decides nothing", &assertion.place);
+        let why = if weight < 0.0 {
+            format!("its weight is {weight}, and no weight here is below 0")
+        } else {
+            "its weight is 0, so that it decides nothing".to_owned()
+        };
+        list.left_out(name, why, &assertion.place);
         return Vec::new();
     }
     if assertion.not {
@@ -137,8 +143,12 @@ fn value_of(assertion: &Assertion, vars: &Vars) -> Result<Json, String> {
 fn rendered(value: &Json, vars: &Vars) -> Result<Json, String> {
     Ok(match value {
         Json::String(text) if text.contains("{{") || text.contains("{%") => {
-            let template = Jinja::compile(text, Dialect::Nunjucks).and_then(|template| template.render(vars));
-            template.map_err(|error| format!("its value is no template that can be rendered: {error}"))?.into()
+            let failed = |error| format!("its value is no template that can be rendered: {error}");
+            let template = Jinja::compile(text, Dialect::Nunjucks).map_err(failed)?;
+            if reads_environment(&template, vars) {
+                return Err("its value reads `env`, and a suite reads no environment".to_owned());
+            }
+            template.render(vars).map_err(failed)?.into()
         }
         Json::Array(items) => items.iter().map(|item| rendered(item, vars)).collect::<Result<Vec<_>, _>>()?.into(),
         other => other.clone(),
@@ -153,12 +163,12 @@ fn check(kind: &'static str, settings: Json, given: Given) -> Check {
 
 /// By the kind of assertion; the error is why there is no such scorer.
 fn translated(assertion: &Assertion, value: &Json, list: &mut List) -> Result<Vec<Check>, String> {
-    let text = || text_of(value).filter(|text| !text.trim().is_empty()).ok_or("it has no text as its value".to_owned());
+    let text = || printed(value).filter(|text| !text.trim().is_empty()).ok_or("it has no text as its value".to_owned());
     let texts = || match value {
         Json::Array(items) => {
-            items.iter().map(text_of).collect::<Option<Vec<_>>>().ok_or("its values are no texts".to_owned())
+            items.iter().map(printed).collect::<Option<Vec<_>>>().ok_or("its values are no texts".to_owned())
         }
-        Json::String(joined) => Ok(joined.split(',').map(|part| part.trim().to_owned()).collect()),
+        Json::String(joined) => Ok(separated(joined)),
         _ => Err("it has no list of values".to_owned()),
     };
     let pattern = |pattern: String| Given::Setting("pattern", pattern.into());
@@ -175,8 +185,8 @@ fn translated(assertion: &Assertion, value: &Json, list: &mut List) -> Result<Ve
         }
         "contains" => vec![check("contains", sensitive, Given::Target(text()?, Otherwise::Value))],
         "icontains" => vec![check("contains", json!({}), Given::Target(text()?, Otherwise::Value))],
-        "contains-any" => vec![check("regex", json!({}), pattern(any_of(&texts()?, "")))],
-        "icontains-any" => vec![check("regex", json!({}), pattern(any_of(&texts()?, "(?i)")))],
+        "contains-any" => vec![check("regex", json!({}), pattern(any_of(&texts()?, "")?))],
+        "icontains-any" => vec![check("regex", json!({}), pattern(any_of(&texts()?, "(?i)")?))],
         "contains-all" | "icontains-all" => all_of(assertion, &texts()?, list)?,
         "regex" => {
             let text = text()?;
@@ -188,6 +198,9 @@ fn translated(assertion: &Assertion, value: &Json, list: &mut List) -> Result<Ve
         // The text that is judged has no space around it.
         "starts-with" => {
             vec![check("regex", json!({}), pattern(format!(r"\A{}", regex::escape(text()?.trim_start()))))]
+        }
+        "contains-json" if assertion.not => {
+            return Err("an answer without JSON has none to judge, and passes nothing here".to_owned());
         }
         "is-json" | "contains-json" => {
             let inside = assertion.kind == "contains-json";
@@ -235,10 +248,21 @@ fn without(kind: &str) -> &'static str {
     }
 }
 
-/// An expression for any of some texts.
-fn any_of(texts: &[String], flags: &str) -> String {
+/// An expression for any of some texts; of none there is no such expression.
+fn any_of(texts: &[String], flags: &str) -> Result<String, String> {
+    if texts.is_empty() {
+        return Err("its list of values is empty, so that no answer could pass".to_owned());
+    }
     let escaped: Vec<String> = texts.iter().map(|text| regex::escape(text)).collect();
-    format!("{flags}{}", escaped.join("|"))
+    Ok(format!("{flags}{}", escaped.join("|")))
+}
+
+/// A value as JavaScript's `String` prints it: `5` for 5.0.
+fn printed(value: &Json) -> Option<String> {
+    text_of(value).map(|text| match value {
+        Json::Number(_) => text.strip_suffix(".0").map(str::to_owned).unwrap_or(text),
+        _ => text,
+    })
 }
 
 /// A scorer for each text: their mean is the share that occurs.
@@ -316,6 +340,9 @@ mod tests {
             "levenshtein(5):x",
             "similar:x",
             "not-is-json",
+            "not-contains-json",
+            "icontains-any:",
+            "contains:{{ env.CITY }}",
             "fn:1",
         ] {
             let (found, listed) = of(cell);
@@ -326,7 +353,7 @@ mod tests {
         {{ city }}
             equals exact {"case_sensitive":true,"keep_punctuation":true} Target("Paris", Regex)
         not-icontains: x
-            not_icontains contains {"not":true} Target(" x", Value)
+            not_icontains contains {"not":true} Target("x", Value)
             assertion `not-icontains` is not quite the same: an empty answer passes nothing here, and this there
         contains-any:a+,b
             contains_any regex {} Setting("pattern", String("a\\+|b"))
@@ -351,6 +378,12 @@ mod tests {
             not_is_json json {"not":true} Nothing
             assertion `is-json` is not quite the same: JSON inside one fenced block counts, too
             assertion `not-is-json` is not quite the same: an empty answer passes nothing here, and this there
+        not-contains-json
+            assertion `not-contains-json` is left out: an answer without JSON has none to judge, and passes nothing here
+        icontains-any:
+            assertion `icontains-any` is left out: its list of values is empty, so that no answer could pass
+        contains:{{ env.CITY }}
+            assertion `contains` is left out: its value reads `env`, and a suite reads no environment
         fn:1
             assertion `javascript` is left out: it is a program, and suites run none; a `command` scorer can run yours
         "#);

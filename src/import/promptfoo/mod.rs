@@ -20,6 +20,8 @@ mod check;
 mod prompts;
 mod providers;
 mod shapes;
+#[cfg(test)]
+mod tests;
 
 use super::ImportError;
 use super::draft::{Draft, Folder, Imported, Rows, slug, unique};
@@ -110,6 +112,7 @@ fn read(file: &Path, model: Option<&str>, out: &Path, list: &mut List) -> Result
     let place = Place::file(file);
     let mut writer = Writer { folder: Folder::new(out), providers, questions, repeats, out, place };
     writer.folder.make()?;
+    writer.unasked(list);
     let drafts = writer.drafts(&suite_name(file), root.text_at("description").as_deref(), shapes(judged, list))?;
     for draft in drafts {
         writer.folder.add(draft, &file.display().to_string());
@@ -179,7 +182,10 @@ fn named(tests: &[Test]) -> Vec<Case> {
     let case = |(at, test): (usize, &Test)| {
         let own = |text: &String| !text.trim().is_empty() && times.get(text.as_str()) == Some(&1);
         let described = test.description.clone().filter(own);
-        let id = described.unwrap_or_else(|| (at + 1).to_string());
+        // A number may be another test's description.
+        let number = (1..).map(|time| if time == 1 { (at + 1).to_string() } else { format!("{}_{time}", at + 1) });
+        let id = described.or_else(|| number.into_iter().find(|id| !times.contains_key(id.as_str())));
+        let id = id.unwrap_or_default();
         let vars: Vars = test.vars.iter().map(|(name, value)| (variable_name(name), value.clone())).collect();
         Case { id, vars, target: None, tags: test.tags.clone(), probe: None }
     };
@@ -219,6 +225,14 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Lists the providers that are asked none of the prompts: their labels may be misspelt, or left out.
+    fn unasked(&self, list: &mut List) {
+        for provider in self.providers.iter().filter(|one| !self.questions.iter().any(|question| one.asks(question))) {
+            let why = format!("none of its prompts is here: {}", provider.prompts.join(", "));
+            list.left_out(format!("provider `{}`", provider.label), why, &provider.place);
+        }
+    }
+
     fn drafts(&mut self, name: &str, description: Option<&str>, shapes: Vec<Shape>) -> Result<Vec<Draft>, ImportError> {
         let variants = self.variants()?;
         let alone = self.providers.len() == 1;
@@ -252,12 +266,7 @@ impl Writer<'_> {
         for question in &self.questions {
             let (mut written, mut as_message) = (None, None);
             for provider in &self.providers {
-                let wanted = |name: &String| {
-                    *name == question.label
-                        || *name == question.id
-                        || question.id.ends_with(name.trim_start_matches("file://"))
-                };
-                if !provider.prompts.is_empty() && !provider.prompts.iter().any(wanted) {
+                if !provider.asks(question) {
                     continue;
                 }
                 let path = format!("prompts/{}", question.stem);

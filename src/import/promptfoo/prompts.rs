@@ -24,8 +24,11 @@ pub(super) struct Prompt {
 pub(super) enum Body {
     Text(String),
     /// Roles and what they say.
-    Chat(Vec<(&'static str, String)>),
+    Chat(Vec<Turn>),
 }
+
+/// A role and what it says.
+pub(super) type Turn = (&'static str, String);
 
 /// Files that hold prompts.
 const TEXTS: [&str; 8] = ["txt", "md", "j2", "json", "yaml", "yml", "jsonl", "csv"];
@@ -100,7 +103,7 @@ impl Reader<'_> {
     }
 
     fn inline(&mut self, node: &Node, text: &str, label: Option<&str>) {
-        let body = chat_text(text).unwrap_or_else(|| Body::Text(text.to_owned()));
+        let body = body(text);
         self.push(label.unwrap_or(text), text, body, node.place());
     }
 
@@ -120,11 +123,11 @@ impl Reader<'_> {
                 }
             }
             "json" => {
-                let body = chat_text(&text).unwrap_or_else(|| Body::Text(text.clone()));
+                let body = body(&text);
                 self.push(label, &id, body, place);
             }
             "yaml" | "yml" => {
-                let chat = serde_yaml::from_str::<Json>(&text).ok().as_ref().and_then(chat);
+                let chat = serde_yaml::from_str::<Json>(&text).ok().as_ref().and_then(chat).map(Body::Chat);
                 match chat {
                     Some(body) => self.push(label, &id, body, place),
                     None => self.list.left_out(format!("prompt `{id}`"), "it is no list of roles and contents", &place),
@@ -132,7 +135,7 @@ impl Reader<'_> {
             }
             "jsonl" => {
                 for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-                    let body = chat_text(line).unwrap_or_else(|| Body::Text(line.to_owned()));
+                    let body = body(line);
                     self.push(label, &id, body, Place::new(file, at + 1, 1));
                 }
             }
@@ -191,15 +194,19 @@ fn separated(text: &str) -> Vec<String> {
     texts.filter(|text| !text.is_empty()).collect()
 }
 
+fn body(text: &str) -> Body {
+    chat_text(text).map_or_else(|| Body::Text(text.to_owned()), Body::Chat)
+}
+
 /// A chat as JSON: `[{"role": "system", "content": "…"}, …]`.
-fn chat_text(text: &str) -> Option<Body> {
+pub(super) fn chat_text(text: &str) -> Option<Vec<Turn>> {
     if !text.trim_start().starts_with('[') {
         return None;
     }
     chat(&serde_json::from_str(text).ok()?)
 }
 
-fn chat(json: &Json) -> Option<Body> {
+fn chat(json: &Json) -> Option<Vec<Turn>> {
     let turn = |turn: &Json| {
         let role = match turn.get("role")?.as_str()? {
             "system" | "developer" => "system",
@@ -216,8 +223,8 @@ fn chat(json: &Json) -> Option<Body> {
         };
         Some((role, content))
     };
-    let turns: Vec<(&'static str, String)> = json.as_array()?.iter().map(turn).collect::<Option<_>>()?;
-    (!turns.is_empty()).then_some(Body::Chat(turns))
+    let turns: Vec<Turn> = json.as_array()?.iter().map(turn).collect::<Option<_>>()?;
+    (!turns.is_empty()).then_some(turns)
 }
 
 /// The files that a path with `*` in its last part stands for, sorted; or the one that it names.
@@ -251,7 +258,7 @@ mod tests {
     #[test]
     fn a_list_of_roles_is_a_chat_and_another_list_is_text() {
         let chat = chat_text(r#"[{"role": "developer", "content": [{"type": "text", "text": "Hi {{ q }}"}]}]"#);
-        assert!(matches!(chat, Some(Body::Chat(turns)) if turns == [("system", "Hi {{ q }}".to_owned())]));
+        assert_eq!(chat, Some(vec![("system", "Hi {{ q }}".to_owned())]));
         assert!(chat_text(r#"["a"]"#).is_none() && chat_text("[x").is_none() && chat_text("Hello").is_none());
         assert!(chat_text(r#"[{"role": "tool", "content": "x"}]"#).is_none());
     }

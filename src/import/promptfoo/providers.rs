@@ -1,5 +1,6 @@
 //! `providers:` as models and sampling.
 
+use super::ask::Question;
 use super::{ending, is_program};
 use crate::error::Place;
 use crate::import::ImportError;
@@ -7,6 +8,7 @@ use crate::import::listed::List;
 use crate::import::model::Model;
 use crate::import::node::Node;
 use serde_yaml::{Mapping, Value};
+use std::path::Path;
 
 /// Who is asked.
 #[derive(Debug, Clone)]
@@ -19,6 +21,18 @@ pub(super) struct Provider {
     pub sampling: Mapping,
     /// The labels of the prompts that it is asked; all where there are none.
     pub prompts: Vec<String>,
+    pub place: Place,
+}
+
+impl Provider {
+    /// Whether it is asked a prompt: by label, by the prompt itself, or by the last parts of its file's path.
+    pub(super) fn asks(&self, question: &Question) -> bool {
+        let chosen = |name: &String| {
+            let path = name.trim_start_matches("file://").trim_start_matches("./");
+            *name == question.label || *name == question.id || Path::new(&question.id).ends_with(path)
+        };
+        self.prompts.is_empty() || self.prompts.iter().any(chosen)
+    }
 }
 
 /// Servers that speak OpenAI's language: the first part of a provider's name, the address, and the variable of its key.
@@ -88,7 +102,7 @@ pub(super) fn read(root: &Node, instead: Option<&Model>, list: &mut List) -> Res
         let provider = |model: Model, sampling: Mapping| {
             let (label, prompts) = (entry.label.clone(), entry.prompts.clone());
             let chat = model.is_server() && !entry.id.contains(":completion:");
-            Provider { label, model, chat, sampling, prompts }
+            Provider { label, model, chat, sampling, prompts, place: entry.place.clone() }
         };
         let model = match (model(&entry, env.as_ref()), instead) {
             (Ok(server @ Model::Endpoint { .. }), Some(_)) => {
@@ -124,7 +138,8 @@ pub(super) fn read(root: &Node, instead: Option<&Model>, list: &mut List) -> Res
         (None, Some(instead)) if found.is_empty() => {
             let (model, sampling, prompts) = (instead.clone(), Mapping::new(), Vec::new());
             let chat = model.is_server();
-            Ok(vec![Provider { label: "model".to_owned(), model, chat, sampling, prompts }])
+            let label = "model".to_owned();
+            Ok(vec![Provider { label, model, chat, sampling, prompts, place: root.place() }])
         }
         (None, None) if found.is_empty() => {
             let node = node.as_ref().unwrap_or(root);
