@@ -3,9 +3,12 @@
 
 use crate::likelihoods::logprobs;
 use crate::models::random_adapter;
+use crate::tiny_models::settings;
 use crate::workspace::{Workspace, model, root, samples_of};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use tripos::engine::Engine;
+use tripos::engine::llama::Llama;
 
 /// The bundled reward model, a whole model.
 fn reward() -> PathBuf {
@@ -133,7 +136,31 @@ fn what_ends_an_answer_is_among_the_next_tokens() {
     assert_eq!(retyped["next"], found["next"]);
 }
 
+/// What text must never turn into: control tokens and unknown ones. User-defined tokens are ordinary text with a token of
+/// their own, but for those that llama.cpp knows to end an answer.
+#[test]
+fn control_tokens_are_those_of_the_vocabulary_whatever_the_file_calls_the_ends() {
+    let workspace = Workspace::new();
+    let controls = |path: &Path| {
+        let engine = Llama::open(path, settings(), (None, "test"), None).unwrap();
+        engine.facts().controls.clone()
+    };
+    assert_eq!(controls(&model()), ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]);
+    let mut bytes = std::fs::read(model()).unwrap();
+    let types = types_of_tokens(&bytes);
+    // The first three are those; behind them come plain tokens.
+    for (kind, other) in bytes[types].chunks_exact_mut(4).zip([USER_DEFINED, USER_DEFINED, USER_DEFINED, UNKNOWN]) {
+        kind.copy_from_slice(&other);
+    }
+    workspace.write("retyped.gguf", &bytes);
+    let retyped = controls(&workspace.path().join("retyped.gguf"));
+    assert_eq!(retyped.len(), 3, "{retyped:?}");
+    assert!(!retyped.iter().any(|token| token == "<|im_start|>"), "{retyped:?}");
+    assert_eq!(retyped[..2], ["<|endoftext|>", "<|im_end|>"]);
+}
+
 /// Types of tokens, as a GGUF writes them.
+const UNKNOWN: [u8; 4] = 2_i32.to_le_bytes();
 const CONTROL: [u8; 4] = 3_i32.to_le_bytes();
 const USER_DEFINED: [u8; 4] = 4_i32.to_le_bytes();
 

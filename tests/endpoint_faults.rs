@@ -73,7 +73,7 @@ fn a_page_in_the_place_of_json_is_said_before_the_run() {
     assert!(stderr.contains("/models answers 308: moved to https://example.org/v1"), "{stderr}");
 }
 
-/// As seen of gateways: an empty reason in every piece, a mark before the first, a space behind the last, nulls for lists.
+/// As seen of gateways: an empty reason in every piece, a space behind the last, nulls for lists, errors without a status.
 #[test]
 fn odd_streams_are_read_as_they_are_meant() {
     let chunk = |text: &str| json!({"choices": [{"index": 0, "text": text, "finish_reason": ""}]}).to_string();

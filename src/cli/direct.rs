@@ -8,7 +8,7 @@ use crate::error::{Explain, Place, Problems};
 use crate::report::lm::Shown;
 use crate::run::direct::{DirectError, LanguageModel, Piece};
 use crate::run::{Appraiser, RunSettings};
-use crate::suite::ModelRef;
+use crate::suite::{ModelRef, without_mark};
 use std::f64::consts::LN_2;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -177,8 +177,7 @@ fn read(path: &Path) -> Result<String, GivenError> {
         let line = 1 + e.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count();
         GivenError::NoText { place: Place { line, ..place.clone() }, at }
     })?;
-    // The mark that editors of Windows put before a text is no part of it.
-    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    let text = without_mark(text);
     if text.trim().is_empty() { Err(GivenError::Empty { place }) } else { Ok(text) }
 }
 

@@ -11,7 +11,7 @@
 
 use super::Watch;
 use super::error::{HubProblem, looks};
-use super::http::{Http, TRIES, host, pause, words};
+use super::http::{Http, TRIES, host, pause, refusal};
 use super::listing::Sum;
 use super::partial::Partial;
 use crate::gguf::Gguf;
@@ -316,13 +316,6 @@ impl Work<'_> {
         let found = partial.sum();
         if found == *expected { Ok(()) } else { Err(HubProblem::Hash { kind, expected: expected.clone(), found }) }
     }
-}
-
-/// Why a server does not give a file.
-fn refusal(response: &Response) -> HubProblem {
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (code, said) = (header("x-error-code").unwrap_or_default(), header("x-error-message"));
-    HubProblem::Status { host: host(response.url()), status: words(response.status()), code, said }
 }
 
 /// Refuses what the disk has no room for beside what is here.

@@ -101,9 +101,9 @@ impl<'a> Http<'a> {
         shown(&self.endpoint).trim_end_matches('/').to_owned()
     }
 
-    /// Whether a server is the hub itself.
-    pub(super) fn is_hub(&self, server: &str) -> bool {
-        host(&self.endpoint) == server
+    /// The hub's host.
+    pub(super) fn host(&self) -> String {
+        host(&self.endpoint)
     }
 
     /// Whether requests to the hub say who asks.
@@ -211,6 +211,13 @@ impl<'a> Http<'a> {
             None
         })
     }
+}
+
+/// What a server says that does not give what was asked for.
+pub(super) fn refusal(response: &Response) -> HubProblem {
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (code, said) = (header("x-error-code").unwrap_or_default(), header("x-error-message"));
+    HubProblem::Status { host: host(response.url()), status: words(response.status()), code, said }
 }
 
 /// Whether a status may be another one in a while.

@@ -1,11 +1,10 @@
 //! What a repository holds, as the hub describes it: `GET /api/models/{repo}/revision/{revision}?blobs=true`.
 
 use super::error::{HubProblem, looks};
-use super::http::{Http, host, words};
+use super::http::{Http, host, refusal};
 use super::split;
 use super::uri::{Repo, part};
 use reqwest::header::HeaderMap;
-use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 /// What is known of a file before it is downloaded.
@@ -85,7 +84,12 @@ impl Listing {
         let response = http.get(&url, &HeaderMap::new())?;
         let at = host(response.url());
         if !response.status().is_success() {
-            return Err(refusal(http, repo, &response));
+            return Err(match meant(http, repo, refusal(&response)) {
+                HubProblem::Status { host, status, .. } if status.starts_with("404") => {
+                    HubProblem::NoRepository { repo: repo.id(), host }
+                }
+                problem => problem,
+            });
         }
         let body = http.body(response)?;
         let described: Described = serde_json::from_slice(&body).map_err(|error| {
@@ -145,20 +149,19 @@ pub(super) fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-/// Why the hub refuses, from its status and the header in which it says what it means (`X-Error-Code`).
-pub(super) fn refusal(http: &Http, repo: &Repo, response: &Response) -> HubProblem {
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (code, said) = (header("x-error-code").unwrap_or_default(), header("x-error-message"));
-    let (host, status, token) = (host(response.url()), response.status(), http.has_token());
-    match (status, code.as_str()) {
-        (_, "GatedRepo") | (StatusCode::FORBIDDEN, _) => {
+/// What the hub means by a refusal, from its status and what it calls the reason.
+pub(super) fn meant(http: &Http, repo: &Repo, problem: HubProblem) -> HubProblem {
+    let HubProblem::Status { status, code, .. } = &problem else { return problem };
+    let token = http.has_token();
+    match (code.as_str(), status.get(..3)) {
+        ("GatedRepo", _) | (_, Some("403")) => {
             HubProblem::Gated { token, page: format!("{}/{}", http.site(), repo.id()) }
         }
-        (_, "RevisionNotFound") => HubProblem::NoRevision { repo: repo.id(), revision: repo.at().to_owned() },
+        ("RevisionNotFound", _) => HubProblem::NoRevision { repo: repo.id(), revision: repo.at().to_owned() },
         // Whether there is a private repository of that name, the hub does not tell strangers.
-        (_, "RepoNotFound") | (StatusCode::NOT_FOUND, _) => HubProblem::NoRepository { repo: repo.id(), host },
-        (StatusCode::UNAUTHORIZED, _) => HubProblem::Denied { token, site: http.site() },
-        _ => HubProblem::Status { host, status: words(status), code, said },
+        ("RepoNotFound", _) => HubProblem::NoRepository { repo: repo.id(), host: http.host() },
+        (_, Some("401")) => HubProblem::Denied { token, site: http.site() },
+        _ => problem,
     }
 }
 

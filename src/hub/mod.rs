@@ -31,7 +31,7 @@ use cache::{Cache, touch, whole};
 use download::{Fetched, Order, enough, fetch};
 use http::Http;
 use kept::ADDRESS;
-use listing::{Listed, Listing, Sum};
+use listing::{Listed, Listing, Sum, meant};
 use sha2::{Digest, Sha256};
 use std::cell::OnceCell;
 use std::fmt;
@@ -361,19 +361,11 @@ impl<'a> Hub<'a> {
     }
 }
 
-/// What the hub means when it lists a file and does not give it.
+/// What it means that a file is listed and not given. The servers that the hub sends to have reasons of their own.
 fn refused(http: &Http, repo: &Repo, problem: HubProblem) -> HubProblem {
-    let (status, gated) = match &problem {
-        // The servers that it sends to have reasons of their own.
-        HubProblem::Status { host, status, code, .. } if http.is_hub(host) => (status, code == "GatedRepo"),
-        _ => return problem,
-    };
-    if gated || status.starts_with("403") {
-        HubProblem::Gated { token: http.has_token(), page: format!("{}/{}", http.site(), repo.id()) }
-    } else if status.starts_with("401") {
-        HubProblem::Denied { token: http.has_token(), site: http.site() }
-    } else {
-        problem
+    match &problem {
+        HubProblem::Status { host, .. } if *host == http.host() => meant(http, repo, problem),
+        _ => problem,
     }
 }
 

@@ -324,6 +324,7 @@ mod tests {
         let names = ["x", "y", "x"].map(|text| folder.file("prompts/p", ".txt", text.to_owned()));
         assert_eq!(names, ["prompts/p.txt", "prompts/p_2.txt", "prompts/p.txt"]);
     }
+
     fn draft(name: &str, scorer: &str) -> Draft {
         let variant = [("name".into(), "v".into()), ("prompt".into(), "prompts/p.txt".into())];
         Draft {
@@ -338,7 +339,7 @@ mod tests {
         }
     }
 
-    /// A folder `out/deep` in a new one, with a prompt, and drafts that each have a name and a scorer.
+    /// A folder `out` with a prompt, and drafts that each have a name and a scorer.
     fn written(home: &Path, drafts: &[(&str, &str)]) -> Result<Vec<Written>, Problems> {
         std::fs::write(home.join("m.yaml"), "otherwise: hi\n").unwrap();
         let mut folder = Folder::new(&home.join("out"));

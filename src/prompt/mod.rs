@@ -14,6 +14,7 @@ mod examples;
 mod given;
 mod jinja;
 mod lesson;
+mod nunjucks;
 mod render;
 mod strftime;
 mod template;

@@ -2,6 +2,7 @@
 
 use super::error::{SuiteError, SuiteProblem};
 use super::load::Loader;
+use super::yaml::without_mark;
 use super::yaml::{Document, read_text};
 use crate::error::Place;
 use crate::sampling::{GrammarProblem, SamplingSpec, SchemaProblem, check_grammar, check_schema};
@@ -97,11 +98,6 @@ impl Loader<'_> {
             }
         }
     }
-}
-
-/// Without the mark that some editors put before the first character.
-fn without_mark(text: String) -> String {
-    text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
 }
 
 fn of_grammar(place: Place, problem: GrammarProblem) -> SuiteError {

@@ -54,7 +54,7 @@ pub use scorer::{
     ScorerSpec, Stopped,
 };
 pub use text::TextCases;
-pub use yaml::{Document, Reading, read_text};
+pub use yaml::{Document, Reading, read_text, without_mark};
 
 use crate::error::Place;
 use crate::sampling::Sampling;

@@ -299,6 +299,12 @@ fn places(file: &Path, text: &str) -> Result<HashMap<String, (usize, usize)>, Su
     Ok(places)
 }
 
+/// Without the mark that some editors put before the first character.
+#[must_use]
+pub fn without_mark(text: String) -> String {
+    text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,5 @@
 //! Several servers of one model: work goes to whichever is free; one that is down or has too much to do is left alone for
-//! a while, and then tried with a single request.
+//! a while, and then tried with a single request; one that is of no use is asked no more.
 
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ impl Fleet {
 
     /// A server has answered as it should: it bears one more, once as many answers as it bears have come.
     pub(super) fn works(&mut self, index: usize) {
-        self.refuses(index);
+        self.answers(index);
         let most = self.most;
         if let Some(server) = self.servers.get_mut(index) {
             (server.failures, server.stumbles) = (0, 0);
@@ -92,8 +92,8 @@ impl Fleet {
         }
     }
 
-    /// A server has answered one request by what is no use to ask again.
-    pub(super) fn refuses(&mut self, index: usize) {
+    /// A server has done its part, be it by an answer or by a refusal of this one request.
+    pub(super) fn answers(&mut self, index: usize) {
         self.heard(index);
         self.barren_since = None;
     }
@@ -277,7 +277,7 @@ mod tests {
         let later = now + Duration::from_mins(1);
         fleet.rests(0, later, None, 0.0);
         assert_eq!(fleet.barren_for(later), Some(Duration::from_mins(1)));
-        fleet.refuses(1);
+        fleet.answers(1);
         assert_eq!(fleet.barren_for(later), None, "one that refuses a prompt has read it");
     }
 

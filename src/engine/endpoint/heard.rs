@@ -336,4 +336,15 @@ mod tests {
             assert_eq!(message_of(&serde_json::from_str(body).unwrap()), "no", "{body}");
         }
     }
+
+    #[test]
+    fn what_python_writes_of_an_impossible_token_is_read() {
+        let json = r#"{"choices": [{"text": "-Infinity \"NaN", "finish_reason": "stop",
+            "logprobs": {"tokens": ["a", "b"], "token_logprobs": [-0.5, -Infinity], "top_logprobs": [{"c": NaN}, null]}}]}"#;
+        let mut heard = Heard::default();
+        heard.add("u", json).unwrap();
+        assert_eq!(heard.text, "-Infinity \"NaN", "a text stays what it is");
+        let told: Vec<Option<f32>> = heard.tokens.iter().map(|piece| piece.logprob).collect();
+        assert_eq!((told, heard.tokens[0].top.len()), (vec![Some(-0.5), None], 0));
+    }
 }

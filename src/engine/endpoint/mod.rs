@@ -5,8 +5,8 @@
 //! a prompt fits is the server's to say. How likely given texts are is read from echoes (`echo`), where a server gives them.
 //!
 //! Several addresses are a fleet (`fleet`): each request goes to whichever is free. What may pass is asked again (`fault`);
-//! what cannot be answered comes back as [`Answer::Failed`]. A server that no request can reach any more, or that refuses
-//! the key, ends the run.
+//! what cannot be answered comes back as [`Answer::Failed`]. A server that refuses the key, or has nothing at its address, is
+//! asked no more. The run ends where no server is left, or none can be reached any more.
 //!
 //! What a server runs behind a name can change from one day to the next, so its answers are not kept for another run unless
 //! its user vouches for it ([`EndpointSettings::keep`]).

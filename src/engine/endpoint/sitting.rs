@@ -137,15 +137,10 @@ impl<'a> Sitting<'a> {
 
     /// No server can be reached, and has not been for too long; or all of them ask to be left alone for too long, or do.
     fn given_up(&self, now: Instant) -> Result<(), Fault> {
-        if let (Some(wait), Some(last)) =
-            (self.fleet.all_rest(now).filter(|wait| *wait > self.limits.patience), &self.last)
-        {
-            return Err(Fault::Waits {
-                seconds: (wait + Duration::from_millis(999)).as_secs(),
-                last: Box::new(last.clone()),
-            });
-        }
         let Some(last) = self.last.clone().map(Box::new) else { return Ok(()) };
+        if let Some(wait) = self.fleet.all_rest(now).filter(|wait| *wait > self.limits.patience) {
+            return Err(Fault::Waits { seconds: (wait + Duration::from_millis(999)).as_secs(), last });
+        }
         let over = |since: Option<Duration>, most| since.filter(|since| *since >= most).map(|since| since.as_secs());
         if let Some(seconds) = over(self.fleet.silent_for(now), self.limits.patience) {
             return Err(Fault::Gone { seconds, last });
@@ -188,9 +183,10 @@ impl<'a> Sitting<'a> {
                 self.last = Some(fault.clone());
             }
             Cure::Later => self.fleet.stumbles(server, now, jitter),
-            Cure::Never => self.fleet.refuses(server),
+            Cure::Never => self.fleet.answers(server),
         }
         job.tries += 1;
+        // Whether to go on is looked at once nothing is in flight: what is still coming is not thrown away.
         if cure == Cure::Never {
             done(job.id, failed(&fault));
         } else if job.tries > self.limits.retries {
@@ -201,7 +197,6 @@ impl<'a> Sitting<'a> {
         } else {
             self.waiting.push_front(job);
         }
-        // Whether to go on is looked at once nothing is in flight: what is still coming is not thrown away.
     }
 
     /// A server can do nothing for this run: the others go on, or it ends when there is none.

@@ -179,13 +179,12 @@ fn named(tests: &[Test]) -> Vec<Case> {
     for described in tests.iter().filter_map(|test| test.description.as_deref()) {
         *times.entry(described).or_default() += 1;
     }
+    // A number may be another test's description.
+    let mut taken: Vec<String> = times.keys().map(|&described| described.to_owned()).collect();
     let case = |(at, test): (usize, &Test)| {
         let own = |text: &String| !text.trim().is_empty() && times.get(text.as_str()) == Some(&1);
         let described = test.description.clone().filter(own);
-        // A number may be another test's description.
-        let number = (1..).map(|time| if time == 1 { (at + 1).to_string() } else { format!("{}_{time}", at + 1) });
-        let id = described.or_else(|| number.into_iter().find(|id| !times.contains_key(id.as_str())));
-        let id = id.unwrap_or_default();
+        let id = described.unwrap_or_else(|| unique(&(at + 1).to_string(), &mut taken));
         let vars: Vars = test.vars.iter().map(|(name, value)| (variable_name(name), value.clone())).collect();
         Case { id, vars, target: None, tags: test.tags.clone(), probe: None }
     };

@@ -61,9 +61,8 @@ pub fn in_order(candidates: &[Ranked], by: By) -> Vec<usize> {
 
 impl LanguageModel {
     /// The likelihood of each candidate behind a text, in the order given, so that they can be put in order `by` it. Where the
-    /// two meet is decided as by the scorer
-    /// `choice`: one space stands between, unless there is white space already. Spellings of control tokens are control
-    /// tokens in the text, which is a prompt, and plain text in candidates.
+    /// two meet is decided as by the scorer `choice`: one space stands between, unless there is white space already.
+    /// Spellings of control tokens are control tokens in the text, which is a prompt, and plain text in candidates.
     ///
     /// # Errors
     /// Fewer than two candidates, one that is empty or given twice; what does not fit the context; mutual information of a
